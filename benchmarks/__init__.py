@@ -1,0 +1,1 @@
+"""Workloads and measurements: speed, memory, accuracy of transitions."""

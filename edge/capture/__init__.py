@@ -1,0 +1,1 @@
+"""Frames from cameras, clips and streams; only the newest is kept."""

@@ -1,0 +1,243 @@
+"""The configuration: one TOML file into frozen values, every problem reported at once."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from edge.errors import ConfigError
+from edge.values import Emotion
+
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
+"""Lowercase letters, digits and inner hyphens: safe in a topic and in a host name."""
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Device(_Table):
+    """Who this device is, and by what right it watches.
+
+    Attributes:
+        site: Building or school; part of every topic.
+        name: This device; ``auto`` derives a stable name from the machine id.
+        legal_basis: The stated basis for inferring emotions here. The daemon does not start
+            without one.
+    """
+
+    site: Identifier = "school"
+    name: Identifier = "auto"
+    legal_basis: Annotated[str, Field(max_length=500)] = ""
+
+
+class Camera(_Table):
+    """Where frames come from.
+
+    Attributes:
+        source: A number or ``/dev/videoN`` (USB or CSI through V4L2), a file, ``rtsp://...``,
+            ``gstreamer:PIPELINE`` (Jetson), or ``picamera2:N``.
+        name: What the camera is called in messages.
+        width, height: Picture size to ask for, pixels.
+        fps: Frame rate to ask for, and the most that is processed.
+        rotate: Clockwise turn of the picture, degrees.
+    """
+
+    source: Annotated[str, Field(min_length=1)] = "0"
+    name: Identifier = "camera"
+    width: Annotated[int, Field(ge=64, le=7680)] = 1280
+    height: Annotated[int, Field(ge=64, le=4320)] = 720
+    fps: Annotated[float, Field(gt=0, le=240)] = 30.0
+    rotate: Literal[0, 90, 180, 270] = 0
+
+
+class Faces(_Table):
+    """How faces are found.
+
+    Attributes:
+        backend: ``direct`` runs everywhere, ``mediapipe`` is the reference; ``auto`` takes the
+            better one this board can run.
+        max_faces: Faces followed at a time; the largest come first.
+        min_width_px: Smaller faces are ignored.
+        forget_after_s: A face unseen for this long gets a new random name when it returns.
+        ignore_still_after_s: A face that never moves (a poster) is ignored after this time;
+            0 never ignores.
+    """
+
+    backend: Literal["auto", "direct", "mediapipe"] = "auto"
+    max_faces: Annotated[int, Field(ge=1, le=100)] = 30
+    min_width_px: Annotated[int, Field(ge=8)] = 14
+    forget_after_s: Annotated[float, Field(gt=0, le=60)] = 1.5
+    ignore_still_after_s: Annotated[float, Field(ge=0)] = 120.0
+
+
+class Models(_Table):
+    """The model bundle.
+
+    Attributes:
+        bundle: Folder of the bundle; ``default`` is the one that came with the package.
+        threads: Threads each network may use.
+    """
+
+    bundle: str = "default"
+    threads: Annotated[int, Field(ge=1, le=16)] = 1
+
+
+class Transitions(_Table):
+    """When a change is a change.
+
+    Attributes:
+        sensitivity: 0 (few false alarms, slower) to 1 (fast, more of them); unset takes the
+            bundle's own, chosen on held-out streams.
+        merge: Emotions that count as another one, such as ``{fear = "surprise"}``.
+    """
+
+    sensitivity: Annotated[float, Field(ge=0, le=1)] | None = None
+    merge: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _emotions(self) -> Self:
+        for source, target in self.merge.items():
+            for word in (source, target):
+                Emotion.from_label(word)
+            if target in self.merge:
+                raise ValueError(f"{source} merges into {target}, which is merged away itself")
+        return self
+
+
+class Outbox(_Table):
+    """The store between deciding and publishing.
+
+    Attributes:
+        path: The SQLite file.
+        max_mb: Its largest size; beyond it the oldest events are dropped, counted and reported.
+        max_age_days: Older events are dropped likewise.
+    """
+
+    path: Path = Path("/var/lib/emoshift/outbox.db")
+    max_mb: Annotated[float, Field(ge=1, le=4096)] = 64.0
+    max_age_days: Annotated[float, Field(gt=0, le=366)] = 30.0
+
+
+class Mqtt(_Table):
+    """The broker.
+
+    Attributes:
+        host: Name or address.
+        port: 1883 plain or 8883 with TLS by custom.
+        username: User the broker knows, if it asks for one.
+        password: Better kept in ``password_file``.
+        password_file: File whose first line is the password; ``$CREDENTIALS_DIRECTORY`` is
+            understood.
+        tls: Whether to speak TLS; implied by any of the three files.
+        ca_file, cert_file, key_file: Authority, and this device's own certificate and key.
+        keepalive_s: Time between signs of life.
+        class_min_faces: The class summary is suppressed below this many faces.
+    """
+
+    host: Annotated[str, Field(min_length=1)] = "localhost"
+    port: Port | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
+    class_min_faces: Annotated[int, Field(ge=1)] = 5
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file exclude each other; keep the file")
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+
+class Health(_Table):
+    """What the device tells of itself.
+
+    Attributes:
+        interval_s: Time between two health messages.
+        budget_ms: The latency from capture to outbox that the governor holds.
+    """
+
+    interval_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
+    budget_ms: Annotated[float, Field(gt=0, le=10000)] = 100.0
+
+
+class Config(_Table):
+    """The whole configuration; every table may be left out."""
+
+    device: Device = Device()
+    camera: Camera = Camera()
+    faces: Faces = Faces()
+    models: Models = Models()
+    transitions: Transitions = Transitions()
+    outbox: Outbox = Outbox()
+    mqtt: Mqtt = Mqtt()
+    health: Health = Health()
+
+
+def load_config(path: Path) -> Config:
+    """Read and validate a configuration file.
+
+    Raises:
+        ConfigError: The file cannot be read, or anything in it is wrong; all problems are listed.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(str(path), ["no such file; give --config or create it"]) from None
+    except (OSError, UnicodeDecodeError) as why:
+        raise ConfigError(str(path), [f"cannot be read: {why}"]) from why
+    except tomllib.TOMLDecodeError as why:
+        raise ConfigError(str(path), [f"not TOML: {why}"]) from why
+    return parse_config(data, where=str(path))
+
+
+def parse_config(data: dict[str, Any], *, where: str) -> Config:
+    """Validate configuration data; ``where`` names its origin in messages.
+
+    Raises:
+        ConfigError: Anything is wrong; all problems are listed.
+    """
+    try:
+        return Config.model_validate(data)
+    except ValidationError as why:
+        raise ConfigError(where, [_problem(dict(e)) for e in why.errors()]) from None
+
+
+def _problem(error: dict[str, Any]) -> str:
+    """Turn one of pydantic's findings into a line an operator understands."""
+    path = tuple(str(part) for part in error["loc"])
+    name = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        return _unknown_key(path)
+    message = str(error["msg"]).removeprefix("Value error, ")
+    found = error.get("input")
+    if isinstance(found, dict | BaseModel) or "password" in name:
+        return f"{name}: {message}"
+    return f"{name}: {message}; found {found!r}"
+
+
+def _unknown_key(path: tuple[str, ...]) -> str:
+    table, key = path[:-1], path[-1]
+    fields = Config.model_fields
+    if table:
+        model = Config.model_fields[table[0]].annotation
+        fields = model.model_fields if isinstance(model, type) and issubclass(model, _Table) else {}
+    close = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
+    if not table:
+        hint = f"; did you mean [{close[0]}]?" if close else f"; the tables are {', '.join(fields)}"
+        return f"unknown table [{key}]{hint}"
+    hint = f"; did you mean {close[0]}?" if close else f"; [{table[0]}] has {', '.join(fields)}"
+    return f"unknown key {'.'.join(path)}{hint}"

@@ -1,0 +1,1 @@
+"""Finding and tracking faces: one protocol, its back ends."""

@@ -1,0 +1,1 @@
+"""Model bundles: the manifest, loading with checks, the runtime, the ensemble."""

@@ -1,0 +1,175 @@
+"""The manifest of a model bundle: everything the device must know to run and to trust it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from edge.values import Emotion
+
+SCHEMA: Final = "emoshift.bundle/1"
+MANIFEST_NAME: Final = "manifest.json"
+CONTEMPT: Final = "contempt"
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A plain name: a manifest never points outside its own folder."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Metric(_Frozen):
+    """One measured figure with all that is needed to compare it."""
+
+    name: str
+    value: float
+    n: int
+    data: str
+    protocol: str
+    precision: str
+    views: int = 1
+
+
+class TensorSpec(_Frozen):
+    """One input or output of a model file.
+
+    ``scale`` and ``zero_point`` are those of int8 tensors (real = (q - zero_point) * scale), and
+    ``None`` for float tensors.
+    """
+
+    role: Literal["picture", "channels", "state_h", "state_c", "logits"]
+    name: str
+    shape: tuple[int, ...]
+    dtype: Literal["int8", "float32"]
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+class ChannelTransform(_Frozen):
+    """How raw blendshapes and head pose become the channels of a recurrent member.
+
+    ``channel = (f(blendshape) - neutral - mean) / std`` with ``f`` the identity or ``log``
+    (``log(x + log_floor)``); ``neutral`` is the person's own resting value of the same channel,
+    zero until it is known.
+    """
+
+    blendshapes: tuple[str, ...]
+    pose: bool
+    log_floor: float | None
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    pair: bool = False
+    subtract_neutral: bool = True
+
+
+class Member(_Frozen):
+    """One network of the ensemble.
+
+    Attributes:
+        kind: ``cnn`` looks at a crop; ``lstm`` is one recurrent step over blendshape channels with
+            its state as inputs and outputs.
+        labels: Meaning of the logits, in their order; may hold ``contempt``, which is dropped.
+        temperature: Logits are divided by it before the softmax (fitted on held-out data).
+        weight: Share in the fusion of log-probabilities; the shares need not sum to one.
+        step_s: Time between two steps a recurrent member was trained on, seconds.
+    """
+
+    name: FileName
+    kind: Literal["cnn", "lstm"]
+    file: FileName
+    sha256: Sha256
+    size_bytes: Annotated[int, Field(gt=0)]
+    quantisation: Literal["int8", "float32", "float16", "dynamic"]
+    multiply_adds: Annotated[int, Field(ge=0)]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    labels: tuple[str, ...]
+    preprocessing: Literal["grey48-standardised", "channels"]
+    channels: ChannelTransform | None = None
+    step_s: float | None = None
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(ge=0)] = 1.0
+    mirrored: bool = False
+    metrics: tuple[Metric, ...] = ()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        allowed = {e.label for e in Emotion} | {CONTEMPT}
+        if unknown := [label for label in self.labels if label not in allowed]:
+            raise ValueError(f"unknown labels {unknown}")
+        if missing := [e.label for e in Emotion if e.label not in self.labels]:
+            raise ValueError(f"no output for {missing}")
+        if (self.kind == "lstm") != (self.channels is not None and self.step_s is not None):
+            raise ValueError("channels and step_s belong to lstm members, and only to them")
+        return self
+
+
+class Temporal(_Frozen):
+    """Parameters of the change detector; their meaning is documented in `edge.transitions`.
+
+    Attributes:
+        method: Name of the detector these parameters were fitted for.
+        sensitivity: The one setting that trades delay against false alarms, 0 to 1.
+        parameters: Numbers and tables of the method.
+        fitted_on: Data and command they were fitted with.
+    """
+
+    method: str
+    sensitivity: Annotated[float, Field(ge=0, le=1)]
+    parameters: dict[str, Any]
+    fitted_on: str
+
+
+class GateResult(_Frozen):
+    """One check of the verify gate: float against converted model on held-out data."""
+
+    member: str
+    check: str
+    value: float
+    limit: float
+    n: int
+    data: str
+    passed: bool
+
+
+class Manifest(_Frozen):
+    """Contents of ``manifest.json``.
+
+    Attributes:
+        bundle_id: ``<name>-<first 12 hex digits of the sha256 over the members' hashes>``.
+        temporal: ``None`` lets the device use its own defaults.
+        gate: The report of the verify gate.
+        failing: Set when the bundle was written although the gate failed.
+    """
+
+    schema_: Literal["emoshift.bundle/1"] = Field(alias="schema", default=SCHEMA)
+    bundle_id: str
+    name: FileName
+    members: Annotated[tuple[Member, ...], Field(min_length=1)]
+    temporal: Temporal | None = None
+    training_data: tuple[str, ...]
+    calibration_data: str
+    licence: str
+    software: str
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    gate: tuple[GateResult, ...] = ()
+    failing: bool = False
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True
+    )
+
+    @model_validator(mode="after")
+    def _one_name_each(self) -> Self:
+        for what, names in (
+            ("name", [m.name for m in self.members]),
+            ("file", [m.file for m in self.members]),
+        ):
+            if len(set(names)) != len(names):
+                raise ValueError(f"two members share a {what}")
+        if not any(m.weight > 0 for m in self.members):
+            raise ValueError("no member has a weight above zero")
+        return self

@@ -1,0 +1,125 @@
+"""The TFLite runtime behind one narrow waist; the only module that names its vendors.
+
+`ai_edge_litert` is used where it is installed, else its predecessor `tflite_runtime` (Python 3.11
+and numpy 1 only; its int8 kernels are slower).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from edge.errors import BundleError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorInfo:
+    """Name, shape, type and quantisation of one input or output of a loaded model."""
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None
+    zero_point: int | None
+
+
+def _interpreter_class() -> tuple[Any, str]:
+    try:
+        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - either may be absent
+
+        return Interpreter, "ai-edge-litert"
+    except ImportError:
+        pass
+    try:
+        from tflite_runtime.interpreter import Interpreter  # noqa: PLC0415 - either may be absent
+
+        return Interpreter, "tflite-runtime"
+    except ImportError as why:
+        raise UnavailableError(
+            f"no TFLite runtime ({why}): install ai-edge-litert, or tflite-runtime on Python 3.11"
+            " with numpy 1"
+        ) from why
+
+
+def runtime_name() -> str:
+    """Name and version of the runtime in use, such as ``ai-edge-litert 2.3.0``."""
+    _, name = _interpreter_class()
+    return f"{name} {metadata.version(name)}"
+
+
+class TFLiteModel:
+    """One loaded model with its own working memory; not for two threads at a time.
+
+    Args:
+        source: Path of the ``.tflite`` file, or its bytes (kept alive by this object).
+        threads: Threads the runtime may use.
+
+    Raises:
+        BundleError: The file is not a model this runtime can run.
+        UnavailableError: No runtime is installed.
+    """
+
+    def __init__(self, source: Path | bytes, *, threads: int = 1) -> None:
+        interpreter_class, _ = _interpreter_class()
+        # The runtime prints "Created TensorFlow Lite XNNPACK delegate" for each model otherwise.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        given = (
+            {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
+        )
+        name = "model" if isinstance(source, bytes) else str(source)
+        try:
+            self._interpreter = interpreter_class(**given, num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as why:
+            raise BundleError(f"{name}: not a model this runtime can run: {why}") from why
+        self._read_details()
+
+    def _read_details(self) -> None:
+        self.inputs = tuple(_info(d) for d in self._interpreter.get_input_details())
+        self.outputs = tuple(_info(d) for d in self._interpreter.get_output_details())
+
+    def resize(self, name: str, shape: tuple[int, ...]) -> None:
+        """Give the input ``name`` another shape (a batch of faces, say)."""
+        index = next(i.index for i in self.inputs if i.name == name)
+        self._interpreter.resize_tensor_input(index, list(shape), strict=False)
+        self._interpreter.allocate_tensors()
+        self._read_details()
+
+    def run(self, feeds: Mapping[int, NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+        """Run the model once.
+
+        Args:
+            feeds: Array for each input, by the input's position in `inputs`; shape and type must
+                be the input's.
+
+        Returns:
+            A copy of each output, in the order of `outputs`.
+        """
+        for position, array in feeds.items():
+            self._interpreter.set_tensor(self.inputs[position].index, array)
+        self._interpreter.invoke()
+        return tuple(self._interpreter.get_tensor(o.index) for o in self.outputs)
+
+
+def _info(details: Mapping[str, Any]) -> TensorInfo:
+    scales: NDArray[np.float32] = details["quantization_parameters"]["scales"]
+    zeros: NDArray[np.int32] = details["quantization_parameters"]["zero_points"]
+    quantised = len(scales) == 1
+    return TensorInfo(
+        index=int(details["index"]),
+        name=str(details["name"]),
+        shape=tuple(int(n) for n in details["shape"]),
+        dtype=str(details["dtype"].__name__),
+        scale=float(scales[0]) if quantised else None,
+        zero_point=int(zeros[0]) if quantised else None,
+    )

@@ -1,0 +1,1 @@
+"""Events from the outbox to the broker, over MQTT."""

@@ -1,0 +1,1 @@
+"""From class probabilities over time to decided changes of emotion."""
