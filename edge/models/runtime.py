@@ -6,7 +6,6 @@ and numpy 1 only; its int8 kernels are slower).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -71,8 +70,6 @@ class TFLiteModel:
 
     def __init__(self, source: Path | bytes, *, threads: int = 1) -> None:
         interpreter_class, _ = _interpreter_class()
-        # The runtime prints "Created TensorFlow Lite XNNPACK delegate" for each model otherwise.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         given = (
             {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
         )
