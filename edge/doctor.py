@@ -118,7 +118,11 @@ def _faces(config: Config) -> Finding:
         )
     if config.faces.backend == "mediapipe":
         return Finding(what="faces", good=obstacle is None, detail=reference)
-    far = "" if find_asset(YUNET) else f"; {YUNET.name} is missing, near range only: edge assets fetch"
+    far = (
+        ""
+        if find_asset(YUNET)
+        else f"; {YUNET.name} is missing, near range only: edge assets fetch"
+    )
     return Finding(what="faces", good=True, detail=f"direct can run; {reference}{far}")
 
 
@@ -131,14 +135,18 @@ def _bundle(config: Config) -> Finding:
         return Finding(
             what="bundle", good=False, detail=f"{bundle.manifest.bundle_id} failed its verify gate"
         )
-    return Finding(what="bundle", good=True, detail=f"{bundle.manifest.bundle_id}, every hash right")
+    return Finding(
+        what="bundle", good=True, detail=f"{bundle.manifest.bundle_id}, every hash right"
+    )
 
 
 def _camera(config: Config) -> Finding:
     source = config.camera.source
     if is_clip(source):
         good = Path(source).is_file()
-        return Finding(what="camera", good=good, detail=source if good else f"{source}: no such file")
+        return Finding(
+            what="camera", good=good, detail=source if good else f"{source}: no such file"
+        )
     if source.isdigit() or source.startswith("/dev/"):
         path = f"/dev/video{source}" if source.isdigit() else source
         if not Path(path).exists():
@@ -156,7 +164,8 @@ def _legal_basis(config: Config) -> Finding:
     return Finding(
         what="legal basis",
         good=bool(stated),
-        detail=stated or "none stated; set device.legal_basis, without which edge run does not start",
+        detail=stated
+        or "none stated; set device.legal_basis, without which edge run does not start",
     )
 
 

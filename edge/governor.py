@@ -14,6 +14,7 @@ _SHED_ABOVE: Final = 0.9  # share of the budget
 _RETURN_BELOW: Final = 0.6
 _SHED_AFTER_S: Final = 1.0
 _RETURN_AFTER_S: Final = 10.0
+_LONGEST_KEEP_S: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +37,15 @@ class Load:
 class Governor:
     """Chooses the degradation level; one step at a time, up fast, down slowly.
 
-    A level that was taken back and had to be shed again soon is held twice as long the next time,
+    A level that was taken back and had to be shed again soon is kept twice as long the next time,
     so that a load on the edge does not make it swing.
     """
 
     def __init__(self) -> None:
         self._level = 0
-        self._since_s: float | None = None
-        self._hold_s = _RETURN_AFTER_S
+        self._heavy_since_s: float | None = None
+        self._light_since_s: float | None = None
+        self._keep_s = _RETURN_AFTER_S
         self._returned_s = float("-inf")
 
     @property
@@ -53,20 +55,27 @@ class Governor:
 
     def decide(self, load: Load) -> int:
         """Take in the newest measurement and return the level to run at."""
-        if self._since_s is None:
-            self._since_s = load.now_s
-        elapsed_s = load.now_s - self._since_s
         share = load.p95_ms / load.budget_ms
-        if (share > _SHED_ABOVE or load.hot) and elapsed_s >= _SHED_AFTER_S:
-            if self._level < HIGHEST_LEVEL:
-                swung = load.now_s - self._returned_s < 2 * self._hold_s
-                self._hold_s = min(self._hold_s * 2, 300.0) if swung else _RETURN_AFTER_S
-                self._level += 1
-            self._since_s = load.now_s
-        elif share < _RETURN_BELOW and not load.hot and self._level > 0:
-            if elapsed_s >= self._hold_s:
-                self._level -= 1
-                self._since_s = self._returned_s = load.now_s
-        elif share >= _RETURN_BELOW:
-            self._since_s = max(self._since_s, load.now_s - _SHED_AFTER_S)
+        heavy = share > _SHED_ABOVE or load.hot
+        light = share < _RETURN_BELOW and not load.hot
+        self._heavy_since_s = _since(self._heavy_since_s, load.now_s, holds=heavy)
+        self._light_since_s = _since(self._light_since_s, load.now_s, holds=light)
+        if _lasted(self._heavy_since_s, load.now_s, _SHED_AFTER_S) and self._level < HIGHEST_LEVEL:
+            swung = load.now_s - self._returned_s < 2 * self._keep_s
+            self._keep_s = min(2 * self._keep_s, _LONGEST_KEEP_S) if swung else _RETURN_AFTER_S
+            self._level += 1
+            self._heavy_since_s = load.now_s
+        elif _lasted(self._light_since_s, load.now_s, self._keep_s) and self._level > 0:
+            self._level -= 1
+            self._light_since_s = self._returned_s = load.now_s
         return self._level
+
+
+def _since(since_s: float | None, now_s: float, *, holds: bool) -> float | None:
+    if not holds:
+        return None
+    return now_s if since_s is None else since_s
+
+
+def _lasted(since_s: float | None, now_s: float, for_s: float) -> bool:
+    return since_s is not None and now_s - since_s >= for_s
