@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.models.bundle import Bundle
     from edge.pipeline import Pipeline, Step
-    from edge.values import Emotion
+    from edge.values import Emotion, Frame
 
 log = logging.getLogger(__name__)
 
@@ -83,59 +83,49 @@ def run_vision(
         try:
             report = _Report(config, bundle, pipeline, outbox, capture)
             report.tell_info(isolation)
-            _watch(config, bundle, pipeline, outbox, capture, report, stop, alive)
+            source = Source(
+                device=config.device.name,
+                camera=config.camera.name,
+                model=bundle.manifest.bundle_id,
+            )
+            while not stop.is_set():
+                frame = capture.next_frame(WAIT_S)
+                if frame is not None:
+                    report.count(_process(frame, pipeline, outbox, source))
+                elif capture.status().state is CaptureState.ENDED:
+                    break
+                else:
+                    outbox.put()  # what the disk refused before
+                report.tell()
+                alive(capture.status())
+            report.tell(force=True)
+            status = capture.status()
+            if status.state is CaptureState.ENDED and status.reason:
+                raise InputError(status.reason)
         finally:
             capture.close()
 
 
-def _watch(
-    config: Config,
-    bundle: Bundle,
-    pipeline: Pipeline,
-    outbox: Outbox,
-    capture: Capture,
-    report: _Report,
-    stop: threading.Event,
-    alive: Callable[[CaptureStatus], None],
-) -> None:
-    source = Source(
-        device=config.device.name, camera=config.camera.name, model=bundle.manifest.bundle_id
-    )
-    while not stop.is_set():
-        frame = capture.next_frame(WAIT_S)
-        if frame is None:
-            status = capture.status()
-            alive(status)
-            if status.state is CaptureState.ENDED:
-                report.tell(force=True)
-                if status.reason:
-                    raise InputError(status.reason)
-                return
-            outbox.put()  # what the disk refused before
-            report.tell()
-            continue
-        taken_s = time.monotonic()
-        step = pipeline.step(frame)
-        if step.transitions:
-            clock = read_clock()
-            outbox.put(
-                [
-                    describe_change(
-                        transition,
-                        source=source,
-                        clock=clock,
-                        latency_s=clock.monotonic_s - transition.decided_s,
-                    )
-                    for transition in step.transitions
-                ]
-            )
-        stored_s = time.monotonic()
-        pipeline.times.add("wait", taken_s - frame.captured_s)
-        pipeline.times.add("total", stored_s - frame.captured_s)
-        report.count(step)
-        report.tell()
-        alive(capture.status())
-    report.tell(force=True)
+def _process(frame: Frame, pipeline: Pipeline, outbox: Outbox, source: Source) -> Step:
+    """Take one frame from the camera to the outbox."""
+    taken_s = time.monotonic()
+    step = pipeline.step(frame)
+    if step.transitions:
+        clock = read_clock()
+        outbox.put(
+            [
+                describe_change(
+                    transition,
+                    source=source,
+                    clock=clock,
+                    latency_s=clock.monotonic_s - transition.decided_s,
+                )
+                for transition in step.transitions
+            ]
+        )
+    pipeline.times.add("wait", taken_s - frame.captured_s)
+    pipeline.times.add("total", time.monotonic() - frame.captured_s)
+    return step
 
 
 class _Report:

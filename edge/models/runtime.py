@@ -33,8 +33,6 @@ class TensorInfo:
 
 
 def _interpreter_class() -> tuple[Any, str]:
-    # The runtime prints "Created TensorFlow Lite XNNPACK delegate" for each model otherwise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - either may be absent
 
