@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.errors import InputError
 from train.data.reports import Problems
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ class Fer2013:
     def rows(self, usage: str) -> NDArray[np.intp]:
         """Return the row numbers of one split."""
         return np.flatnonzero(self.usage == USAGES.index(usage))
+
+
+def fer2013_source(data: Path) -> Path:
+    """Return FER2013's csv or its zip under ``data``; raises `InputError` where neither is."""
+    for name in ("fer2013.csv", "fer2013.csv.zip"):
+        if (path := data / "fer2013" / name).exists():
+            return path
+    raise InputError(f"{data}/fer2013: found neither fer2013.csv nor fer2013.csv.zip; set --data")
 
 
 def read_fer2013(path: Path, cache: Path | None = None) -> Fer2013:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.errors import InputError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -82,6 +84,8 @@ class Votes:
 
 def read_votes(path: Path) -> Votes:
     """Read ``fer2013new.csv``; its rows are in the order of FER2013."""
+    if not path.exists():
+        raise InputError(f"{path}: no such file; FER+ publishes it as fer2013new.csv")
     with path.open(newline="", encoding="utf-8") as stream:
         counts = np.array(
             [[int(row[column]) for column in COLUMNS] for row in csv.DictReader(stream)], np.int8

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from train.experiments.ahead import ahead
-from train.experiments.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from train.experiments.checkpoint import Checkpoint, save_checkpoint
 from train.experiments.pictures import epoch_batches, view
 from train.experiments.score import scores
 from train.networks.residual import build_residual
@@ -70,8 +70,8 @@ def fit(
     validation: Pictures,
     folder: Path,
     *,
-    resume: Path | None = None,
-    tell: Callable[[str], None] = print,
+    start: Checkpoint | None = None,
+    told: Callable[[dict[str, float], bool, Path], None],
 ) -> Checkpoint:
     """Train to the recipe's last epoch.
 
@@ -80,23 +80,25 @@ def fit(
         train: Learned from.
         validation: Scored after every epoch, with the averaged weights.
         folder: Gets ``checkpoints/epoch-NNN.npz`` and ``training_history.csv``.
-        resume: A checkpoint to go on from.
-        tell: Told one line an epoch.
+        start: A checkpoint to go on from.
+        told: Told after every epoch its record, whether it is the best, and its checkpoint.
     """
     model = build(recipe)
     shadow = build_residual(recipe.network, None)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
-    state = _start(model) if resume is None else load_checkpoint(resume)
-    if resume is not None:
-        _restore(model, state)
+    state = _start(model) if start is None else start
+    _restore(model, state)
     while state.epoch < recipe.epochs:
         state = _epoch(
             recipe, state, model=model, shadow=shadow, train=train, validation=validation
         )
-        save_checkpoint(checkpoints / f"epoch-{state.epoch:03d}.npz", state)
+        path = checkpoints / f"epoch-{state.epoch:03d}.npz"
+        save_checkpoint(path, state)
         write_history(folder / "training_history.csv", state.history)
-        tell(" ".join(f"{name} {value:.4g}" for name, value in state.history[-1].items()))
+        record = state.history[-1]
+        best = max(one["ferplus_accuracy"] for one in state.history)
+        told(record, record["ferplus_accuracy"] >= best, path)
     return state
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from edge.features.standardise import INPUT_SCALE, MIDDLE, standardise_crop
 from train.augment import augment
 from train.data.fer2013 import CLASSES as FER2013_CLASSES
-from train.data.fer2013 import read_fer2013
+from train.data.fer2013 import fer2013_source, read_fer2013
 from train.data.ferplus import UNSURE_ROWS, read_votes
 
 if TYPE_CHECKING:
@@ -44,11 +44,10 @@ class Pictures:
     labels: NDArray[np.int8]
 
 
-def read_pictures(folder: Path, cache: Path, usage: str) -> Pictures:
-    """Read one split of FER2013 with its FER+ votes from the folder that holds both files."""
-    source = folder / "fer2013.csv"
-    fer = read_fer2013(source if source.exists() else folder / "fer2013.csv.zip", cache)
-    votes = read_votes(folder / "fer2013new.csv")
+def read_pictures(data: Path, cache: Path, usage: str) -> Pictures:
+    """Read one split of FER2013 with its FER+ votes from ``data/fer2013``."""
+    fer = read_fer2013(fer2013_source(data), cache)
+    votes = read_votes(data / "fer2013" / "fer2013new.csv")
     rows = fer.rows(usage)
     majority = votes.majority()
     majority[list(UNSURE_ROWS)] = -1

@@ -7,8 +7,9 @@ import tomllib
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from edge.errors import ConfigError, InputError
 from train.augment import Augmentation
 from train.networks.residual import ResidualNet
 
@@ -56,6 +57,7 @@ class Recipe:
         network: Shape of the net.
     """
 
+    model: Literal["residual"] = "residual"
     seed: int
     batch_size: int = 128
     momentum: float = 0.9
@@ -81,39 +83,69 @@ class Recipe:
         raise IndexError(f"epoch {epoch} lies past the recipe's {done}")
 
 
-class RecipeError(ValueError):
-    """A recipe with unknown, missing or ill-typed keys; the message lists all of them."""
+R = TypeVar("R")
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe; raises `RecipeError` naming every wrong key."""
+def recipe_kind(path: Path) -> str:
+    """Return the recipe's ``model``; raises as `read_recipe` does."""
+    return str(_table(path).get("model", ""))
+
+
+def read_recipe(path: Path, kind: type[R]) -> R:
+    """Read a recipe of one kind.
+
+    Raises:
+        InputError: There is no such file.
+        ConfigError: Unknown, missing or ill-typed keys; the message names all of them.
+    """
+    return recipe_from(_table(path), kind, where=str(path))
+
+
+def recipe_from(table: dict[str, Any], kind: type[R], *, where: str) -> R:
+    """Build a recipe from plain values; raises `ConfigError` naming every wrong key."""
     problems: list[str] = []
-    recipe = _build(Recipe, tomllib.loads(path.read_text(encoding="utf-8")), "", problems)
+    recipe = _build(kind, table, "", problems)
     if problems:
-        told = "\n".join(f"  - {problem}" for problem in problems)
-        raise RecipeError(f"{path}: {len(problems)} problems\n{told}")
-    return typing.cast("Recipe", recipe)
+        raise ConfigError(where, problems)
+    return typing.cast("R", recipe)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as why:
+        raise InputError(f"{path}: {why.strerror}; give a recipe as in train/recipes") from why
+    except ValueError as why:
+        raise ConfigError(str(path), [str(why)]) from why
 
 
 def _build(kind: Any, value: object, where: str, problems: list[str]) -> object:  # noqa: ANN401 - a type, of any shape
-    origin = typing.get_origin(kind)
-    if origin is types.UnionType:
+    """Bring ``value`` to ``kind``, noting in ``problems`` what does not fit."""
+    optional = typing.get_origin(kind) is types.UnionType
+    if optional:
         kind = next(part for part in typing.get_args(kind) if part is not type(None))
-        origin = typing.get_origin(kind)
-    if origin is tuple:
-        (item, *_) = typing.get_args(kind)
-        if not isinstance(value, list):
-            problems.append(f"{where}: expected a list, found {value!r}")
-            return ()
-        return tuple(_build(item, one, f"{where}[{i}]", problems) for i, one in enumerate(value))
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(kind, value, where, problems)
+    if typing.get_origin(kind) is tuple:
+        item = typing.get_args(kind)[0]
+        given = value if isinstance(value, list) else []
+        if given is not value:
+            problems.append(f"{where}: expected a list, found {value!r}")
+        return tuple(_build(item, one, f"{where}[{i}]", problems) for i, one in enumerate(given))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
-        problems.append(f"{where}: expected {kind.__name__}, found {value!r}")
+    if value is None and optional:
         return None
+    if not _fits(kind, value):
+        expected = typing.get_args(kind)[0] if typing.get_args(kind) else kind.__name__
+        problems.append(f"{where}: expected {expected}, found {value!r}")
     return value
+
+
+def _fits(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type, of any shape
+    if typing.get_origin(kind) is Literal:
+        return value in typing.get_args(kind)
+    return isinstance(value, kind) and isinstance(value, bool) is (kind is bool)
 
 
 def _build_dataclass(kind: Any, value: object, where: str, problems: list[str]) -> object:  # noqa: ANN401 - a dataclass type

@@ -79,3 +79,34 @@ def enlarge(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     edges = (BORDER_PX, BORDER_PX, BORDER_PX, BORDER_PX)
     large = cv2.copyMakeBorder(large, *edges, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.cvtColor(large, cv2.COLOR_GRAY2RGB), np.uint8)
+
+
+def measure_clip(
+    frames: Iterable[NDArray[np.uint8]], model: Path, *, rate: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Measure the face of each RGB frame of a clip, unsmoothed, as the device does.
+
+    Returns:
+        Blendshapes ``(found, 52)`` and landmarks ``(found, 478, 3)`` in pixels, float32.
+    """
+    import mediapipe as mp  # noqa: PLC0415 - an optional dependency, loaded where it is used
+    from mediapipe.tasks.python import BaseOptions, vision  # noqa: PLC0415
+
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_path=str(model)),
+        running_mode=vision.RunningMode.VIDEO,
+        num_faces=2,  # with one face MediaPipe smooths the landmarks
+        output_face_blendshapes=True,
+    )
+    shapes: list[list[float]] = []
+    points: list[list[tuple[float, float, float]]] = []
+    with vision.FaceLandmarker.create_from_options(options) as landmarker:
+        for number, frame in enumerate(frames):
+            picture = mp.Image(image_format=mp.ImageFormat.SRGB, data=frame)
+            found = landmarker.detect_for_video(picture, round(number * 1000 / rate))
+            if found.face_landmarks:
+                high, wide = frame.shape[:2]
+                shapes.append([c.score for c in found.face_blendshapes[0]])
+                face = found.face_landmarks[0]
+                points.append([(p.x * wide, p.y * high, p.z * wide) for p in face])
+    return np.array(shapes, np.float32), np.array(points, np.float32)

@@ -37,7 +37,7 @@ def build_residual(shape: ResidualNet, side_px: int | None = 48) -> keras.Model:
 
     Input ``(batch, side, side, 1)``, float32, ``(crop - 128) / 64``. Outputs, as logits:
     ``ferplus`` ``(batch, 8)`` in the order of `train.data.ferplus.LABELS`, and ``fer2013``
-    ``(batch, 7)``. With ``side_px=None`` any side that is a multiple of 8 fits.
+    ``(batch, 7)``. With ``side_px=None`` any side fits.
     """
     inputs = keras.Input((side_px, side_px, 1), name="crop")
     x = _conv(inputs, shape.stem, kernel=5, stride=2)
@@ -74,7 +74,7 @@ def _block(x: keras.KerasTensor, channels: int, *, stride: int, squeeze: int) ->
     kept = x
     if stride != 1 or x.shape[-1] != channels:
         if stride != 1:
-            kept = layers.AveragePooling2D(stride)(kept)
+            kept = layers.AveragePooling2D(stride, padding="same")(kept)
         kept = _conv(kept, channels, kernel=1, relu=False)
     y = _conv(x, channels, stride=stride)
     y = _conv(y, channels, relu=False)
