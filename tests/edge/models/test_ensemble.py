@@ -27,7 +27,7 @@ def ensemble(tmp_path: Path) -> Ensemble:
     return make(tmp_path)
 
 
-def make(folder: Path, *members: dict[str, Any], **how: Any) -> Ensemble:  # noqa: ANN401 - as the Ensemble's own
+def make(folder: Path, *members: dict[str, Any], **how: Any) -> Ensemble:
     return Ensemble(load_bundle(write_bundle(folder, *members)), **how)
 
 
