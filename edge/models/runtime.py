@@ -85,10 +85,17 @@ class TFLiteModel:
         self.inputs = tuple(_info(d) for d in self._interpreter.get_input_details())
         self.outputs = tuple(_info(d) for d in self._interpreter.get_output_details())
 
-    def resize(self, name: str, shape: tuple[int, ...]) -> None:
-        """Give the input ``name`` another shape (a batch of faces, say)."""
-        index = next(i.index for i in self.inputs if i.name == name)
-        self._interpreter.resize_tensor_input(index, list(shape), strict=False)
+    def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Give inputs another shape (a batch of faces, say), all of them before one allocation.
+
+        Args:
+            shapes: The new shape by the input's name; inputs not named keep theirs.
+        """
+        for info in self.inputs:
+            if info.name in shapes:
+                self._interpreter.resize_tensor_input(
+                    info.index, list(shapes[info.name]), strict=False
+                )
         self._interpreter.allocate_tensors()
         self._read_details()
 
