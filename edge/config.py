@@ -153,6 +153,16 @@ class Mqtt(_Table):
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     class_min_faces: Annotated[int, Field(ge=1)] = 5
 
+    @property
+    def uses_tls(self) -> bool:
+        """Whether TLS is spoken, stated or implied."""
+        return self.tls or self.ca_file is not None or self.cert_file is not None
+
+    @property
+    def broker_port(self) -> int:
+        """The port stated, or the customary one."""
+        return self.port or (8883 if self.uses_tls else 1883)
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.password is not None and self.password_file is not None:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from edge.faces.effort import Effort, FacesReport
     from edge.values import Face, Frame
 
 
@@ -24,12 +25,26 @@ class FaceFinder(Protocol):
         ...
 
     @property
+    def reason(self) -> str:
+        """Why this back end was taken, one line for the log and ``/info``."""
+        ...
+
+    @property
+    def report(self) -> FacesReport:
+        """Cost and freshness of the last call, for ``/health``."""
+        ...
+
+    @property
     def forgotten(self) -> tuple[int, ...]:
         """Tracks that ended with the last call; what is kept of them must be dropped."""
         ...
 
     def find(self, frame: Frame) -> tuple[Face, ...]:
         """Return the faces in ``frame``, ordered by track; none is an empty tuple."""
+        ...
+
+    def spend(self, effort: Effort) -> None:
+        """Set how much work the next calls may do; may be called between any two frames."""
         ...
 
     def __enter__(self) -> Self: ...

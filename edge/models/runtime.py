@@ -6,12 +6,12 @@ and numpy 1 only; its int8 kernels are slower).
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import BundleError, UnavailableError
+from edge.quiet import quiet_native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,15 +71,14 @@ class TFLiteModel:
 
     def __init__(self, source: Path | bytes, *, threads: int = 1) -> None:
         interpreter_class, _ = _interpreter_class()
-        # The runtime prints "Created TensorFlow Lite XNNPACK delegate" for each model otherwise.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         given = (
             {"model_content": source} if isinstance(source, bytes) else {"model_path": str(source)}
         )
         name = "model" if isinstance(source, bytes) else str(source)
         try:
-            self._interpreter = interpreter_class(**given, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet_native():  # each model would announce its delegate otherwise
+                self._interpreter = interpreter_class(**given, num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as why:
             raise BundleError(f"{name}: not a model this runtime can run: {why}") from why
         self._read_details()
@@ -88,10 +87,17 @@ class TFLiteModel:
         self.inputs = tuple(_info(d) for d in self._interpreter.get_input_details())
         self.outputs = tuple(_info(d) for d in self._interpreter.get_output_details())
 
-    def resize(self, name: str, shape: tuple[int, ...]) -> None:
-        """Give the input ``name`` another shape (a batch of faces, say)."""
-        index = next(i.index for i in self.inputs if i.name == name)
-        self._interpreter.resize_tensor_input(index, list(shape), strict=False)
+    def resize(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Give inputs another shape (a batch of faces, say), all of them before one allocation.
+
+        Args:
+            shapes: The new shape by the input's name; inputs not named keep theirs.
+        """
+        for info in self.inputs:
+            if info.name in shapes:
+                self._interpreter.resize_tensor_input(
+                    info.index, list(shapes[info.name]), strict=False
+                )
         self._interpreter.allocate_tensors()
         self._read_details()
 

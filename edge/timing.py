@@ -1,0 +1,42 @@
+"""How long each stage takes: the last few hundred values of each, and their percentiles."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge.messages import Percentiles
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEPT: Final = 512
+
+
+class StageTimes:
+    """Collects durations by stage in constant memory."""
+
+    def __init__(self, *, kept: int = KEPT) -> None:
+        self._kept = kept
+        self._seconds: dict[str, deque[float]] = {}
+
+    def add(self, stage: str, seconds: float) -> None:
+        """Record one duration."""
+        values = self._seconds.get(stage)
+        if values is None:
+            values = self._seconds[stage] = deque(maxlen=self._kept)
+        values.append(seconds)
+
+    def percentiles(self, stage: str) -> Percentiles:
+        """Summarise one stage; all zero where nothing was recorded."""
+        values = self._seconds.get(stage)
+        if not values:
+            return Percentiles(p50_ms=0.0, p95_ms=0.0, p99_ms=0.0)
+        p50, p95, p99 = (1e3 * float(v) for v in np.percentile(values, (50, 95, 99)))
+        return Percentiles(p50_ms=p50, p95_ms=p95, p99_ms=p99)
+
+    def summary(self) -> Mapping[str, Percentiles]:
+        """Summarise every stage, in the order they were first seen."""
+        return {stage: self.percentiles(stage) for stage in self._seconds}
