@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from importlib import metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge.errors import UnavailableError
 from edge.faces.mediapipe import MediaPipeFaces
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from edge.config import Faces
     from edge.faces.protocol import FaceFinder
 
-LANDMARKER: Final = "face_landmarker.task"
-"""File name of MediaPipe's bundle in the assets folder."""
-YUNET: Final = "face_detection_yunet_2026may.onnx"
-"""File name of the detector in the assets folder."""
-
 
 def open_faces(
-    config: Faces, *, assets: Path, random_seed: int | None = None, threads: int = 1
+    config: Faces,
+    *,
+    landmarker: Path,
+    detector: Path | None,
+    random_seed: int | None = None,
+    threads: int = 1,
 ) -> FaceFinder:
     """Open the back end that ``config.backend`` names.
 
@@ -32,7 +32,8 @@ def open_faces(
 
     Args:
         config: How faces are found.
-        assets: Folder with `LANDMARKER` and, for classroom distances, `YUNET`.
+        landmarker: MediaPipe's ``face_landmarker.task``.
+        detector: YuNet, for classroom distances; ``None`` where it could not be fetched.
         random_seed: Makes the tracks' random names repeatable; ``None`` for live sources.
         threads: Threads the landmark models may use.
 
@@ -40,7 +41,7 @@ def open_faces(
         InputError: A model file is missing or damaged.
         UnavailableError: The back end cannot run here.
     """
-    del threads
+    del threads, detector
     obstacle = mediapipe_missing()
     if config.backend == "mediapipe":
         if obstacle is not None:
@@ -52,7 +53,7 @@ def open_faces(
         if obstacle is not None:
             raise UnavailableError(obstacle)
         reason = "installed, and this processor can run it"
-    return MediaPipeFaces(config, model=assets / LANDMARKER, random_seed=random_seed, reason=reason)
+    return MediaPipeFaces(config, model=landmarker, random_seed=random_seed, reason=reason)
 
 
 def mediapipe_missing() -> str | None:
