@@ -44,7 +44,7 @@ def run_demo(say: Callable[[str], None]) -> None:
         folder = Path(scratch)
         say(f"broker    {broker.name} on {HOST}:{broker.port}")
         say(f"clip      {clip.name}, played at its own speed")
-        config = {
+        config: dict[str, dict[str, object]] = {
             "device": {"name": "demo", "legal_basis": "demonstration on a supplied clip"},
             "camera": {"source": str(clip)},
             "outbox": {"path": str(folder / "outbox.db")},
