@@ -20,7 +20,7 @@ from edge.errors import InputError
 from edge.events import Source, describe_change
 from edge.governor import Governor, Load
 from edge.messages import Health, Info, summarise_class
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.outbox import Limits, Outbox
 from edge.pipeline import open_pipeline
 
@@ -68,7 +68,7 @@ def run_vision(
         UnavailableError: No face back end can run here.
         OutboxError: The outbox cannot be opened.
     """
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     for warning in bundle.warnings:
         log.warning("%s", warning)
     limits = Limits(

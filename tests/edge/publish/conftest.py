@@ -45,7 +45,7 @@ def changes(count: int, start: int = 0) -> list[Change]:
     return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
 
 
-def make_config(folder: Path, port: int, **mqtt: Any) -> Config:  # noqa: ANN401 - any setting
+def make_config(folder: Path, port: int, **mqtt: Any) -> Config:
     """A configuration whose outbox and broker are a test's own."""
     return parse_config(
         {
@@ -129,7 +129,7 @@ class Listening:
         self._thread.join(30.0)
 
 
-def make_config_mqtt(port: int) -> Any:  # noqa: ANN401 - the table as it is
+def make_config_mqtt(port: int) -> Any:
     """The broker's table alone."""
     return parse_config({"mqtt": {"host": "127.0.0.1", "port": port}}, where="test").mqtt
 
