@@ -45,13 +45,16 @@ def local_broker() -> Iterator[LocalBroker]:
         UnavailableError: Neither broker is installed, or it does not start.
     """
     port = free_port()
-    mosquitto = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    mosquitto = shutil.which("mosquitto") or shutil.which(
+        "mosquitto", path="/usr/sbin:/usr/local/sbin"
+    )
     with tempfile.TemporaryDirectory(prefix="emoshift-broker-") as folder:
         if mosquitto:
             name = "mosquitto"
             settings = Path(folder) / "mosquitto.conf"
             settings.write_text(
-                f"listener {port} {HOST}\nallow_anonymous true\npersistence false\n", encoding="utf-8"
+                f"listener {port} {HOST}\nallow_anonymous true\npersistence false\n",
+                encoding="utf-8",
             )
             command = [mosquitto, "-c", str(settings)]
         else:
@@ -86,7 +89,7 @@ def _wait_for(process: subprocess.Popen[bytes], name: str, port: int) -> None:
             _, said = process.communicate()
             lines = said.decode(errors="replace").strip().splitlines() or ["no reason given"]
             raise UnavailableError(
-                f"the broker {name} does not start: {lines[-1]}; install one: sudo apt install mosquitto"
+                f"the broker {name} does not start: {lines[-1]}; run: sudo apt install mosquitto"
             )
         with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
             return
@@ -100,7 +103,9 @@ async def _serve(port: int) -> None:
     broker = Broker(
         {
             "listeners": {"default": {"type": "tcp", "bind": f"{HOST}:{port}"}},
-            "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+            "plugins": {
+                "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}
+            },
         }
     )
     await broker.start()

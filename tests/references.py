@@ -42,11 +42,12 @@ def command_reference() -> str:
 
 def config_reference() -> str:
     """Every table and key with type, default and meaning."""
-    parts = [
+    start = (
         "# Configuration\n\nMade from the code by `make docs`. One TOML file, by default"
         " `/etc/emoshift/edge.toml`; every table and key may be left out. `edge check FILE`"
         " reports every problem at once.\n"
-    ]
+    )
+    parts = [start]
     for table, field in Config.model_fields.items():
         model = field.annotation
         assert isinstance(model, type)
@@ -78,7 +79,7 @@ def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
     return title, {name: text.strip() for name, text in meanings.items()}
 
 
-def kind(annotation: Any) -> str:  # noqa: ANN401 - any type there is
+def kind(annotation: Any) -> str:
     """Name a type as a reader of TOML would."""
     origin = get_origin(annotation)
     if origin is Literal:

@@ -91,9 +91,7 @@ def draw_course(
         state = _next(rng, state, emotions)
         changes.append(Change(at_s=at_s, after=state))
         ramps.append(float(rng.uniform(0.2, 0.6)))
-    return Course(
-        start=start, changes=tuple(changes), ramps_s=tuple(ramps), duration_s=duration_s
-    )
+    return Course(start=start, changes=tuple(changes), ramps_s=tuple(ramps), duration_s=duration_s)
 
 
 def _next(rng: np.random.Generator, state: Emotion, emotions: Sequence[Emotion]) -> Emotion:

@@ -66,9 +66,7 @@ def streams(level: LevelA, *, seed: int) -> list[Stream]:
         rng = np.random.default_rng([seed, index])
         still = index >= level.clips
         course = draw_course(rng, duration_s=level.duration_s, still=still)
-        times_s = frame_times(
-            rng, duration_s=level.duration_s, fps=float(rng.choice(level.fps))
-        )
+        times_s = frame_times(rng, duration_s=level.duration_s, fps=float(rng.choice(level.fps)))
         means = _means(gain)
         shown = np.empty((len(times_s), N))
         for row, at_s in zip(shown, times_s.tolist(), strict=True):

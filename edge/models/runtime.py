@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import BundleError, UnavailableError
+from edge.quiet import quiet_native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,8 +76,9 @@ class TFLiteModel:
         )
         name = "model" if isinstance(source, bytes) else str(source)
         try:
-            self._interpreter = interpreter_class(**given, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet_native():  # each model would announce its delegate otherwise
+                self._interpreter = interpreter_class(**given, num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as why:
             raise BundleError(f"{name}: not a model this runtime can run: {why}") from why
         self._read_details()

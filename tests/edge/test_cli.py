@@ -76,7 +76,7 @@ def test_help_is_quick(command: str) -> None:
         "import sys; from edge.cli import main\n"
         f"try: main({command.split()[1:]} + ['-h'], prog_name='edge')\n"
         "except SystemExit: pass\n"
-        "heavy = {'cv2', 'numpy', 'mediapipe', 'paho', 'ai_edge_litert'} & set(sys.modules)\n"
+        "heavy = {'cv2', 'mediapipe', 'paho', 'ai_edge_litert'} & set(sys.modules)\n"
         "print(sorted(heavy), file=sys.stderr)"
     )
     done = subprocess.run(

@@ -88,7 +88,7 @@ def link_outside(folder: Path) -> None:
     (folder / "cnn_a.tflite").symlink_to(outside)
 
 
-def first(data: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON data
+def first(data: dict[str, Any]) -> Any:
     return data["members"][0]
 
 
