@@ -198,9 +198,14 @@ def subscribe(
     Example:
       edge subscribe --broker mqtt.school.example
     """
-    from edge.listen import listen  # noqa: PLC0415 - see the top
+    from edge.listen import print_events  # noqa: PLC0415 - see the top
 
-    listen(configured(config_path, source, broker), click.echo, as_json=as_json)
+    print_events(
+        configured(config_path, source, broker),
+        click.echo,
+        lambda line: click.echo(line, err=True),
+        as_json=as_json,
+    )
 
 
 @main.group()

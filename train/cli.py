@@ -180,9 +180,16 @@ def evaluate(
 
 @main.command()
 @click.option("--model", type=_PATH, required=True, help="MediaPipe's face_landmarker.task.")
+@click.option(
+    "--framing",
+    type=_PATH,
+    default=Path(__file__).parent / "features" / "framing.json",
+    show_default="train/features/framing.json",
+    help="JSON file to write: where the parts of a face lie.",
+)
 @_data
 @_cache
-def landmarks(model: Path, data: Path, cache: Path) -> None:
+def landmarks(model: Path, *, framing: Path, data: Path, cache: Path) -> None:
     """Measure landmarks and blendshapes of FER2013 once; takes about 15 minutes.
 
     \b
@@ -191,7 +198,7 @@ def landmarks(model: Path, data: Path, cache: Path) -> None:
     """
     from train.features.measure import measure_fer2013  # noqa: PLC0415
 
-    for line in measure_fer2013(data, cache, model):
+    for line in measure_fer2013(data, cache, model, framing):
         click.echo(line)
 
 

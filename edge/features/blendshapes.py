@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -106,8 +107,7 @@ def levels(
     Returns:
         Shape ``(..., channels)``, float32.
     """
-    chosen = blendshapes[..., [NAMES.index(name) for name in form.blendshapes]]
-    values = chosen.astype(np.float32)
+    values = blendshapes[..., _columns(form.blendshapes)].astype(np.float32)
     if form.log_floor is not None:
         values = np.log(np.maximum(values, 0.0) + np.float32(form.log_floor))
     if form.pair:
@@ -160,6 +160,11 @@ def mirrored(blendshapes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the blendshapes ``(..., 52)`` of the mirrored face."""
     swapped = [NAMES.index(_other(name)) for name in NAMES]
     return blendshapes[..., swapped]
+
+
+@lru_cache
+def _columns(names: tuple[str, ...]) -> NDArray[np.intp]:
+    return np.array([NAMES.index(name) for name in names], np.intp)
 
 
 def _paired(values: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:

@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge.errors import BundleError
-from edge.models.channels import Channels
-from edge.models.manifest import MANIFEST_NAME, SCHEMA, Manifest, Member, TensorSpec
+from edge.features.blendshapes import NAMES, channel_names
+from edge.models.manifest import (
+    MANIFEST_NAME,
+    SCHEMA,
+    ChannelTransform,
+    Manifest,
+    Member,
+    TensorSpec,
+)
 from edge.models.runtime import TensorInfo, TFLiteModel
 
 if TYPE_CHECKING:
@@ -99,7 +106,7 @@ def load_bundle(folder: Path) -> Bundle:
         try:
             _check_tensors(member, TFLiteModel(contents[member.name]))
             if member.channels is not None:
-                _check_channels(member, Channels(member.channels))
+                _check_channels(member, member.channels)
         except BundleError as why:
             raise BundleError(f"{path}: {why}; build the bundle again with 'convert'") from why
     return Bundle(folder=folder, manifest=manifest, contents=MappingProxyType(contents))
@@ -215,9 +222,19 @@ def _described(tensor: TensorInfo | TensorSpec) -> str:
     return f"int8 {shape}, scale {scale}, zero point {tensor.zero_point}"
 
 
-def _check_channels(member: Member, channels: Channels) -> None:
-    spec = next(spec for spec in member.inputs if spec.role == "channels")
-    if spec.shape[-1] != len(channels):
+def _check_channels(member: Member, form: ChannelTransform) -> None:
+    if unknown := sorted(set(form.blendshapes) - set(NAMES)):
+        raise BundleError(f"the channel transform names {unknown[0]!r}, which is no blendshape")
+    count = len(channel_names(form))
+    if not count == len(form.mean) == len(form.std):
         raise BundleError(
-            f"reads {spec.shape[-1]} channels, but the manifest's transform makes {len(channels)}"
+            f"the channel transform makes {count} channels but has {len(form.mean)} means and"
+            f" {len(form.std)} deviations"
+        )
+    if min(form.std) <= 0:
+        raise BundleError("the channel transform has a deviation that is not above zero")
+    spec = next(spec for spec in member.inputs if spec.role == "channels")
+    if spec.shape[-1] != count:
+        raise BundleError(
+            f"reads {spec.shape[-1]} channels, but the manifest's transform makes {count}"
         )

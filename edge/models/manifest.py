@@ -63,14 +63,8 @@ class TensorSpec(_Frozen):
 class ChannelTransform(_Frozen):
     """How raw blendshapes and head pose become the channels of a recurrent member.
 
-    ``channel = (f(blendshape) - neutral - mean) / std`` with ``f`` the identity or ``log``
-    (``log(x + log_floor)``); ``neutral`` is the person's own resting value of the same channel,
-    zero until it is known. The order of the channels is that of `edge.models.channels.Channels`.
-
-    Attributes:
-        blendshapes: MediaPipe's names; with ``pair`` a name without its side (``mouthSmile``)
-            stands for two channels, the mean of left and right and left minus right.
-        pose: Whether yaw, pitch and roll follow as three more channels.
+    The meaning of every field is that of `edge.features.blendshapes.ChannelForm`, which computes
+    the channels on the device and in training alike.
     """
 
     blendshapes: tuple[str, ...]

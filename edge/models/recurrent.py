@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.models.channels import Channels
+from edge.features.blendshapes import channels, levels, resting_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,13 +26,13 @@ NEUTRAL_STEPS: Final = 20
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    raw: NDArray[np.float32]
+    levels: NDArray[np.float32]
     measured_s: float
     state_h: NDArray[Any]
     state_c: NDArray[Any]
     log_probs: NDArray[np.float32] | None = None
     resting: list[NDArray[np.float32]] = field(default_factory=list)
-    neutral: NDArray[np.float32] | float = 0.0
+    offset: NDArray[np.float32] | None = None
 
 
 class Recurrent:
@@ -47,8 +47,7 @@ class Recurrent:
         if member.channels is None or member.step_s is None:  # the manifest's own check
             raise ValueError(f"{member.name} is not recurrent")
         self._network = network
-        self._channels = Channels(member.channels)
-        self._subtract = member.channels.subtract_neutral
+        self._form = member.channels
         self._step_s = member.step_s
         self._tracks: dict[int, _Track] = {}
         self._stepped_s: float | None = None
@@ -89,15 +88,15 @@ class Recurrent:
             track.log_probs = None
         if face.blendshapes is None:
             return
-        raw = self._channels.raw(face.blendshapes, face.pose)
+        measured = levels(face.blendshapes, face.pose, self._form)
         if track is None:
             state_h, state_c = self._network.zero_state()
-            track = self._tracks[face.track] = _Track(raw, face.captured_s, state_h, state_c)
-        track.raw, track.measured_s = raw, face.captured_s
-        if resting and self._subtract and len(track.resting) < NEUTRAL_STEPS:
-            track.resting.append(raw)
+            track = self._tracks[face.track] = _Track(measured, face.captured_s, state_h, state_c)
+        track.levels, track.measured_s = measured, face.captured_s
+        if resting and self._form.subtract_neutral and len(track.resting) < NEUTRAL_STEPS:
+            track.resting.append(measured)
             if len(track.resting) == NEUTRAL_STEPS:
-                track.neutral = np.median(track.resting, axis=0).astype(np.float32)
+                track.offset = resting_offset(np.stack(track.resting), self._form)
 
     def _advance(self, seen: list[_Track], now_s: float) -> None:
         """Step the tracks as often as the time since the last step asks for."""
@@ -121,9 +120,8 @@ class Recurrent:
     def _step(self, tracks: list[_Track]) -> None:
         if not tracks:
             return
-        channels = np.stack([self._channels.scaled(t.raw, t.neutral) for t in tracks])
         log_probs, state_h, state_c = self._network.step(
-            channels,
+            np.stack([channels(t.levels, self._form, t.offset) for t in tracks]),
             np.stack([t.state_h for t in tracks]),
             np.stack([t.state_c for t in tracks]),
         )

@@ -132,4 +132,5 @@ def _records(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _rows(stream: IO[bytes]) -> Iterator[dict[str, str]]:
-    yield from csv.DictReader(io.TextIOWrapper(stream, encoding="ascii", newline=""))
+    with io.TextIOWrapper(stream, encoding="ascii", newline="") as text:
+        yield from csv.DictReader(text)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.features.blendshapes import ChannelForm
+    from edge.models.manifest import ChannelTransform
     from train.features.sequences import Director, Sequences, Stills
 
 
@@ -101,7 +101,7 @@ def _step(model: keras.Model, batch: Sequences) -> float:
 
 
 def still_logits(
-    model: keras.Model, stills: Stills, form: ChannelForm, steps: int = 12
+    model: keras.Model, stills: Stills, form: ChannelTransform, steps: int = 12
 ) -> NDArray[np.float32]:
     """Return the logits ``(n, 8)`` after looking at each still for ``steps`` steps.
 
@@ -112,18 +112,17 @@ def still_logits(
 
 
 def recurrent_scores(
-    model: keras.Model, stills: Stills, form: ChannelForm, sequences: Sequences
+    model: keras.Model, stills: Stills, form: ChannelTransform, sequences: Sequences
 ) -> dict[str, float]:
     """Score on single stills and on held-out sequences, frame by frame."""
     votes = stills.votes
-    majority = np.where(votes.max(axis=1) > 0.5, votes.argmax(axis=1), -1)
     logits = still_logits(model, stills, form)
     frames = model.predict(sequences.channels, batch_size=256, verbose=0)
     flat = frames.reshape(-1, frames.shape[-1])
     targets = sequences.targets.reshape(-1, frames.shape[-1])
     sure = np.where(targets.max(axis=1) > 0.5, targets.argmax(axis=1), -1)
     return {
-        "still_accuracy": accuracy(logits, majority)[0],
+        "still_accuracy": accuracy(logits, stills.majority)[0],
         "still_loss": vote_loss(logits, votes, np.ones(len(votes))),
         "frame_accuracy": accuracy(flat, sure)[0],
         "frame_loss": vote_loss(flat, targets, np.ones(len(targets))),

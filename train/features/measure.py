@@ -13,9 +13,9 @@ from edge.features.blendshapes import channel_names, levels
 from edge.features.pose import head_pose
 from edge.values import Emotion
 from train.data.fer2013 import fer2013_source, read_fer2013
+from train.features.form import open_form
 from train.features.landmarks import measure, measure_clip
 from train.features.motion import measure_motion, write_motion
-from train.features.stills import Form
 from train.features.table import FeatureTable, read_table, write_table
 
 if TYPE_CHECKING:
@@ -40,13 +40,14 @@ PARTS: Final = {
 FRONTAL_DEG: Final = 15.0
 
 
-def measure_fer2013(data: Path, cache: Path, model: Path) -> list[str]:
-    """Measure every picture, keep the table, and say what share of each class was accepted."""
+def measure_fer2013(data: Path, cache: Path, model: Path, framing_path: Path) -> list[str]:
+    """Measure every picture, keep table and framing, and say what share had a face."""
     fer = read_fer2013(fer2013_source(data), cache)
     path = cache / TABLE
     if not path.exists():
         write_table(path, measure(fer.pixels, model))
     table = read_table(path)
+    write_framing(framing_path, table)
     lines = [f"found {table.found.mean():.1%} of {len(table.found)}"]
     for emotion in Emotion:
         found = table.found[fer.labels == emotion]
@@ -65,11 +66,15 @@ def framing(table: FeatureTable) -> dict[str, dict[str, list[float]]]:
     for part, indices in PARTS.items():
         place = table.points[frontal][:, list(indices), :2].mean(axis=1)
         told[part] = {
-            "mean": np.round(place.mean(axis=0), 2).tolist(),
-            "std": np.round(place.std(axis=0), 2).tolist(),
-            "median": np.round(np.median(place, axis=0), 2).tolist(),
+            "mean": _rounded(place.mean(axis=0)),
+            "std": _rounded(place.std(axis=0)),
+            "median": _rounded(np.median(place, axis=0)),
         }
     return told
+
+
+def _rounded(values: NDArray[np.float32]) -> list[float]:
+    return [round(float(value), 2) for value in values]
 
 
 def write_framing(path: Path, table: FeatureTable) -> None:
@@ -85,7 +90,7 @@ def write_framing(path: Path, table: FeatureTable) -> None:
 
 def measure_clips(clips: Sequence[Path], model: Path, output: Path) -> None:
     """Measure motion in clips without a change of emotion and write it."""
-    form = Form()
+    form = open_form()
     seen: list[tuple[NDArray[np.float32], float]] = []
     for clip in clips:
         frames, rate = _read_clip(clip)

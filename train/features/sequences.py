@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.features.blendshapes import POSE, channels
+from edge.features.blendshapes import POSE, channels, resting_offset
+from train.features.form import blink
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge.features.blendshapes import ChannelForm
+    from edge.models.manifest import ChannelTransform
     from train.features.motion import Motion
 
 NEUTRAL = 6
@@ -23,12 +24,21 @@ class Stills:
     """Pictures in which a face was found.
 
     Attributes:
+        rows: Row numbers in the data set, ``(n,)``.
         levels: ``(n, channels)``, float32, as `edge.features.blendshapes.levels` gives them.
         votes: FER+ vote distribution, ``(n, 8)``, float32.
+        majority: FER+ label under the majority rule, ``(n,)``; -1 where there is none.
     """
 
+    rows: NDArray[np.intp]
     levels: NDArray[np.float32]
     votes: NDArray[np.float32]
+    majority: NDArray[np.int8]
+
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Which faces most annotators call neutral, ``(n,)``."""
+        return np.asarray(self.votes[:, NEUTRAL] >= 0.7, np.bool_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +97,6 @@ class Director:
         script: How to.
         form: How levels become channels; its last three levels are the head pose.
         motion: What is added to every sequence.
-        blink: For every level, its change at the height of a blink, ``(channels,)``.
     """
 
     def __init__(
@@ -95,19 +104,18 @@ class Director:
         stills: Stills,
         *,
         script: Script,
-        form: ChannelForm,
+        form: ChannelTransform,
         motion: Motion,
-        blink: NDArray[np.float32],
     ) -> None:
         self._stills = stills
         self._script = script
         self._form = form
         self._motion = motion
-        self._blink = blink
+        self._blink = blink(form)
         frequency = stills.votes.sum(axis=0) / stills.votes.sum()
         odds = (stills.votes * frequency ** (-script.evenness)).sum(axis=1)
         self._odds = odds / odds.sum()
-        self._resting = np.flatnonzero(stills.votes[:, NEUTRAL] >= 0.7)
+        self._resting = np.flatnonzero(stills.resting)
         self._low = stills.levels.min(axis=0)
         self._high = stills.levels.max(axis=0)
 
@@ -143,8 +151,7 @@ class Director:
         rows = rng.choice(len(self._odds), size=(batch, script.states), p=self._odds)
         resting = self._persons(rows[:, 0], rng)
         rest = stills.levels[resting]
-        offset = rest - np.asarray(self._form.mean, np.float32)
-        offset[:, -len(POSE) :] = 0.0
+        offset = np.stack([resting_offset(one[None], self._form) for one in rest])
         shown = stills.levels[rows] + script.kinship * offset[:, None]
         strength = rng.uniform(script.weakest, 1.0, (batch, script.states, 1)).astype(np.float32)
         levels = rest[:, None] + strength * (shown - rest[:, None])

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.features.blendshapes import NAMES as BLENDSHAPES
 from edge.models.bundle import load_bundle
-from edge.models.channels import BLENDSHAPES
 from edge.models.ensemble import Ensemble
 from edge.values import Emotion, Features, Prediction
 from tests.edge.models.handmade import cnn_member, lstm_member, write_bundle
