@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from edge import __version__
-from edge.config import Config, load_config, parse_config
+from edge.config import Config, demand_legal_basis, load_config, parse_config
 from edge.errors import EmoshiftError, UsageError
 
 if TYPE_CHECKING:
@@ -121,9 +121,11 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
       edge run --config /etc/emoshift/edge.toml
       edge run --source 0 --broker mqtt.school.example
     """
+    config = configured(config_path, source, broker)
+    demand_legal_basis(config, where=str(config_path or CONFIG_PATH))
     from edge.supervise import supervise  # noqa: PLC0415 - see the top
 
-    sys.exit(supervise(configured(config_path, source, broker)))
+    sys.exit(supervise(config))
 
 
 @main.command()

@@ -226,6 +226,22 @@ def parse_config(data: dict[str, Any], *, where: str) -> Config:
         raise ConfigError(where, [_problem(dict(e)) for e in why.errors()]) from None
 
 
+def demand_legal_basis(config: Config, *, where: str) -> None:
+    """Refuse to go on while nobody has stated by what right this device watches.
+
+    Raises:
+        ConfigError: ``device.legal_basis`` is empty.
+    """
+    if not config.device.legal_basis.strip():
+        raise ConfigError(
+            where,
+            [
+                "device.legal_basis: missing; state by what right emotions are inferred here (in EU"
+                " schools only medical or safety reasons count, AI Act Article 5(1)(f))"
+            ],
+        )
+
+
 def _problem(error: dict[str, Any]) -> str:
     """Turn one of pydantic's findings into a line an operator understands."""
     path = tuple(str(part) for part in error["loc"])
