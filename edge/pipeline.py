@@ -76,7 +76,7 @@ class Pipeline:
     ) -> None:
         self.finder = finder
         self.times = StageTimes()
-        self._ensemble = ensemble
+        self.ensemble = ensemble
         self._watch = watch
         self._clock = clock
 
@@ -87,7 +87,7 @@ class Pipeline:
         found = self._clock()
         features = describe(frame, faces)
         described = self._clock()
-        predictions = self._ensemble.classify(features)
+        predictions = self.ensemble.classify(features)
         classified = self._clock()
         decided = [self._watch.watch(prediction) for prediction in predictions]
         self._forget(self.finder.forgotten)
@@ -111,11 +111,11 @@ class Pipeline:
     def shed(self, level: int) -> None:
         """Run at one of the governor's levels: fewer landmarks, then fewer networks."""
         self.finder.spend(_EFFORTS[min(level, len(_EFFORTS) - 1)])
-        self._ensemble.level = min(max(level - 1, 0), self._ensemble.levels)
+        self.ensemble.level = min(max(level - 1, 0), self.ensemble.levels)
 
     def _forget(self, tracks: tuple[int, ...]) -> None:
         if tracks:
-            self._ensemble.forget(tracks)
+            self.ensemble.forget(tracks)
             self._watch.forget(tracks)
 
 
@@ -154,7 +154,7 @@ def open_pipeline(
     ) as finder:
         yield Pipeline(
             finder=finder,
-            ensemble=Ensemble(bundle, threads=config.models.threads),
+            ensemble=Ensemble(bundle, threads=config.models.threads, clock=time.perf_counter),
             watch=Watch(parameters),
         )
 

@@ -29,6 +29,11 @@ class StageTimes:
             values = self._seconds[stage] = deque(maxlen=self._kept)
         values.append(seconds)
 
+    def newest(self, stage: str) -> float:
+        """Return the last duration recorded of a stage, seconds; zero where there is none."""
+        values = self._seconds.get(stage)
+        return values[-1] if values else 0.0
+
     def percentiles(self, stage: str) -> Percentiles:
         """Summarise one stage; all zero where nothing was recorded."""
         values = self._seconds.get(stage)

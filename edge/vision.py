@@ -91,7 +91,7 @@ def run_vision(
             while not stop.is_set():
                 frame = capture.next_frame(WAIT_S)
                 if frame is not None:
-                    report.count(_process(frame, pipeline, outbox, source))
+                    report.count(process_frame(frame, pipeline, outbox, source))
                 elif capture.status().state is CaptureState.ENDED:
                     break
                 else:
@@ -106,11 +106,12 @@ def run_vision(
             capture.close()
 
 
-def _process(frame: Frame, pipeline: Pipeline, outbox: Outbox, source: Source) -> Step:
-    """Take one frame from the camera to the outbox."""
+def process_frame(frame: Frame, pipeline: Pipeline, outbox: Outbox, source: Source) -> Step:
+    """Take one frame from the camera to the outbox; its capture time is on the monotonic clock."""
     taken_s = time.monotonic()
     step = pipeline.step(frame)
     if step.transitions:
+        decided_s = time.monotonic()
         clock = read_clock()
         outbox.put(
             [
@@ -123,6 +124,7 @@ def _process(frame: Frame, pipeline: Pipeline, outbox: Outbox, source: Source) -
                 for transition in step.transitions
             ]
         )
+        pipeline.times.add("outbox", time.monotonic() - decided_s)
     pipeline.times.add("wait", taken_s - frame.captured_s)
     pipeline.times.add("total", time.monotonic() - frame.captured_s)
     return step
