@@ -236,16 +236,12 @@ def _open(stack: ExitStack, config: Config, bundle: Bundle) -> tuple[Outbox, Pip
 class _Loop:
     """The daemon's turn: a frame from the source, through the pipeline, into the outbox."""
 
-    def __init__(
-        self, source: Source, pipeline: Pipeline, outbox: Outbox, bundle: Bundle
-    ) -> None:
+    def __init__(self, source: Source, pipeline: Pipeline, outbox: Outbox, bundle: Bundle) -> None:
         self.pipeline = pipeline
         self.grab_s = 0.0
         self._source = source
         self._outbox = outbox
-        self._facts = EventSource(
-            device="bench", camera="bench", model=bundle.manifest.bundle_id
-        )
+        self._facts = EventSource(device="bench", camera="bench", model=bundle.manifest.bundle_id)
 
     def step(self) -> Step:
         began = time.perf_counter()

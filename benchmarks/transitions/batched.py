@@ -53,9 +53,7 @@ def batch(streams: Sequence[Stream]) -> Batch:
         probs[row, : len(s.times_s)] = s.probs
         if s.degraded is not None:
             degraded[row, : len(s.times_s)] = s.degraded
-    return Batch(
-        owner=tuple(i for i, _ in series), times_s=times_s, probs=probs, degraded=degraded
-    )
+    return Batch(owner=tuple(i for i, _ in series), times_s=times_s, probs=probs, degraded=degraded)
 
 
 def run(given: Batch, parameters: TransitionParameters, streams: int) -> list[list[Transition]]:

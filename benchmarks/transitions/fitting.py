@@ -153,9 +153,7 @@ def _measured(streams: Sequence[Stream]) -> dict[str, Any]:
     posterior = _softmax(logs @ matrix.T + bias)
     evidence = np.log(0.95 * posterior / prior + 0.05)
     resting = evidence[shown == Emotion.NEUTRAL]
-    usual = (
-        (resting - resting[:, [Emotion.NEUTRAL]]).mean(axis=0) if len(resting) else np.zeros(N)
-    )
+    usual = (resting - resting[:, [Emotion.NEUTRAL]]).mean(axis=0) if len(resting) else np.zeros(N)
     return {
         "calibration_matrix": _rounded(matrix),
         "calibration_bias": _rounded(bias),
@@ -247,9 +245,7 @@ def _parameters(
         "adaptation": {"most": chosen["adaptation_most"], "usual": measured["usual"]},
         "confidence": (0.0, 1.0),
         "onset_lead_s": 0.0,
-        **{
-            k: chosen[k] for k in ("noise_time_s", "outlier", "hold_s", "settle_s", "dwell_s")
-        },
+        **{k: chosen[k] for k in ("noise_time_s", "outlier", "hold_s", "settle_s", "dwell_s")},
         **more,
     }
     return TransitionParameters.model_validate(values)
