@@ -48,11 +48,10 @@ def read_device(root: Path = Path("/")) -> Device:
 def read_state(root: Path = Path("/")) -> Condition:
     """Read frequency, temperature, throttling and load."""
     present = [
-        khz / 1000 for khz in _numbers(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
+        khz / 1000
+        for khz in _numbers(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq")
     ] or _cpuinfo_mhz(root)
-    events = _numbers(
-        root, "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count"
-    )
+    events = _numbers(root, "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count")
     words = _numbers(root, "sys/devices/platform/soc/soc:firmware/get_throttled", base=16)
     return Condition(
         frequency_mhz=round(sum(present) / len(present), 1) if present else None,

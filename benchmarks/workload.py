@@ -107,9 +107,7 @@ def open_source(request: Request, config: Config) -> Source:
         pictures = lambda: Looped(clip)  # noqa: E731 - the other
     if request.settled_pace == "flat-out":
         return FlatOut(pictures())
-    return Live(
-        NewestFrame(lambda: Paced(pictures(), request.fps), clock=time.monotonic)
-    )
+    return Live(NewestFrame(lambda: Paced(pictures(), request.fps), clock=time.monotonic))
 
 
 def outbox_folder() -> tempfile.TemporaryDirectory[str]:
