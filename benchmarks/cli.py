@@ -218,6 +218,7 @@ def _measured(
 )
 @one_line_errors
 def run(
+    *,
     seconds: float | None,
     frames: int | None,
     budget_ms: float,
@@ -256,6 +257,7 @@ def run(
 @json_option
 @one_line_errors
 def soak(
+    *,
     seconds: float,
     budget_ms: float,
     json_path: Path | None,
@@ -307,3 +309,98 @@ def compare(before: Path, after: Path, fail_above: float | None) -> None:
     click.echo(show(changes))
     if fail_above is not None and changes[0].median.low > fail_above:
         sys.exit(OVER_BUDGET)
+
+
+@main.command()
+@workload_options
+@click.option("--frames", default=200, show_default=True, help="How many frames.")
+@json_option
+@one_line_errors
+def stages(
+    *,
+    frames: int,
+    json_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Measure each stage alone, fed with what the one before it made.
+
+    \b
+    Example:
+      edge-bench stages --faces 4
+    """
+    from benchmarks.stages import measure_stages  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_stages  # noqa: PLC0415 - see the top
+
+    request, config = requested(wishes)
+    report = measure_stages(request, config, frames=at_least_one(frames), command=called())
+    deliver(report, show_stages(report), json_path)
+
+
+@main.command()
+@workload_options
+@click.option("--frames", default=300, show_default=True, help="How many frames.")
+@click.option("--top", default=25, show_default=True, help="How many functions to show.")
+@json_option
+@one_line_errors
+def profile(
+    *,
+    frames: int,
+    top: int,
+    json_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Show where the time of a frame goes, function by function.
+
+    \b
+    Example:
+      edge-bench profile --backend direct --top 40
+    """
+    from benchmarks.hotspots import profile as profiled  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_profile  # noqa: PLC0415 - see the top
+
+    request, config = requested(wishes)
+    report = profiled(request, config, frames=at_least_one(frames), most=top, command=called())
+    deliver(report, show_profile(report), json_path)
+
+
+@main.command()
+@click.option("--target", required=True, help="Board: pi3, pi4, pi5 or zero2w.")
+@workload_options
+@click.option("--rounds", default=20, show_default=True, help="Turns of pipeline and references.")
+@json_option
+@one_line_errors
+def project(
+    *,
+    target: str,
+    rounds: int,
+    json_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Project this machine's figures onto a board that is not at hand: an interval.
+
+    Two reference models (MobileNetV1, float32 and int8, random weights) run in turns with the
+    pipeline; published figures say what they take on the board. The result is marked projected.
+
+    \b
+    Example:
+      edge-bench project --target pi4
+    """
+    from benchmarks.projection import project as projected  # noqa: PLC0415 - see the top
+    from benchmarks.projection import read_target  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_project  # noqa: PLC0415 - see the top
+
+    board = read_target(target)
+    request, config = requested(wishes)
+    report = projected(
+        board, request, config, rounds=at_least_one(rounds), command=called(), progress=progress
+    )
+    deliver(report, show_project(report), json_path)
+
+
+def at_least_one(count: int) -> int:
+    """Refuse zero frames or rounds."""
+    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+
+    if count < 1:
+        raise UsageError(f"{count} is too few: expected 1 or more")
+    return count

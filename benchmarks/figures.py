@@ -77,7 +77,8 @@ def bootstrap_ratio(
     the number of samples.
 
     Args:
-        over, under: Shape ``(n,)`` and ``(m,)``, none empty, positive.
+        over: Shape ``(n,)``, not empty, positive.
+        under: Shape ``(m,)``, likewise.
         statistic: From the last axis to one number.
         paired: The samples belong together one by one and are drawn together, singly.
     """

@@ -8,6 +8,7 @@ same ones (docs/adr/0007-reference-models.md).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -64,7 +65,7 @@ class _Writer:
 
     def __init__(self, precision: Precision) -> None:
         try:
-            import flatbuffers  # noqa: PLC0415 - comes with the runtime that is checked here
+            flatbuffers: Any = import_module("flatbuffers")  # comes with the runtime
             from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - likewise
         except ImportError as why:
             raise UnavailableError(
@@ -84,7 +85,9 @@ class _Writer:
 
     def activation(self, side: int, channels: int, scale: float, zero: int) -> _Tensor:
         shape = (1, side, side, channels)
-        index = self._add(shape, np.dtype(np.int8 if self._int8 else np.float32), [scale], zero)
+        index = self._add(
+            shape, np.dtype(np.int8 if self._int8 else np.float32), [scale], zero=zero
+        )
         return _Tensor(index=index, side=side, channels=channels, scale=scale)
 
     def convolve(
@@ -148,7 +151,7 @@ class _Writer:
         options = self._fb.SoftmaxOptionsT()
         options.beta = 1.0
         dtype = np.dtype(np.int8 if self._int8 else np.float32)
-        out = self._add((1, 1, 1, source.channels), dtype, [1 / 256], -128)
+        out = self._add((1, 1, 1, source.channels), dtype, [1 / 256], zero=-128)
         self._operate("SOFTMAX", "SoftmaxOptions", options, [source.index], out, version=2)
         return out
 
@@ -174,15 +177,16 @@ class _Writer:
         spread = scales.reshape([-1 if i == axis else 1 for i in range(4)])
         whole = np.rint(real / spread).astype(np.int8)
         zeros = np.zeros(channels, np.int32)
-        weights = self._add(whole.shape, whole.dtype, scales.tolist(), 0, axis, whole)
+        weights = self._add(whole.shape, whole.dtype, scales.tolist(), axis=axis, data=whole)
         bias_scales = (scales * source.scale).tolist()
-        return weights, self._add(zeros.shape, zeros.dtype, bias_scales, 0, 0, zeros)
+        return weights, self._add(zeros.shape, zeros.dtype, bias_scales, data=zeros)
 
     def _add(
         self,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         scales: list[float] | None = None,
+        *,
         zero: int = 0,
         axis: int = 0,
         data: NDArray[Any] | None = None,

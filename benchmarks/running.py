@@ -29,13 +29,13 @@ from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.config import Config
 from edge.errors import UsageError
 from edge.events import Source as EventSource
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.outbox import Outbox
 from edge.pipeline import open_pipeline
 from edge.vision import process_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from benchmarks.workload import Source
     from edge.models.bundle import Bundle
@@ -48,6 +48,7 @@ _STAGES: Final = ("faces", "features", "models", "transitions")
 _LOOK_EVERY_S: Final = 1.0
 _MOST_FPS: Final = 400
 _MINUTE_S: Final = 60.0
+_LONGEST_WARM_UP_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ class Plan:
 
 
 @dataclass(slots=True, eq=False)
-class _Tally:
+class Tally:
     """What is counted beside the durations."""
 
     events: int = 0
@@ -134,34 +135,29 @@ def measure(
         InputError, CameraError, UsageError: The source.
         BundleError, UnavailableError, OutputError: As `edge.vision.run_vision`.
     """
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    recorder, tally = Recorder(plan.rows), _Tally()
+    recorder, tally = Recorder(plan.rows), Tally()
     before = read_state()
     with ExitStack() as stack:
-        source = open_source(plan.request, config)
-        stack.callback(source.close)
-        outbox, pipeline = _open(stack, config, bundle)
-        loop = _Loop(source, pipeline, outbox, bundle)
+        loop = open_loop(stack, plan.request, config, bundle)
         began_s = time.perf_counter()
         dropped = 0
         try:
-            for _ in _until(plan.warm_up_s):
-                loop.step()
-            dropped = source.dropped
+            tally.size_px = warm_up(loop, plan.warm_up_s)
+            dropped = loop.source.dropped
             began_s = time.perf_counter()
             _measure(plan, loop, recorder, tally, progress)
             incomplete = False
         except KeyboardInterrupt:
             incomplete = True
         elapsed_s = time.perf_counter() - began_s
-        dropped = source.dropped - dropped
-        backend = pipeline.finder.name
+        dropped = loop.source.dropped - dropped
+        workload = workload_of(plan.request, config, bundle, loop, tally)
         rss_mb, pss_mb = memory_now()
     return _report(
         plan,
         recorder,
-        tally,
         RunReport(
             kind=plan.kind,
             mode=how_measured(),
@@ -170,16 +166,7 @@ def measure(
             command=plan.command,
             device=read_device(),
             software=software(),
-            workload=Workload(
-                source=plan.request.source.rsplit("/", 1)[-1],
-                pace=plan.request.settled_pace,
-                width_px=tally.size_px[0],
-                height_px=tally.size_px[1],
-                faces=plan.request.faces if plan.request.source == SYNTHETIC else None,
-                backend=backend,
-                threads=config.models.threads,
-                bundle=bundle.manifest.bundle_id,
-            ),
+            workload=workload,
             models=model_files(bundle),
             budget_ms=plan.budget_ms,
             seconds=round(elapsed_s, 3),
@@ -227,41 +214,70 @@ def model_files(bundle: Bundle) -> tuple[ModelFile, ...]:
     return tuple(found)
 
 
-def _open(stack: ExitStack, config: Config, bundle: Bundle) -> tuple[Outbox, Pipeline]:
+def open_loop(stack: ExitStack, request: Request, config: Config, bundle: Bundle) -> Loop:
+    """Open source, outbox and pipeline; the stack closes them."""
+    source = open_source(request, config)
+    stack.callback(source.close)
     folder = Path(stack.enter_context(outbox_folder()))
     outbox = stack.enter_context(Outbox.open(folder / "outbox.db", writer=True))
-    return outbox, stack.enter_context(open_pipeline(config, bundle))
+    return Loop(source, stack.enter_context(open_pipeline(config, bundle)), outbox, bundle)
 
 
-class _Loop:
+def workload_of(
+    request: Request, config: Config, bundle: Bundle, loop: Loop, tally: Tally
+) -> Workload:
+    """Say what was run, once it has run."""
+    return Workload(
+        source=request.source.rsplit("/", 1)[-1],
+        pace=request.settled_pace,
+        width_px=tally.size_px[0],
+        height_px=tally.size_px[1],
+        faces=request.faces if request.source == SYNTHETIC else None,
+        backend=loop.pipeline.finder.name,
+        threads=config.models.threads,
+        bundle=bundle.manifest.bundle_id,
+    )
+
+
+class Loop:
     """The daemon's turn: a frame from the source, through the pipeline, into the outbox."""
 
     def __init__(self, source: Source, pipeline: Pipeline, outbox: Outbox, bundle: Bundle) -> None:
         self.pipeline = pipeline
         self.grab_s = 0.0
-        self._source = source
-        self._outbox = outbox
+        self.source = source
+        self.outbox = outbox
         self._facts = EventSource(device="bench", camera="bench", model=bundle.manifest.bundle_id)
 
     def step(self) -> Step:
+        """Take one turn."""
         began = time.perf_counter()
-        frame = self._source.next_frame()
+        frame = self.source.next_frame()
         self.grab_s = time.perf_counter() - began
-        return process_frame(frame, self.pipeline, self._outbox, self._facts)
+        return process_frame(frame, self.pipeline, self.outbox, self._facts)
 
 
-def _until(seconds: float) -> Iterator[None]:
-    end_s = time.perf_counter() + seconds
-    yield  # the first frame is never measured
-    while time.perf_counter() < end_s:
-        yield
+def warm_up(loop: Loop, seconds: float) -> tuple[int, int]:
+    """Run unmeasured for some seconds, and until a face was found (or `_LONGEST_WARM_UP_S`).
+
+    Returns:
+        Size of the picture, pixels.
+    """
+    began_s = time.perf_counter()
+    found = False
+    while True:
+        step = loop.step()
+        found = found or bool(step.predictions)
+        elapsed_s = time.perf_counter() - began_s
+        if elapsed_s >= max(seconds, 0.0 if found else _LONGEST_WARM_UP_S):
+            return step.frame.width_px, step.frame.height_px
 
 
 def _measure(
     plan: Plan,
-    loop: _Loop,
+    loop: Loop,
     recorder: Recorder,
-    tally: _Tally,
+    tally: Tally,
     progress: Callable[[str], None],
 ) -> None:
     began_s = looked_s = time.perf_counter()
@@ -271,7 +287,7 @@ def _measure(
         done_s = time.perf_counter()
         if flat_out:
             recorder.put("grab", loop.grab_s * 1e3)
-        _record(recorder, tally, loop.pipeline, step)
+        record(recorder, tally, loop.pipeline, step)
         if done_s - looked_s >= _LOOK_EVERY_S:
             looked_s = done_s
             tally.looked_s.append(done_s - began_s)
@@ -284,7 +300,8 @@ def _measure(
         tally.spent_s += time.perf_counter() - done_s
 
 
-def _record(recorder: Recorder, tally: _Tally, pipeline: Pipeline, step: Step) -> None:
+def record(recorder: Recorder, tally: Tally, pipeline: Pipeline, step: Step) -> None:
+    """Write down what the last frame cost, and finish its row."""
     times = pipeline.times
     newest = {stage: times.newest(stage) for stage in _STAGES}
     for stage, seconds in newest.items():
@@ -311,10 +328,9 @@ def _record(recorder: Recorder, tally: _Tally, pipeline: Pipeline, step: Step) -
     recorder.finish_row()
     tally.events += len(step.transitions)
     tally.faces += faces
-    tally.size_px = (step.frame.width_px, step.frame.height_px)
 
 
-def _report(plan: Plan, recorder: Recorder, tally: _Tally, report: RunReport) -> RunReport:
+def _report(plan: Plan, recorder: Recorder, report: RunReport) -> RunReport:
     """Fill in what comes out of the columns."""
     latency = recorder.column(LATENCY)
     count = recorder.column("number of faces")
@@ -348,7 +364,7 @@ def _ordered(names: tuple[str, ...]) -> list[str]:
     return sorted(names, key=place)
 
 
-def _memory(tally: _Tally, rss_mb: float, pss_mb: float | None) -> Memory:
+def _memory(tally: Tally, rss_mb: float, pss_mb: float | None) -> Memory:
     settled = len(tally.rss_mb) // 5
     times, sizes = np.array(tally.looked_s[settled:]), np.array(tally.rss_mb[settled:])
     per_s = slope(times, sizes)

@@ -72,10 +72,14 @@ def show_run(report: RunReport) -> str:
     dropped = f", {report.dropped} dropped" if work.pace == "live" else ""
     parts = _head(report)
     parts += [
-        f"{work.source} {work.width_px}x{work.height_px}{people}, {work.pace},"
-        f" {work.backend}, bundle {work.bundle}, {work.threads} thread(s) a network",
-        f"{report.frames} frames in {report.seconds:.1f} s = {report.fps:.1f} a second{dropped};"
-        f" {report.faces} faces, {report.events} events stored",
+        (
+            f"{work.source} {work.width_px}x{work.height_px}{people}, {work.pace},"
+            f" {work.backend}, bundle {work.bundle}, {work.threads} thread(s) a network"
+        ),
+        (
+            f"{report.frames} frames in {report.seconds:.1f} s = {report.fps:.1f} a second"
+            f"{dropped}; {report.faces} faces, {report.events} events stored"
+        ),
         "",
         distributions(
             {"capture to outbox": report.latency}
@@ -193,8 +197,10 @@ def show_peers(report: PeersReport) -> str:
     return "\n".join(
         [
             *_head(report),
-            f"{report.pictures}; {report.rounds} rounds of {report.frames_per_round} frames in"
-            " turns, each on one processor",
+            (
+                f"{report.pictures}; {report.rounds} rounds of {report.frames_per_round} frames"
+                " in turns, each on one processor"
+            ),
             "",
             table(("peer", "p50 ms", "p95 ms", "times ours", "found", "accuracy"), rows),
             "",

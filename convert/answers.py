@@ -58,7 +58,9 @@ class Answers:
 
 
 def ask(
-    drafts: Sequence[Draft], pictures: Pictures, stills: Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]]
+    drafts: Sequence[Draft],
+    pictures: Pictures,
+    stills: Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]],
 ) -> Answers:
     """Let every member answer a split.
 
@@ -84,7 +86,9 @@ def ask(
     )
 
 
-def stills_of(sequences: Mapping[str, Sequences], *, report: bool) -> dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]:
+def stills_of(
+    sequences: Mapping[str, Sequences], *, report: bool
+) -> dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Return the single pictures of the held-out or of the report split."""
     return {
         name: (s.report_rows, s.report) if report else (s.still_rows, s.stills)

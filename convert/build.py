@@ -90,9 +90,7 @@ def build(
     return manifest
 
 
-def gather(
-    recipe: Recipe, data: Path, cache: Path | None, tell: Callable[[str], None]
-) -> Material:
+def gather(recipe: Recipe, data: Path, cache: Path | None, tell: Callable[[str], None]) -> Material:
     """Read the pictures and sequences."""
     sequences = {
         member.name: read_sequences(recipe.sources / member.samples)

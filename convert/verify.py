@@ -224,7 +224,4 @@ def long_sequences(channels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def failures(report: Sequence[GateResult]) -> list[str]:
     """Name what did not pass."""
-    return [
-        f"{r.member}: {r.check} {r.limit:g}, found {r.value:g}" for r in report if not r.passed
-    ]
-
+    return [f"{r.member}: {r.check} {r.limit:g}, found {r.value:g}" for r in report if not r.passed]

@@ -16,8 +16,6 @@ from edge.values import Emotion, Prediction, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from numpy.typing import NDArray
-
     from edge.models.bundle import Bundle
     from edge.values import Features
 

@@ -133,7 +133,6 @@ class TFLiteModel:
         self._interpreter.invoke()
         return tuple(self._interpreter.get_tensor(o.index) for o in self.outputs)
 
-
     def operators(self) -> tuple[Operator, ...]:
         """Return the operators in the order of the file; for inspection, not for the frame path."""
         nodes = self._interpreter._get_ops_details()  # noqa: SLF001 - the runtime has no other way
