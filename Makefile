@@ -24,6 +24,11 @@ test: .venv/ready ## Run the test suite (TESTS=path for a part of it)
 	@.venv/bin/edge assets fetch
 	.venv/bin/python -m pytest $(TESTS)
 
+.PHONY: test-train
+test-train: .venv-train/ready ## Test the training and the conversion too (installs TensorFlow)
+	@.venv-train/bin/edge assets fetch
+	.venv-train/bin/python -m pytest tests/train tests/convert
+
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts
 	.venv/bin/ruff format --check .
