@@ -14,9 +14,9 @@ help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: demo
-demo: .venv-demo/ready ## Run the daemon on the sample clip and show the transitions that come through a broker
+demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and show what comes through a broker
 	@.venv-demo/bin/edge assets fetch
-	@.venv-demo/bin/edge demo
+	@.venv-demo/bin/edge demo $(CLIP)
 
 .PHONY: test
 test: .venv/ready ## Run the test suite (TESTS=path for a part of it)

@@ -176,17 +176,21 @@ def check(file: Path) -> None:
 
 
 @main.command()
+@click.argument("clip", required=False, type=click.Path(path_type=Path))
 @one_line_errors
-def demo() -> None:
-    """Run the whole daemon on the sample clip against a broker of its own, and listen.
+def demo(clip: Path | None) -> None:
+    """Run the whole daemon on a clip against a broker of its own, and listen.
+
+    Without CLIP it is the sample clip: a talking man, four seconds.
 
     \b
     Example:
       edge demo
+      edge demo lesson.mp4
     """
     from edge.demo import run_demo  # noqa: PLC0415 - see the top
 
-    run_demo(click.echo)
+    run_demo(clip, click.echo)
 
 
 @main.command()
