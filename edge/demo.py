@@ -120,7 +120,9 @@ def _daemon(file: Path, log: Path) -> Iterator[Callable[[threading.Event], None]
                     process.wait()
     if processes and (code := processes[0].returncode):
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise UnavailableError(f"the daemon ended with code {code}: {(said or ['no reason'])[-1]}")
+        errors = [line for line in said if line.startswith("ERROR")]
+        reason = (errors or said or ["no reason given"])[-1]
+        raise UnavailableError(f"the daemon ended with code {code}: {reason}")
 
 
 def _summary(outbox_path: Path) -> list[str]:
