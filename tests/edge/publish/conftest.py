@@ -116,6 +116,11 @@ class Listening:
         return [n.event.change.track for n in list(self.news) if isinstance(n, Fresh)]
 
     @property
+    def late(self) -> int:
+        """How many events filled a gap that had been told."""
+        return sum(isinstance(n, Fresh) and n.late for n in list(self.news))
+
+    @property
     def gaps(self) -> list[Gap]:
         """The gaps told."""
         return [n for n in list(self.news) if isinstance(n, Gap)]
