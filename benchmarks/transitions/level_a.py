@@ -43,7 +43,7 @@ class LevelA:
         noise_time_s: Correlation time of the slower half of the noise; the other half is white.
         person: Standard deviation of each person's constant offset, against noise of 1.
         sharpness: 1 is calibrated; above it the probabilities are over-confident.
-        bursts_per_min: Spells of 0.1 to 0.5 s in which the output says nothing of the emotion.
+        bursts_per_min: Spells of 0.1 to 0.3 s in which the output says nothing of the emotion.
         fps: Frame rates, one drawn for each clip.
     """
 
@@ -54,7 +54,7 @@ class LevelA:
     noise_time_s: float = 0.2
     person: float = 0.35
     sharpness: float = 1.0
-    bursts_per_min: float = 2.0
+    bursts_per_min: float = 1.0
     fps: tuple[float, ...] = (10.0, 15.0, 25.0)
 
 
@@ -117,7 +117,7 @@ def _burst(
     """Replace spells of the stream by one random constant output each (a hand, blur, a word)."""
     for _ in range(rng.poisson(level.duration_s * level.bursts_per_min / 60)):
         begin = rng.uniform(0, level.duration_s)
-        inside = (times_s >= begin) & (times_s < begin + rng.uniform(0.1, 0.5))
+        inside = (times_s >= begin) & (times_s < begin + rng.uniform(0.1, 0.3))
         logits[inside] = 2.0 * rng.normal(size=N) + 0.3 * rng.normal(size=(inside.sum(), N))
 
 
