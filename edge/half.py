@@ -27,7 +27,7 @@ from edge.notify import Notifier
 if TYPE_CHECKING:
     from edge.capture.protocol import CaptureStatus
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("edge.half")  # also when run as a module
 
 HALVES: Final = ("vision", "publish")
 LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"

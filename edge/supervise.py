@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from edge.identity import settle_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from edge.config import Config
 
@@ -39,6 +39,7 @@ class _Half:
     """One child process and the plan for its next start."""
 
     name: str
+    command: Sequence[str]
     config: str
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
@@ -48,7 +49,7 @@ class _Half:
     def start(self) -> None:
         verbose = ["--verbose"] if log.isEnabledFor(logging.DEBUG) else []
         self.process = subprocess.Popen(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "edge.half", self.name, "--parent", str(os.getpid()), *verbose],
+            [*self.command, "--parent", str(os.getpid()), *verbose],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us: the halves are stopped in order
         )
@@ -79,15 +80,24 @@ class _Half:
         self.process = None
 
 
-def supervise(config: Config) -> int:
+def half_command(name: str) -> tuple[str, ...]:
+    """How to start one half."""
+    return (sys.executable, "-m", "edge.half", name)
+
+
+def supervise(config: Config, *, command: Callable[[str], Sequence[str]] = half_command) -> int:
     """Run both halves until a signal, the end of a clip, or an error that a restart cannot mend.
+
+    Args:
+        config: The whole configuration.
+        command: How to start a half, given its name.
 
     Returns:
         The exit code: 0 after a clean stop, else that of the half that cannot go on.
     """
     config = settle_name(config)
-    vision = _Half("vision", config_json(config, secrets=False))
-    publish = _Half("publish", config_json(config, secrets=True))
+    vision = _Half("vision", command("vision"), config_json(config, secrets=False))
+    publish = _Half("publish", command("publish"), config_json(config, secrets=True))
     code = 0
     with _signals() as stopped:
         try:

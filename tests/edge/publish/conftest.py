@@ -60,7 +60,8 @@ def make_config(folder: Path, port: int, **mqtt: Any) -> Config:
 class Running:
     """A publisher in a thread; leaving the block stops it cleanly."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, grace_s: float = 0.0) -> None:
+        self._grace_s = grace_s
         self.state = ""
         self.failure: BaseException | None = None
         self._stop = threading.Event()
@@ -69,7 +70,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            run_publisher(self._config, self._stop, alive=self._note)
+            run_publisher(self._config, self._stop, alive=self._note, grace_s=self._grace_s)
         except BaseException as why:  # noqa: BLE001 - told by the test that waits for it
             self.failure = why
 
@@ -113,6 +114,11 @@ class Listening:
     def tracks(self) -> list[str]:
         """The events heard, after de-duplication, as they came."""
         return [n.event.change.track for n in list(self.news) if isinstance(n, Fresh)]
+
+    @property
+    def late(self) -> int:
+        """How many events filled a gap that had been told."""
+        return sum(isinstance(n, Fresh) and n.late for n in list(self.news))
 
     @property
     def gaps(self) -> list[Gap]:
