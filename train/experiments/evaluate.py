@@ -65,8 +65,10 @@ def _ferplus_lines(
     split: str,
 ) -> list[str]:
     right, n = accuracy(ferplus, majority)
-    plurality = read_votes(data / "fer2013" / "fer2013new.csv").plurality()
-    plurality[list(UNSURE_ROWS)] = -1
+    votes = read_votes(data / "fer2013" / "fer2013new.csv")
+    plurality = votes.plurality()
+    if votes.whole:
+        plurality[list(UNSURE_ROWS)] = -1
     rows = read_fer2013(fer2013_source(data), cache).rows(split)
     loosely, many = accuracy(ferplus, plurality[rows])
     seven = ferplus[:, : EMOTIONS - 1]
