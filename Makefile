@@ -29,6 +29,15 @@ test-train: .venv-train/ready ## Test the training and the conversion too (insta
 	@.venv-train/bin/edge assets fetch
 	.venv-train/bin/python -m pytest tests/train tests/convert
 
+.PHONY: test-install
+test-install: .venv/ready ## Install the device lock and the wheel elsewhere, and replay the sample clip there
+	@scripts/test-install "$(PYTHON)"
+
+.PHONY: test-faults
+test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
+	@scripts/system-packages mosquitto
+	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults -s
+
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts
 	.venv/bin/ruff format --check .
