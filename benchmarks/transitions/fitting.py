@@ -57,6 +57,7 @@ class Range:
 SEARCHED: Final = {
     "noise_time_s": Range(low=0.03, high=0.4, log=True),
     "outlier": Range(low=0.005, high=0.3, log=True),
+    "memory_s": Range(low=0.15, high=10.0, log=True),
     "rate_scale": Range(low=0.1, high=3.0, log=True),
     "threshold": Range(low=-0.5, high=3.5),
     "hold_s": Range(low=0.0, high=0.3),
@@ -68,6 +69,7 @@ SEARCHED: Final = {
 START: Final = {
     "noise_time_s": 0.08,
     "outlier": 0.05,
+    "memory_s": 1.0,
     "rate_scale": 1.0,
     "threshold": 1.5,
     "hold_s": 0.1,
@@ -153,9 +155,7 @@ def _measured(streams: Sequence[Stream]) -> dict[str, Any]:
     posterior = _softmax(logs @ matrix.T + bias)
     evidence = np.log(0.95 * posterior / prior + 0.05)
     resting = evidence[shown == Emotion.NEUTRAL]
-    usual = (
-        (resting - resting[:, [Emotion.NEUTRAL]]).mean(axis=0) if len(resting) else np.zeros(N)
-    )
+    usual = (resting - resting[:, [Emotion.NEUTRAL]]).mean(axis=0) if len(resting) else np.zeros(N)
     return {
         "calibration_matrix": _rounded(matrix),
         "calibration_bias": _rounded(bias),
@@ -183,7 +183,7 @@ def _frames(streams: Sequence[Stream]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def calibrate(
-    logs: NDArray[np.float64], shown: NDArray[np.intp], *, steps: int = 400, ridge: float = 0.02
+    logs: NDArray[np.float64], shown: NDArray[np.intp], *, steps: int = 400, ridge: float = 0.05
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Dirichlet calibration (Kull et al. 2019): multinomial regression on log-probabilities.
 
@@ -248,7 +248,8 @@ def _parameters(
         "confidence": (0.0, 1.0),
         "onset_lead_s": 0.0,
         **{
-            k: chosen[k] for k in ("noise_time_s", "outlier", "hold_s", "settle_s", "dwell_s")
+            k: chosen[k]
+            for k in ("noise_time_s", "outlier", "memory_s", "hold_s", "settle_s", "dwell_s")
         },
         **more,
     }

@@ -73,7 +73,14 @@ def scenes(
     ]
     rates = tuple(fps)
     return [
-        _scene(np.random.default_rng([seed, i]), actor, still, level, f"{name}-{part}-{i:03d}", rates)
+        _scene(
+            np.random.default_rng([seed, i]),
+            actor,
+            still=still,
+            level=level,
+            name=f"{name}-{part}-{i:03d}",
+            rates=rates,
+        )
         for i, (actor, still) in enumerate(cast)
     ]
 
@@ -81,6 +88,7 @@ def scenes(
 def _scene(
     rng: np.random.Generator,
     actor: Actor,
+    *,
     still: bool,
     level: LevelB,
     name: str,
@@ -107,9 +115,7 @@ def _scene(
 def features(scene: Scene) -> Iterator[Features]:
     """What the networks are shown of a scene, frame by frame."""
     unmeasured = np.random.default_rng(len(scene.times_s)).random(len(scene.times_s)) < UNMEASURED
-    for at_s, moment, hidden in zip(
-        scene.times_s.tolist(), scene.moments, unmeasured, strict=True
-    ):
+    for at_s, moment, hidden in zip(scene.times_s.tolist(), scene.moments, unmeasured, strict=True):
         crop, shapes, pose = mixed(scene.actor, scene.course, at_s)
         lost = bool(hidden) or moment.patch is not None
         turned = pose + np.array([moment.yaw_deg, 0, moment.angle_deg], np.float32)

@@ -98,12 +98,10 @@ def draw_moments(
 
 def mixed(
     actor: Actor, course: Course, at_s: float
-) -> tuple[
-    NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]
-]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Crop, blendshapes and pose of an actor at one moment of a course: a cross-fade."""
     before, after, share = course.mix(at_s)
-    a, b = actor.shows[before], actor.shows[after]
+    a, b = actor.picture(course, before), actor.picture(course, after)
     return (
         np.asarray((1 - share) * a.crop + share * b.crop, np.float32),
         np.asarray((1 - share) * a.blendshapes + share * b.blendshapes, np.float32),
@@ -149,7 +147,10 @@ def _expressive(image: NDArray[np.float32], moment: Moment, unit: float) -> NDAr
     )
     from_y = ys - 3.0 * moment.jaw * mouth - 3.5 * moment.blink * eyes
     moved = cv2.remap(
-        image, xs * unit, np.asarray(from_y * unit, np.float32), cv2.INTER_LINEAR,
+        image,
+        xs * unit,
+        np.asarray(from_y * unit, np.float32),
+        cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.asarray(moved, np.float32)
