@@ -57,6 +57,7 @@ class Range:
 SEARCHED: Final = {
     "noise_time_s": Range(low=0.03, high=0.4, log=True),
     "outlier": Range(low=0.005, high=0.3, log=True),
+    "memory_s": Range(low=0.15, high=10.0, log=True),
     "rate_scale": Range(low=0.1, high=3.0, log=True),
     "threshold": Range(low=-0.5, high=3.5),
     "hold_s": Range(low=0.0, high=0.3),
@@ -68,6 +69,7 @@ SEARCHED: Final = {
 START: Final = {
     "noise_time_s": 0.08,
     "outlier": 0.05,
+    "memory_s": 1.0,
     "rate_scale": 1.0,
     "threshold": 1.5,
     "hold_s": 0.1,
@@ -181,7 +183,7 @@ def _frames(streams: Sequence[Stream]) -> tuple[NDArray[np.float64], NDArray[np.
 
 
 def calibrate(
-    logs: NDArray[np.float64], shown: NDArray[np.intp], *, steps: int = 400, ridge: float = 0.02
+    logs: NDArray[np.float64], shown: NDArray[np.intp], *, steps: int = 400, ridge: float = 0.05
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Dirichlet calibration (Kull et al. 2019): multinomial regression on log-probabilities.
 
@@ -245,7 +247,10 @@ def _parameters(
         "adaptation": {"most": chosen["adaptation_most"], "usual": measured["usual"]},
         "confidence": (0.0, 1.0),
         "onset_lead_s": 0.0,
-        **{k: chosen[k] for k in ("noise_time_s", "outlier", "hold_s", "settle_s", "dwell_s")},
+        **{
+            k: chosen[k]
+            for k in ("noise_time_s", "outlier", "memory_s", "hold_s", "settle_s", "dwell_s")
+        },
         **more,
     }
     return TransitionParameters.model_validate(values)

@@ -74,7 +74,12 @@ def scenes(
     rates = tuple(fps)
     return [
         _scene(
-            np.random.default_rng([seed, i]), actor, still, level, f"{name}-{part}-{i:03d}", rates
+            np.random.default_rng([seed, i]),
+            actor,
+            still=still,
+            level=level,
+            name=f"{name}-{part}-{i:03d}",
+            rates=rates,
         )
         for i, (actor, still) in enumerate(cast)
     ]
@@ -83,6 +88,7 @@ def scenes(
 def _scene(
     rng: np.random.Generator,
     actor: Actor,
+    *,
     still: bool,
     level: LevelB,
     name: str,

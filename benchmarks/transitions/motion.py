@@ -101,7 +101,7 @@ def mixed(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Crop, blendshapes and pose of an actor at one moment of a course: a cross-fade."""
     before, after, share = course.mix(at_s)
-    a, b = actor.shows[before], actor.shows[after]
+    a, b = actor.picture(course, before), actor.picture(course, after)
     return (
         np.asarray((1 - share) * a.crop + share * b.crop, np.float32),
         np.asarray((1 - share) * a.blendshapes + share * b.blendshapes, np.float32),

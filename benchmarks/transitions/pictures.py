@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from benchmarks.transitions.course import Course
+
 Part = Literal["tune", "report"]
 
 AGREEMENT: Final = 0.7
@@ -70,10 +72,15 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Actor:
-    """One face's repertoire: a picture for each emotion it can show."""
+    """One face's repertoire: pictures of each emotion it can show, taken in turn."""
 
     name: str
-    shows: dict[Emotion, Picture]
+    shows: dict[Emotion, tuple[Picture, ...]]
+
+    def picture(self, course: Course, place: int) -> Picture:
+        """The picture of one of the course's states."""
+        pictures = self.shows[course.states[place]]
+        return pictures[place % len(pictures)]
 
 
 def fer_pictures(data: Path, part: Part) -> list[Picture]:
@@ -106,11 +113,14 @@ def fer_pictures(data: Path, part: Part) -> list[Picture]:
 def fer_actors(
     pictures: Sequence[Picture], count: int, *, seed: int, name: str = "fer"
 ) -> list[Actor]:
-    """Faces put together from different people, one picture for each of the seven emotions."""
+    """Faces put together from different people, ten pictures of each of the seven emotions."""
     rng = np.random.default_rng(seed)
     by = {e: [p for p in pictures if p.emotion == e] for e in Emotion}
     return [
-        Actor(name=f"{name}-{i:03d}", shows={e: by[e][rng.integers(len(by[e]))] for e in Emotion})
+        Actor(
+            name=f"{name}-{i:03d}",
+            shows={e: tuple(by[e][k] for k in rng.integers(len(by[e]), size=10)) for e in Emotion},
+        )
         for i in range(count)
     ]
 
@@ -123,23 +133,25 @@ def ck_actors(data: Path, part: Part) -> list[Actor]:
     folder = data / "ckplus48" / "CK+48"
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give --data")
-    people: dict[str, dict[Emotion, Path]] = {}
+    people: dict[str, dict[Emotion, list[Path]]] = {}
     for name, emotion in _CK_NAMES.items():
         for path in sorted((folder / name).glob("*.png")):
-            people.setdefault(path.name.split("_")[0], {})[emotion] = path  # the last is the peak
+            shows = people.setdefault(path.name.split("_")[0], {})
+            shows.setdefault(emotion, []).append(path)
     subjects = sorted(s for s, shows in people.items() if len(shows) >= 2)
     mine = subjects[0 if part == "tune" else 1 :: 2]
-    wanted = [(s, e, people[s][e]) for s in mine for e in sorted(people[s])]
+    wanted = [(s, e, path) for s in mine for e in sorted(people[s]) for path in people[s][e]]
     pictures = measure(
-        [(e, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) for _, e, path in wanted],
+        [(e, _read_grey(path)) for _, e, path in wanted],
         key=f"ck-{part}-{len(wanted)}",
         keep_missing=True,
     )
-    shows: dict[str, dict[Emotion, Picture]] = {}
+    found: dict[str, dict[Emotion, tuple[Picture, ...]]] = {}
     for (subject, emotion, _), picture in zip(wanted, pictures, strict=True):
         if picture.crop.any():
-            shows.setdefault(subject, {})[emotion] = picture
-    return [Actor(name=f"ck-{s}", shows=found) for s, found in shows.items() if len(found) >= 2]
+            shown = found.setdefault(subject, {})
+            shown[emotion] = (*shown.get(emotion, ()), picture)
+    return [Actor(name=f"ck-{s}", shows=shown) for s, shown in found.items() if len(shown) >= 2]
 
 
 def measure(
@@ -181,9 +193,7 @@ def _measure(
     shapes, poses = np.zeros((n, 52), np.float32), np.zeros((n, 3), np.float32)
     with MediaPipeFaces(Faces(max_faces=1), model=fetch_asset(LANDMARKER), random_seed=0) as finder:
         for i, image in enumerate(stack):
-            large = cv2.copyMakeBorder(
-                enlarged(image), *[BORDER_PX] * 4, borderType=cv2.BORDER_REPLICATE
-            )
+            large = np.pad(enlarged(image), BORDER_PX, mode="edge")
             # A black frame in between makes the tracker look for the next face from scratch.
             for frame in _frames([np.zeros_like(large), large], first=2 * i):
                 faces = finder.find(frame)
@@ -192,6 +202,13 @@ def _measure(
                     crops[i], shapes[i] = features.crop, features.blendshapes
                     poses[i] = features.pose
     return crops, shapes, poses
+
+
+def _read_grey(path: Path) -> NDArray[np.uint8]:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise InputError(f"{path}: not a picture that can be read")
+    return np.asarray(image, np.uint8)
 
 
 def _frames(greys: Iterable[NDArray[np.uint8]], *, first: int) -> list[Frame]:
@@ -214,14 +231,15 @@ def speech_motion() -> NDArray[np.float32]:
     clip = fetch_asset(SAMPLE_CLIP)
     cached = cache_folder().parent / "measured" / f"speech-{SAMPLE_CLIP.sha256[:12]}.npy"
     if not cached.exists():
-        rows = []
         with MediaPipeFaces(
             Faces(max_faces=1), model=fetch_asset(LANDMARKER), random_seed=0
         ) as finder:
-            for frame in Clip(clip).frames():
-                for face in finder.find(frame)[:1]:
-                    if face.landmarks is not None:
-                        rows.append(face.landmarks.blendshapes)
+            rows = [
+                face.landmarks.blendshapes
+                for frame in Clip(clip).frames()
+                for face in finder.find(frame)[:1]
+                if face.landmarks is not None
+            ]
         cached.parent.mkdir(parents=True, exist_ok=True)
         np.save(cached, np.stack(rows))
     shapes = np.load(cached)
