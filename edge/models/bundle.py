@@ -66,11 +66,6 @@ def default_bundle_path() -> Path:
     return Path(__file__).parent / "default"
 
 
-def bundle_path(name: str) -> Path:
-    """Return the folder that ``models.bundle`` means: a path, or ``default``."""
-    return default_bundle_path() if name == "default" else Path(name)
-
-
 def bundle_id(data: Mapping[str, Any]) -> str:
     """Name a manifest by its contents.
 
