@@ -86,6 +86,7 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     assert "phases" in (folder / "experiment_changes.log").read_text(encoding="utf-8")
     assert json.loads((folder / "experiment_config.json").read_text())["resumed"].endswith(".npz")
 
+    assert told("report", second).strip().endswith("learning_curves.png")
     net = str(tmp_path / "net.keras")
     assert "epoch 2" in told("export", second, "-o", net)
     report = tmp_path / "report"
