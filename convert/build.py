@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convert.answers import ask, fit, stills_of
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from convert.data import Pictures, Sequences
     from convert.members import Draft
     from convert.recipe import Recipe
+    from edge.models.bundle import Bundle
+    from edge.models.manifest import GateResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -156,6 +158,34 @@ def assemble(
         gate=tuple(gate),
         failing=any(not result.passed for result in gate),
     )
+
+
+def judge_again(
+    bundle: Bundle, recipe: Recipe, *, data: Path, cache: Path | None
+) -> tuple[GateResult, ...]:
+    """Compare the very files of a bundle with the float networks of a recipe.
+
+    Raises:
+        InputError: The recipe has other members than the bundle.
+    """
+    names = [member.name for member in bundle.manifest.members]
+    if names != [member.name for member in recipe.members]:
+        raise InputError(
+            f"{bundle.folder}: its members are {', '.join(names)}, the recipe's"
+            f" {', '.join(m.name for m in recipe.members)}; give its own recipe with --recipe"
+        )
+    material = gather(recipe, data, cache, lambda _: None)
+    drafts = [
+        replace(draft, member=member, content=bundle.contents[member.name]).fitted(
+            temperature=member.temperature, weight=member.weight
+        )
+        for draft, member in zip(
+            convert_all(recipe, material, lambda _: None), bundle.manifest.members, strict=True
+        )
+    ]
+    sequences = material.sequences
+    answers = ask(drafts, material.held_out, stills_of(sequences, report=False))
+    return tuple(judge(drafts, answers, sequences, recipe.gate))
 
 
 def _temporal(recipe: Recipe) -> Temporal | None:

@@ -80,21 +80,20 @@ def describe(bundle: Bundle) -> list[str]:
 def _member_lines(member: Member, inside: Inside) -> list[str]:
     operators = ", ".join(f"{count} {name}" for name, count in inside.operators.items())
     alone = f"; not {', '.join(sorted(set(inside.alone)))}" if inside.alone else ""
+    view = ", mirrored view" if member.mirrored else ""
+    size = f"{member.size_bytes:,} bytes, {inside.multiply_adds:,} multiply-adds"
     lines = [
-        f"{member.name}: {member.kind}, {member.quantisation}, {member.size_bytes:,} bytes,"
-        f" {inside.multiply_adds:,} multiply-adds",
-        f"  weight {member.weight:g}, temperature {member.temperature:g}"
-        f"{', mirrored view' if member.mirrored else ''}",
+        f"{member.name}: {member.kind}, {member.quantisation}, {size}",
+        f"  weight {member.weight:g}, temperature {member.temperature:g}{view}",
         f"  operators    {operators}",
         f"  XNNPACK      {inside.delegated:.1%} of them{alone}",
     ]
     lines += [f"  in           {_tensor(spec)}" for spec in member.inputs]
     lines += [f"  out          {_tensor(spec)}" for spec in member.outputs]
-    lines += [
-        f"  measured     {m.name} {m.value:.4f} (n = {m.n:,}, {m.data}, {m.protocol},"
-        f" {m.precision}, {m.views} view{'s' if m.views != 1 else ''})"
-        for m in member.metrics
-    ]
+    for m in member.metrics:
+        about = f"n = {m.n:,}, {m.data}, {m.protocol}, {m.precision}"
+        views = f"{m.views} view{'s' if m.views != 1 else ''}"
+        lines.append(f"  measured     {m.name} {m.value:.4f} ({about}, {views})")
     return lines
 
 

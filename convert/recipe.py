@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge.errors import ConfigError
-from edge.models.manifest import FileName
+from edge.models.manifest import FileName  # noqa: TC001 - pydantic reads it
 from train.data.ferplus import LABELS
 
 Precision = Literal["int8", "float32", "float16", "dynamic"]

@@ -22,7 +22,7 @@ def accuracy(scores: NDArray[np.floating], labels: NDArray[np.int8]) -> float:
 
 
 def ece(probs: NDArray[np.floating], labels: NDArray[np.int8]) -> float:
-    """Return the expected calibration error of the top class in 15 equal bins (Guo et al., 2017)."""
+    """Return the expected calibration error of the top class, 15 bins (Guo et al., 2017)."""
     confidence = probs.max(axis=1)
     right = probs.argmax(axis=1) == labels
     which = np.minimum((confidence * BINS).astype(np.intp), BINS - 1)

@@ -134,7 +134,7 @@ def measure_ensemble(drafts: Sequence[Draft], answers: Answers) -> tuple[Metric,
 
 
 def _seven(
-    probs: NDArray[np.float32], labels: NDArray[np.int8], about: dict[str, object]
+    probs: NDArray[np.float32], labels: NDArray[np.int8], about: Mapping[str, object]
 ) -> list[Metric]:
     known = labels >= 0
     probs, labels, n = probs[known], labels[known], int(known.sum())
@@ -145,7 +145,7 @@ def _seven(
     ]
 
 
-def _metric(name: str, value: float, n: int, protocol: str, about: dict[str, object]) -> Metric:
+def _metric(name: str, value: float, n: int, protocol: str, about: Mapping[str, object]) -> Metric:
     told = {"name": name, "value": round(value, 5), "n": n, "protocol": protocol, **about}
     return Metric.model_validate(told)
 
