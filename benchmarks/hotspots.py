@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.machine import how_measured, read_device, software
 from benchmarks.report import Hotspot, ProfileReport
 from benchmarks.running import Tally, open_loop, warm_up, workload_of
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 
 if TYPE_CHECKING:
     from benchmarks.workload import Request
@@ -35,7 +35,7 @@ def profile(
         command: What the user called.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     profiler = cProfile.Profile()
     tally, done, incomplete = Tally(), 0, False
     with ExitStack() as stack:

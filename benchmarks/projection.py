@@ -23,7 +23,7 @@ from benchmarks.reference_models import Precision, mobilenet_v1
 from benchmarks.report import Distribution, Interval, ProjectReport, Reference
 from benchmarks.running import AFTER, LATENCY, Loop, Tally, open_loop, record, warm_up, workload_of
 from edge.errors import UsageError
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.models.runtime import TFLiteModel
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def project(
 ) -> ProjectReport:
     """Measure pipeline and reference models in turns, and project the pipeline onto the board."""
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     models = {name: TFLiteModel(mobilenet_v1(name)) for name in _PRECISIONS}
     recorder, tally = Recorder(rounds * _PIPELINE_FRAMES), Tally()
     spent: dict[str, list[float]] = {name: [] for name in models}

@@ -30,7 +30,7 @@ from edge.config import Config
 from edge.errors import UsageError
 from edge.events import Source as EventSource
 from edge.faces.effort import Effort
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.outbox import Outbox
 from edge.pipeline import open_pipeline
 from edge.vision import process_frame
@@ -139,7 +139,7 @@ def measure(
         InputError, CameraError, UsageError: The source.
         BundleError, UnavailableError, OutputError: As `edge.vision.run_vision`.
     """
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     started = datetime.now(UTC).isoformat(timespec="seconds")
     recorder, tally = Recorder(plan.rows), Tally()
     before = read_state()

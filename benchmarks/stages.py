@@ -18,7 +18,7 @@ from benchmarks.running import Tally, model_files, open_loop, warm_up, workload_
 from edge.clock import read_clock
 from edge.events import Change, Source, describe_change, to_json
 from edge.features.describe import describe
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.transitions import TransitionParameters, Watch
 from edge.values import Emotion, Transition
 
@@ -44,7 +44,7 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
     Ctrl-C leaves the stages out that were not reached, and marks the report incomplete.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     found: dict[str, Distribution] = {}
     tally = Tally()
     incomplete = False

@@ -55,14 +55,14 @@ def _first_prediction_s(order: str) -> float:
     from benchmarks.workload import Request, open_source, outbox_folder  # noqa: PLC0415 - likewise
     from edge.config import Config  # noqa: PLC0415 - likewise
     from edge.events import Source  # noqa: PLC0415 - likewise
-    from edge.models.bundle import bundle_path, load_bundle  # noqa: PLC0415 - likewise
+    from edge.models.library import configured_bundle  # noqa: PLC0415 - likewise
     from edge.outbox import Outbox  # noqa: PLC0415 - likewise
     from edge.pipeline import open_pipeline  # noqa: PLC0415 - likewise
     from edge.vision import process_frame  # noqa: PLC0415 - likewise
 
     data = json.loads(order)
     config = Config.model_validate(data["config"])
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     facts = Source(device="bench", camera="bench", model=bundle.manifest.bundle_id)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(outbox_folder()))

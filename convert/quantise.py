@@ -312,11 +312,11 @@ def _step_function(tf: Any, weights: Weights, ranges: Ranges | None) -> Any:  # 
         return tf.quantization.fake_quant_with_min_max_args(value, min=low, max=high, num_bits=8)
 
     def held(value: Any, name: str) -> Any:  # noqa: ANN401
-        return put(value, getattr(ranges, name) / 127.0) if ranges is not None else value
+        return put(value, *ranges.grid(name)) if ranges is not None else value
 
     width = weights.kernel.shape[0]
 
-    @tf.function(
+    @tf.function(  # type: ignore[untyped-decorator] # TensorFlow has no types
         input_signature=[
             tf.TensorSpec((None, width), tf.float32, name="channels"),
             tf.TensorSpec((None, weights.units), tf.float32, name="state_h"),
@@ -349,7 +349,7 @@ def _without_pooling(keras: Any, model: Any) -> Any:  # noqa: ANN401 - untyped l
     def swap(layer: Any) -> Any:  # noqa: ANN401
         if not isinstance(layer, keras.layers.AveragePooling2D):
             return layer.__class__.from_config(layer.get_config())
-        if layer.padding != "valid":  # the edges of "same" divide by fewer
+        if not _whole_windows(layer):  # at the edge of a picture they divide by fewer
             return layer.__class__.from_config(layer.get_config())
         swapped.append(layer.name)
         return keras.layers.DepthwiseConv2D(
@@ -364,6 +364,14 @@ def _without_pooling(keras: Any, model: Any) -> Any:  # noqa: ANN401 - untyped l
         else:
             copy.get_layer(layer.name).set_weights(layer.get_weights())
     return copy
+
+
+def _whole_windows(layer: Any) -> bool:  # noqa: ANN401 - untyped library
+    sides = layer.input.shape[1:3]
+    return layer.padding == "valid" or (
+        tuple(layer.strides) == tuple(layer.pool_size)
+        and all(side % pool == 0 for side, pool in zip(sides, layer.pool_size, strict=True))
+    )
 
 
 def _write(

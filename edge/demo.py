@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.assets import SAMPLE_CLIP, find_asset
+from edge.capture.clip import Clip
 from edge.config import parse_config
 from edge.errors import InputError, UnavailableError
 from edge.listen import other_line
@@ -30,29 +31,34 @@ _LINGER_S: Final = 1.0
 _STOP_S: Final = 15.0
 
 
-def run_demo(say: Callable[[str], None]) -> None:
-    """Play the sample clip through the daemon and tell every transition the broker delivers.
+def run_demo(clip: Path | None, say: Callable[[str], None]) -> None:
+    """Play a clip through the daemon and tell every transition the broker delivers.
+
+    Args:
+        clip: The clip; ``None`` is the sample clip.
+        say: Told each line.
 
     Raises:
-        InputError: The sample clip was not fetched.
+        InputError: The clip is missing or is none.
         UnavailableError: There is no broker, or the daemon failed; its own words are passed on.
     """
-    clip = find_asset(SAMPLE_CLIP)
+    clip = clip or find_asset(SAMPLE_CLIP)
     if clip is None:
         raise InputError(f"{SAMPLE_CLIP.name} is missing; run: edge assets fetch")
+    Clip(clip)  # what is no clip is told now, not by the daemon
     with tempfile.TemporaryDirectory(prefix="emoshift-demo-") as scratch, local_broker() as broker:
         folder = Path(scratch)
         say(f"broker    {broker.name} on {HOST}:{broker.port}")
         say(f"clip      {clip.name}, played at its own speed")
         config: dict[str, dict[str, object]] = {
             "device": {"name": "demo", "legal_basis": "demonstration on a supplied clip"},
-            "camera": {"source": str(clip)},
+            "camera": {"source": str(clip.resolve())},
             "outbox": {"path": str(folder / "outbox.db")},
             "mqtt": {"host": HOST, "port": broker.port},
         }
         received = _play(config, folder, say)
         say("")
-        say(f"{received} transitions came through the broker")
+        say(f"received  {received} transition{'' if received == 1 else 's'} through the broker")
         for line in _summary(folder / "outbox.db"):
             say(line)
 
@@ -114,7 +120,9 @@ def _daemon(file: Path, log: Path) -> Iterator[Callable[[threading.Event], None]
                     process.wait()
     if processes and (code := processes[0].returncode):
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise UnavailableError(f"the daemon ended with code {code}: {(said or ['no reason'])[-1]}")
+        errors = [line for line in said if line.startswith("ERROR")]
+        reason = (errors or said or ["no reason given"])[-1]
+        raise UnavailableError(f"the daemon ended with code {code}: {reason}")
 
 
 def _summary(outbox_path: Path) -> list[str]:

@@ -13,8 +13,8 @@ from edge.errors import InputError
 from edge.faces.effort import Effort
 from edge.faces.open import open_faces
 from edge.features.describe import describe
-from edge.models.bundle import bundle_path, load_bundle
 from edge.models.ensemble import Ensemble
+from edge.models.library import configured_bundle
 from edge.timing import StageTimes
 from edge.transitions import TransitionParameters, Watch
 
@@ -135,7 +135,7 @@ def open_pipeline(
         InputError: A model file of the face back end is missing.
         UnavailableError: No face back end can run here.
     """
-    bundle = bundle or load_bundle(bundle_path(config.models.bundle))
+    bundle = bundle or configured_bundle(config.models)
     parameters = TransitionParameters.from_temporal(
         bundle.manifest.temporal,
         sensitivity=config.transitions.sensitivity,

@@ -179,6 +179,20 @@ def evaluate(
 
 
 @main.command()
+@click.argument("run_folder", type=_PATH)
+def report(run_folder: Path) -> None:
+    """Draw a run's learning curves into its folder.
+
+    \b
+    Example:
+        train report runs/20261101-090000-cnn-a
+    """
+    from train.experiments.report import draw_run  # noqa: PLC0415
+
+    click.echo(f"{draw_run(run_folder)}")
+
+
+@main.command()
 @click.option("--model", type=_PATH, required=True, help="MediaPipe's face_landmarker.task.")
 @click.option(
     "--framing",

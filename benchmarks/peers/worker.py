@@ -82,14 +82,14 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     from benchmarks.running import EVERY_FACE, bench_config  # noqa: PLC0415 - see the top
     from benchmarks.workload import outbox_folder  # noqa: PLC0415 - see the top
     from edge.events import Source  # noqa: PLC0415 - see the top
-    from edge.models.bundle import bundle_path, load_bundle  # noqa: PLC0415 - see the top
+    from edge.models.library import configured_bundle  # noqa: PLC0415 - see the top
     from edge.outbox import Outbox  # noqa: PLC0415 - see the top
     from edge.pipeline import open_pipeline  # noqa: PLC0415 - see the top
     from edge.values import Emotion, Features, Frame, frozen  # noqa: PLC0415 - see the top
     from edge.vision import process_frame  # noqa: PLC0415 - see the top
 
     config = bench_config(backend=backend, bundle=order["bundle"])
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     folder = stack.enter_context(outbox_folder())
     outbox = stack.enter_context(Outbox.open(Path(folder) / "outbox.db", writer=True))
     pipeline = stack.enter_context(open_pipeline(config, bundle))

@@ -59,7 +59,11 @@ SESSIONS_RESERVED: Final = 1000
 
 
 def run_publisher(
-    config: Config, stop: threading.Event, *, alive: Callable[[str], None] = lambda _: None
+    config: Config,
+    stop: threading.Event,
+    *,
+    alive: Callable[[str], None] = lambda _: None,
+    grace_s: float = GRACE_S,
 ) -> None:
     """Publish until told to stop, then drain, say ``stopped`` and disconnect.
 
@@ -67,6 +71,7 @@ def run_publisher(
         config: The whole configuration.
         stop: Set to end cleanly.
         alive: Called on every turn with a word on the link (for a watchdog).
+        grace_s: How long after connecting an event waits for somebody to hear it.
 
     Raises:
         ConfigError: A file named in ``[mqtt]`` is missing or unusable.
@@ -85,6 +90,7 @@ def run_publisher(
             instance=instance,
             connect=lambda protocol, will: PahoLink(broker, protocol=protocol, will=will),
             address=broker.address,
+            grace_s=grace_s,
         )
         while not stop.is_set():
             publisher.turn()
@@ -101,6 +107,7 @@ class Publisher:
         instance: Tells two devices with the same name apart.
         connect: Makes a link for a protocol and a last will.
         address: Of the broker, for messages.
+        grace_s: See `run_publisher`.
     """
 
     def __init__(
@@ -111,7 +118,9 @@ class Publisher:
         instance: str,
         connect: Callable[[str, Message], Link],
         address: str,
+        grace_s: float = GRACE_S,
     ) -> None:
+        self._grace_s = grace_s
         self._device = config.device.name
         self._base = base_topic(config.device.site, config.device.name)
         self._outbox = outbox
@@ -240,7 +249,7 @@ class Publisher:
                 f"the broker refuses messages below {self._base} ({event.refused}); check its "
                 "access list; events wait in the outbox"
             )
-        elif event.unheard and self._probing and now_s - self._plan.since_s < GRACE_S:
+        elif event.unheard and self._probing and now_s - self._plan.since_s < self._grace_s:
             if self._delivery.refuse(event.token):
                 self._rest(now_s + PROBE_S)
         elif self._delivery.take(event.token):

@@ -30,7 +30,7 @@ class Form:
     log_floor = 0.02
     pair = True
     subtract_neutral = True
-    mean = tuple(-3.0 + 0.05 * i for i in range(33)) + (0.0, 0.0, 0.0)
+    mean = (*(-3.0 + 0.05 * i for i in range(33)), 0.0, 0.0, 0.0)
     std = (0.5,) * 33 + (10.0, 10.0, 10.0)
 
 

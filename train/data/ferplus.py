@@ -81,6 +81,11 @@ class Votes:
         top = self.counts.argmax(axis=1)
         return np.where(top < EMOTIONS, top, -1).astype(np.int8)
 
+    @property
+    def whole(self) -> bool:
+        """Whether these are the official rows, not an excerpt."""
+        return len(self.counts) > max(UNSURE_ROWS)
+
 
 def read_votes(path: Path) -> Votes:
     """Read ``fer2013new.csv``; its rows are in the order of FER2013."""

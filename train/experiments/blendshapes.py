@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 TABLE: Final = "fer2013-landmarks.parquet"
 MOTION: Final = Path(__file__).parent.parent / "features" / "motion.json"
-HELD_OUT: Final = 1024
+HELD_OUT: Final = 512
 CONVERTER: Final = 256
 """Sequences of each split that are kept beside the net for its conversion."""
 GRID: Final = 127 / LIMIT

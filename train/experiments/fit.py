@@ -113,6 +113,9 @@ def _epoch(
 ) -> Checkpoint:
     began = time.monotonic()
     phase, done = recipe.phase_at(state.epoch)
+    if done == 0:  # a step compiled for two sizes rounds otherwise than one compiled for one
+        model.make_train_function(force=True)
+        shadow.make_predict_function(force=True)
     steps = len(train.crops) // recipe.batch_size
     average = [array.copy() for array in state.average]
     losses: list[float] = []

@@ -70,6 +70,12 @@ def read_config(folder: Path) -> RunConfig:
         raise InputError(f"{path}: not the config of a run ({why})") from why
 
 
+def run_of(checkpoint: Path) -> Path:
+    """Return the run's folder of one of its checkpoints, the best one's copy included."""
+    beside = checkpoint.parent
+    return beside if (beside / CONFIG).exists() else beside.parent
+
+
 def changes(before: dict[str, Any], after: dict[str, Any], prefix: str = "") -> list[str]:
     """List every value that differs, one line each, as ``key: old -> new``."""
     lines: list[str] = []
@@ -102,7 +108,10 @@ def summaries(runs: Path) -> list[str]:
     lines: list[str] = []
     for folder in sorted(path.parent for path in runs.glob(f"*/{CONFIG}")):
         history = folder / "training_history.csv"
-        rows = list(csv.DictReader(history.open(encoding="utf-8"))) if history.exists() else []
+        rows: list[dict[str, str]] = []
+        if history.exists():
+            with history.open(newline="", encoding="utf-8") as stream:
+                rows = list(csv.DictReader(stream))
         told = "no epoch yet"
         if rows:
             score = next(key for key in SCORES if key in rows[-1])

@@ -50,7 +50,8 @@ def read_pictures(data: Path, cache: Path, usage: str) -> Pictures:
     votes = read_votes(data / "fer2013" / "fer2013new.csv")
     rows = fer.rows(usage)
     majority = votes.majority()
-    majority[list(UNSURE_ROWS)] = -1
+    if votes.whole:
+        majority[list(UNSURE_ROWS)] = -1
     return Pictures(
         rows=rows,
         crops=fer.pixels[rows],

@@ -9,6 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from sklearn.metrics import classification_report, confusion_matrix
 
+from edge.errors import InputError
+
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
@@ -44,6 +46,16 @@ def write_report(
     (folder / "classification_report.txt").write_text(text, encoding="utf-8")
     _plot_confusion(folder, confusion_matrix(truth, guess, labels=every), names)
     _plot_reliability(folder, probs.max(axis=1), guess == truth)
+
+
+def draw_run(folder: Path) -> Path:
+    """Draw ``learning_curves.png`` of a run; raises `InputError` before its first epoch."""
+    history = folder / "training_history.csv"
+    if not history.exists():
+        raise InputError(f"{history}: no such file; the run has not finished an epoch")
+    picture = folder / "learning_curves.png"
+    write_curves(history, picture)
+    return picture
 
 
 def write_curves(history: Path, picture: Path) -> None:

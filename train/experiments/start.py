@@ -12,7 +12,7 @@ from edge.errors import ConfigError, InputError
 from train.experiments.checkpoint import load_checkpoint
 from train.experiments.export import write_averaged
 from train.experiments.fit import fit
-from train.experiments.folder import RunConfig, create_run, prune, read_config
+from train.experiments.folder import RunConfig, create_run, prune, read_config, run_of
 from train.experiments.pictures import read_pictures
 from train.experiments.recipe import Recipe, read_recipe, recipe_kind
 from train.experiments.recurrent import RecurrentRecipe
@@ -59,7 +59,7 @@ def start_run(
         recipe=json.loads(json.dumps(asdict(recipe))),
         resumed=None if resume is None else str(resume),
     )
-    before = None if resume is None else read_config(resume.parent.parent)
+    before = None if resume is None else read_config(run_of(resume))
     folder = create_run(runs, config, began=datetime.now().astimezone(), before=before)
     if isinstance(recipe, RecurrentRecipe):
         _train_recurrent(recipe, folder, data=data, cache=cache, tell=tell)

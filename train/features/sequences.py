@@ -58,7 +58,8 @@ class Script:
         talking: Chance of speech; the others get a quarter of the measured motion.
         blink_s: Mean seconds between blinks.
         evenness: 0 draws pictures as often as they come, 1 every emotion equally often.
-        nearest: Resting faces of similar head pose among which a person is drawn.
+        candidates: Resting faces looked at for a batch.
+        nearest: Those of most similar head pose, among which a person is drawn.
     """
 
     steps: int = 48
@@ -73,7 +74,8 @@ class Script:
     talking: float = 0.5
     blink_s: float = 4.0
     evenness: float = 0.35
-    nearest: int = 200
+    candidates: int = 600
+    nearest: int = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,8 +126,8 @@ class Director:
         script = self._script
         levels, votes, offset = self._states(batch, rng)
         mix = self._mix(batch, rng)
-        path = np.einsum("bts,bsc->btc", mix, levels)
-        targets = np.einsum("bts,bse->bte", mix, votes)
+        path = mix @ levels
+        targets = mix @ votes
         loud = np.where(
             rng.random((batch, 1, 1)) < script.talking,
             rng.uniform(0.3, 1.0, (batch, 1, 1)),
@@ -167,11 +169,13 @@ class Director:
 
     def _persons(self, rows: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.intp]:
         """Draw for each row a resting face of similar head pose."""
+        nearest = min(self._script.nearest, len(self._resting) - 1)
+        candidates = rng.choice(self._resting, self._script.candidates)
         pose = self._stills.levels[:, -len(POSE) :]
-        here = pose[rows][:, None] - pose[self._resting][None]
-        near = np.argpartition((here**2).sum(axis=-1), self._script.nearest, axis=1)
-        picked = rng.integers(0, self._script.nearest, len(rows))
-        return np.asarray(self._resting[near[np.arange(len(rows)), picked]])
+        apart = pose[rows][:, None] - pose[candidates][None]
+        near = np.argpartition((apart**2).sum(axis=-1), nearest, axis=1)
+        picked = rng.integers(0, nearest, len(rows))
+        return np.asarray(candidates[near[np.arange(len(rows)), picked]])
 
     def _mix(self, batch: int, rng: np.random.Generator) -> NDArray[np.float64]:
         """Return the share of every state at every step, ``(b, t, s)``; each sums to 1."""

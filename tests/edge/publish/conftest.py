@@ -45,7 +45,7 @@ def changes(count: int, start: int = 0) -> list[Change]:
     return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
 
 
-def make_config(folder: Path, port: int, **mqtt: Any) -> Config:  # noqa: ANN401 - any setting
+def make_config(folder: Path, port: int, **mqtt: Any) -> Config:
     """A configuration whose outbox and broker are a test's own."""
     return parse_config(
         {
@@ -60,7 +60,8 @@ def make_config(folder: Path, port: int, **mqtt: Any) -> Config:  # noqa: ANN401
 class Running:
     """A publisher in a thread; leaving the block stops it cleanly."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, grace_s: float = 0.0) -> None:
+        self._grace_s = grace_s
         self.state = ""
         self.failure: BaseException | None = None
         self._stop = threading.Event()
@@ -69,7 +70,7 @@ class Running:
 
     def _run(self) -> None:
         try:
-            run_publisher(self._config, self._stop, alive=self._note)
+            run_publisher(self._config, self._stop, alive=self._note, grace_s=self._grace_s)
         except BaseException as why:  # noqa: BLE001 - told by the test that waits for it
             self.failure = why
 
@@ -115,6 +116,11 @@ class Listening:
         return [n.event.change.track for n in list(self.news) if isinstance(n, Fresh)]
 
     @property
+    def late(self) -> int:
+        """How many events filled a gap that had been told."""
+        return sum(isinstance(n, Fresh) and n.late for n in list(self.news))
+
+    @property
     def gaps(self) -> list[Gap]:
         """The gaps told."""
         return [n for n in list(self.news) if isinstance(n, Gap)]
@@ -129,7 +135,7 @@ class Listening:
         self._thread.join(30.0)
 
 
-def make_config_mqtt(port: int) -> Any:  # noqa: ANN401 - the table as it is
+def make_config_mqtt(port: int) -> Any:
     """The broker's table alone."""
     return parse_config({"mqtt": {"host": "127.0.0.1", "port": port}}, where="test").mqtt
 

@@ -28,7 +28,7 @@ def named(count: int) -> list[str]:
 
 def test_events_arrive_in_order(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
     """What is put arrives, each once, in order, and leaves the outbox."""
-    with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port)):
+    with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port), grace_s=10.0):
         for start in range(0, 100, 10):
             outbox.put(changes(10, start=start))
         wait_until(lambda: len(ear.tracks) >= 100)
@@ -40,7 +40,7 @@ def test_events_arrive_in_order(tmp_path: Path, broker: BrokerProcess, outbox: O
 
 def test_broker_killed_in_mid_stream(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
     """A broker killed and restarted, twice, loses no event and repeats none."""
-    with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port)):
+    with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port), grace_s=10.0):
         for start in range(0, 300, 10):
             outbox.put(changes(10, start=start))
             if start in (100, 200):
@@ -62,7 +62,7 @@ def test_connections_cut_in_mid_acknowledgement(
     with (
         BadWire(broker.port) as wire,
         Listening(broker.port) as ear,
-        Running(make_config(tmp_path, wire.port)),
+        Running(make_config(tmp_path, wire.port), grace_s=10.0),
     ):
         for start in range(0, 200, 20):
             wire.cut_after(cuts.randrange(1, 60))
@@ -80,7 +80,7 @@ def test_no_broker_at_all(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCapt
     caplog.set_level(logging.INFO)
     broker = BrokerProcess(tmp_path / "broker")
     outbox.put(changes(30))
-    with Running(make_config(tmp_path, broker.port)):
+    with Running(make_config(tmp_path, broker.port), grace_s=10.0):
         wait_until(lambda: caplog.text.count("next attempt") >= 1)
         time.sleep(2.0)
         assert outbox.stats().depth == 30
@@ -100,7 +100,7 @@ def test_the_protocol_is_found(
         pytest.skip("no mosquitto is installed")
     with (
         BrokerProcess(tmp_path / "broker", kind=kind) as broker,
-        Running(make_config(tmp_path, broker.port)),
+        Running(make_config(tmp_path, broker.port), grace_s=10.0),
         Listening(broker.port) as ear,
     ):
         outbox.put(changes(5))
@@ -116,7 +116,7 @@ def test_subscriber_comes_back_after_the_publisher(
     """After a broker's death, events wait a little for the subscribers it lost."""
     if broker.kind != "mosquitto":
         pytest.skip("MQTT 3.1.1 does not tell whether anybody listens")
-    with Running(make_config(tmp_path, broker.port)):
+    with Running(make_config(tmp_path, broker.port), grace_s=10.0):
         with Listening(broker.port) as ear:
             outbox.put(changes(3))
             wait_until(lambda: len(ear.tracks) == 3)
@@ -135,7 +135,7 @@ def test_a_broker_that_never_answers(tmp_path: Path, broker: BrokerProcess, outb
     with (
         BadWire(broker.port) as wire,
         Listening(broker.port) as ear,
-        Running(make_config(tmp_path, wire.port)) as publisher,
+        Running(make_config(tmp_path, wire.port), grace_s=10.0) as publisher,
     ):
         wait_until(lambda: publisher.state == "online")
         wire.block()
