@@ -79,6 +79,16 @@ class Score:
                 self.switches += 1
             self._last[number] = track
 
+    def plus(self, other: Score) -> Score:
+        """Sum two runs; their tracks have nothing to do with each other."""
+        return Score(
+            frames=self.frames + other.frames,
+            wanted=self.wanted + other.wanted,
+            found=self.found + other.found,
+            false=self.false | {track + 1 + max(self.false, default=0) for track in other.false},
+            switches=self.switches + other.switches,
+        )
+
     @property
     def recall(self) -> float:
         """Share of the wanted faces that were found."""

@@ -23,7 +23,7 @@ WORTH: Final = 20.0
 """Worth of a perfect pair; a pair whose log-likelihood ratio costs more is no pair."""
 TAIL: Final = 4.0
 """Degrees of freedom of the error: heads jerk more often than a normal distribution allows."""
-RATIO_SPREAD: Final = 0.25
+RATIO_SPREAD: Final = 0.15
 """Spread of the logarithm of the size between two sightings."""
 REACH: Final = 0.6
 REACH_PER_S: Final = 1.2
