@@ -156,13 +156,22 @@ def evaluate(
     data: Path,
     cache: Path,
 ) -> None:
-    """Score a picture net, .keras or .tflite, on FER+8 and FER2013-7.
+    """Score a net on FER+8 and FER2013-7.
+
+    Picture nets may be .keras or .tflite; a recurrent .keras is one with its channels beside it
+    as .json, and needs `train landmarks`.
 
     \b
     Example:
         train evaluate models/sources/cnn_a.keras --mirrored
         train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
     """
+    if net.suffix == ".keras" and net.with_suffix(".json").exists():
+        from train.experiments.evaluate_recurrent import evaluate_recurrent  # noqa: PLC0415
+
+        told = evaluate_recurrent(net, split=split, data=data, cache=cache, logits_path=logits_path)
+        click.echo("\n".join(told))
+        return
     from train.experiments.evaluate import evaluate_net  # noqa: PLC0415
 
     found = evaluate_net(
