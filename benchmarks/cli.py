@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from importlib import import_module
@@ -141,8 +142,15 @@ def requested(wishes: dict[str, Any]) -> tuple[Request, Config]:
 
 
 def called() -> str:
-    """The command line, as it is quoted in reports."""
-    return shlex.join([Path(sys.argv[0]).name or "edge-bench", *sys.argv[1:]])
+    """The command line, as it is quoted in reports: without the file it writes to."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word == "--json":
+            next(words, None)
+        elif not word.startswith("--json="):
+            kept.append(word)
+    return shlex.join(["edge-bench", *kept])
 
 
 def progress(line: str) -> None:
@@ -473,3 +481,71 @@ def peers(
         progress=progress,
     )
     deliver(report, show_peers(report), json_path)
+
+
+@main.command()
+@click.argument("only", nargs=-1)
+@click.option("--bundle", default="default", show_default=True, help="Model bundle.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    help="Folder that holds one folder for each device.",
+)
+@one_line_errors
+def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
+    """Make every result that is kept, or those named; half an hour on a quiet machine.
+
+    \b
+    Example:
+      edge-bench suite
+      edge-bench suite run-1-face peers
+    """
+    from benchmarks.suite import run_suite  # noqa: PLC0415 - see the top
+
+    where = run_suite(only, bundle, results, tell=lambda line: click.echo(line, err=True))
+    click.echo(where)
+
+
+@main.command()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    help="Folder that holds one folder for each device.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("docs/benchmarks.md"),
+    show_default=True,
+    help="The page to write.",
+)
+@one_line_errors
+def docs(*, results: Path, out: Path) -> None:
+    """Write the page of results from the reports.
+
+    \b
+    Example:
+      edge-bench docs
+    """
+    from benchmarks.pages import make_page  # noqa: PLC0415 - see the top
+
+    out.write_text(make_page(results), encoding="utf-8")
+    click.echo(out)
+
+
+@main.command()
+@one_line_errors
+def schema() -> None:
+    """Print the JSON Schema of every report.
+
+    \b
+    Example:
+      edge-bench schema > bench.schema.json
+    """
+    from benchmarks.report import json_schema  # noqa: PLC0415 - see the top
+
+    click.echo(json.dumps(json_schema(), indent=1))
