@@ -86,18 +86,22 @@ def run(
     """
     from train.experiments.start import start_run  # noqa: PLC0415 - Keras takes seconds to load
 
-    folder = start_run(
-        name=name,
-        recipe_path=recipe_path,
-        resume=resume,
-        seed=seed,
-        keep=keep,
-        description=description,
-        data=data,
-        cache=cache,
-        runs=runs,
-        tell=click.echo,
-    )
+    try:
+        folder = start_run(
+            name=name,
+            recipe_path=recipe_path,
+            resume=resume,
+            seed=seed,
+            keep=keep,
+            description=description,
+            data=data,
+            cache=cache,
+            runs=runs,
+            tell=click.echo,
+        )
+    except KeyboardInterrupt:
+        click.echo(f"stopped; --resume goes on from the last checkpoint in {runs}/*-{name}")
+        raise SystemExit(130) from None
     click.echo(f"{folder}")
 
 
