@@ -34,7 +34,16 @@ class Look:
         ever: Whether any were ever measured.
     """
 
-    __slots__ = ("_keypoints", "_place", "_roi", "_smooth", "ever", "landmarks", "measured_s", "tried_s")
+    __slots__ = (
+        "_keypoints",
+        "_place",
+        "_roi",
+        "_smooth",
+        "ever",
+        "landmarks",
+        "measured_s",
+        "tried_s",
+    )
 
     def __init__(self) -> None:
         self.landmarks: Landmarks | None = None
