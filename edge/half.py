@@ -12,7 +12,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ from edge.errors import ConfigError, EmoshiftError
 from edge.identity import settle_name
 from edge.isolation import Isolation, die_with_parent, isolate, needs_network
 from edge.notify import Notifier
+from edge.reload import Control
 
 if TYPE_CHECKING:
     from edge.capture.protocol import CaptureStatus
@@ -43,18 +43,19 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = _read_config(options.config)
         run = run_vision_half if options.half == "vision" else run_publish_half
-        run(config, parent=options.parent)
+        run(config, path=options.config, parent=options.parent)
     except EmoshiftError as why:
         log.error("%s", why)  # noqa: TRY400 - expected: one line, no trace
         return why.exit_code
     return 0
 
 
-def run_vision_half(config: Config, *, parent: int | None = None) -> None:
+def run_vision_half(config: Config, *, path: Path | None = None, parent: int | None = None) -> None:
     """Give the network up, then watch.
 
     Args:
         config: The whole configuration.
+        path: Where it came from, to be read again on SIGHUP.
         parent: Process that must not be outlived.
     """
     notifier = Notifier.from_environment()
@@ -69,23 +70,35 @@ def run_vision_half(config: Config, *, parent: int | None = None) -> None:
         log.log(level, "network of the vision process: isolation %s", isolation.value)
     if parent is not None:
         die_with_parent(parent, signal.SIGKILL)
-    stop = stop_on_signals()
+    control = Control("vision", config, path)
 
     # Only now: whatever this imports starts its life without a network.
     from edge.vision import run_vision  # noqa: PLC0415 - see above
 
     watch = VisionWatchdog(notifier)
+
+    def alive(status: CaptureStatus) -> None:
+        watch.turn(status)
+        control.look()
+
     try:
-        run_vision(config, stop=stop, isolation=isolation.value, alive=watch.turn)
+        while True:
+            run_vision(control.config, stop=control.stop, isolation=isolation.value, alive=alive)
+            if not control.again():
+                break
+            watch.restart()
     finally:
         notifier.stopping()
 
 
-def run_publish_half(config: Config, *, parent: int | None = None) -> None:
+def run_publish_half(
+    config: Config, *, path: Path | None = None, parent: int | None = None
+) -> None:
     """Publish.
 
     Args:
         config: The whole configuration.
+        path: Where it came from, to be read again on SIGHUP.
         parent: Process that must not be outlived.
     """
     from edge.publish.run import run_publisher  # noqa: PLC0415 - the vision half needs none of it
@@ -93,10 +106,18 @@ def run_publish_half(config: Config, *, parent: int | None = None) -> None:
     notifier = Notifier.from_environment()
     if parent is not None:
         die_with_parent(parent, signal.SIGTERM)
-    stop = stop_on_signals()
+    control = Control("publish", config, path)
     watch = PublishWatchdog(notifier)
+
+    def alive(state: str) -> None:
+        watch.turn(state)
+        control.look()
+
     try:
-        run_publisher(config, stop, alive=watch.turn)
+        while True:
+            run_publisher(control.config, control.stop, alive=alive)
+            if not control.again():
+                break
     finally:
         notifier.stopping()
 
@@ -112,6 +133,10 @@ class VisionWatchdog:
         self._ready = False
         self._frames = 0
         self._fed_s = float("-inf")
+
+    def restart(self) -> None:
+        """The camera is opened anew and counts its frames from zero."""
+        self._frames = 0
 
     def turn(self, status: CaptureStatus) -> None:
         """Take note of one turn of the frame loop."""
@@ -150,14 +175,6 @@ class PublishWatchdog:
         if every_s is not None and now_s - self._fed_s >= every_s:
             self._fed_s = now_s
             self._notifier.alive()
-
-
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def set_up_logging(level: int) -> None:

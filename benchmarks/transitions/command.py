@@ -14,9 +14,9 @@ from benchmarks.transitions.fitting import tune_baselines
 from benchmarks.transitions.suite import compare
 from edge import __version__
 from edge.cli import one_line_errors
-from edge.config import parse_config
+from edge.config import Models, parse_config
 from edge.errors import UsageError
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.pipeline import replay
 from edge.transitions import TransitionParameters
 
@@ -137,7 +137,7 @@ def fit(
         streams = sets.level_a(seed=seed, scale=scale)
         about = f"level (a) tuning streams, seed {seed}"
     else:
-        loaded = load_bundle(bundle_path(bundle))
+        loaded = configured_bundle(Models(bundle=bundle))
         fresh = sets.networks(loaded)
         streams = sets.level_b(data, "tune", fresh, seed=seed, scale=scale, note=_note)
         about = (
@@ -187,7 +187,7 @@ def _level(
         recorded = sets.level_c(data, "report", _replay(config), seed=seed, scale=scale, note=_note)
         source = f"rendered clips of held-out pictures through the whole pipeline, seed {seed}"
         return _recorded("c", source, recorded, config)
-    loaded = load_bundle(bundle_path(config.models.bundle))
+    loaded = configured_bundle(config.models)
     fresh, other = sets.networks(loaded), sets.xception()
     streams = sets.level_b(data, "report", fresh, seed=seed, scale=scale, note=_note)
     others = (
@@ -227,7 +227,7 @@ def _config(bundle: str, sensitivity: float | None) -> Config:
 
 
 def _parameters(config: Config) -> TransitionParameters:
-    loaded = load_bundle(bundle_path(config.models.bundle))
+    loaded = configured_bundle(config.models)
     return TransitionParameters.from_temporal(
         loaded.manifest.temporal,
         sensitivity=config.transitions.sensitivity,

@@ -57,7 +57,6 @@ class Range:
 SEARCHED: Final = {
     "noise_time_s": Range(low=0.03, high=0.4, log=True),
     "outlier": Range(low=0.005, high=0.3, log=True),
-    "memory_s": Range(low=0.15, high=10.0, log=True),
     "rate_scale": Range(low=0.1, high=3.0, log=True),
     "threshold": Range(low=-0.5, high=3.5),
     "hold_s": Range(low=0.0, high=0.3),
@@ -69,7 +68,6 @@ SEARCHED: Final = {
 START: Final = {
     "noise_time_s": 0.08,
     "outlier": 0.05,
-    "memory_s": 1.0,
     "rate_scale": 1.0,
     "threshold": 1.5,
     "hold_s": 0.1,
@@ -83,8 +81,8 @@ def objective(scores: Scores) -> float:
     """What the search maximises: F1 at 1 s, less what the aims for the other measures miss."""
     return (
         scores.f1_1
-        - 0.05 * max(0.0, scores.false_per_min - 0.5)
-        - 0.15 * max(0.0, scores.false_per_min_still - 0.1)
+        - 0.02 * max(0.0, scores.false_per_min - 0.5)
+        - 0.05 * max(0.0, scores.false_per_min_still - 0.1)
         - 0.2 * max(0.0, scores.delay_mean_s - 0.45)
         - 0.1 * max(0.0, scores.delay_p90_s - 0.8)
     )
@@ -247,10 +245,7 @@ def _parameters(
         "adaptation": {"most": chosen["adaptation_most"], "usual": measured["usual"]},
         "confidence": (0.0, 1.0),
         "onset_lead_s": 0.0,
-        **{
-            k: chosen[k]
-            for k in ("noise_time_s", "outlier", "memory_s", "hold_s", "settle_s", "dwell_s")
-        },
+        **{k: chosen[k] for k in ("noise_time_s", "outlier", "hold_s", "settle_s", "dwell_s")},
         **more,
     }
     return TransitionParameters.model_validate(values)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,8 +18,7 @@ class Chain:
     """A Markov chain in continuous time over the emotions left after merging.
 
     An emotion ends within ``dt`` with probability ``1 - exp(-rate dt)`` and is then followed by
-    another one of its row of destinations, at most one change per frame. Before that, belief is
-    raised to the power ``exp(-dt / memory)``: exponential forgetting, as in power steady models.
+    another one of its row of destinations, at most one change per frame.
     """
 
     def __init__(self, parameters: TransitionParameters) -> None:
@@ -36,15 +34,12 @@ class Chain:
         np.fill_diagonal(flows, 0.0)  # a change within a merged emotion is none
         totals = flows.sum(axis=1)
         self._minus_rates = -totals
-        self._memory_s = parameters.memory_s
         self._destinations = flows / np.where(totals > 0, totals, 1.0)[:, None]
 
     def predict(self, belief: NDArray[np.float64], dt_s: float) -> NDArray[np.float64]:
         """Belief ``dt_s`` later, before anything new is seen; shape ``(n,)``, sums to 1."""
-        faded = belief ** math.exp(-dt_s / self._memory_s)
-        faded /= faded.sum()
-        ending = faded * -np.expm1(self._minus_rates * dt_s)
-        moved: NDArray[np.float64] = faded - ending + ending @ self._destinations
+        ending = belief * -np.expm1(self._minus_rates * dt_s)
+        moved: NDArray[np.float64] = belief - ending + ending @ self._destinations
         return moved
 
 

@@ -83,9 +83,6 @@ class TransitionParameters(_Table):
             apart count ``tanh(dt / (2 noise_time_s))``, the information of a new sample of a
             first-order autoregressive process.
         degraded_weight: What a prediction of a reduced ensemble counts, against 1.
-        memory_s: Old belief fades with this time constant. A network that is wrong about a face
-            stays wrong, so evidence that merely lasts must not add up without bound: steady
-            evidence of ``e`` nats a frame ends at ``e memory_s / (2 noise_time_s)``.
         rates_per_s: How often each emotion ends.
         destinations: Row by row, what it is followed by.
         start: Probability of each emotion when a face appears.
@@ -108,7 +105,6 @@ class TransitionParameters(_Table):
     outlier: Annotated[float, Field(gt=0, lt=1)] = 0.05
     noise_time_s: Positive = 0.1
     degraded_weight: Share = 0.7
-    memory_s: Positive = 5.0
     rates_per_s: Annotated[
         tuple[Annotated[float, Field(ge=0, le=20)], ...], Field(min_length=N, max_length=N)
     ] = (0.4, 0.4, 0.4, 0.3, 0.3, 0.6, 0.15)

@@ -16,7 +16,8 @@ from train.experiments.fit import fit
 from train.experiments.pictures import read_pictures
 from train.experiments.recipe import Phase, Recipe
 from train.experiments.scorer import logits, open_scorer
-from train.networks.residual import ResidualNet, build_residual, multiply_adds
+from train.networks.residual import build_residual, multiply_adds
+from train.networks.shapes import ResidualNet
 
 if TYPE_CHECKING:
     from pathlib import Path

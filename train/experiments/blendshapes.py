@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.models.manifest import ChannelTransform
-    from train.experiments.recurrent import RecurrentRecipe
+    from train.experiments.recipe import RecurrentRecipe
     from train.features.sequences import Stills
 
 TABLE: Final = "fer2013-landmarks.parquet"

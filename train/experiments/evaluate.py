@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from train.data.duplicates import fingerprint, near_duplicates
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.data.ferplus import EMOTIONS, LABELS, UNSURE_ROWS, read_votes
 from train.experiments.calibration import calibration_error, fit_temperature
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from train.experiments.pictures import Pictures
 
 
 def evaluate_net(
@@ -38,11 +41,17 @@ def evaluate_net(
         logits_path.parent.mkdir(parents=True, exist_ok=True)
         with logits_path.open("wb") as stream:
             np.savez(stream, allow_pickle=False, rows=pictures.rows, **found)
+    fresh = ~_near_training(pictures, split, data, cache)
     views = 2 if mirrored else 1
     lines = [f"{net.name} on {split}, {views} view{'s' if mirrored else ''} of 48x48"]
     if "ferplus" in found:
         ferplus = found["ferplus"]
         lines.extend(_ferplus_lines(ferplus, pictures.majority, data, cache, split))
+        right, n = accuracy(ferplus[fresh], pictures.majority[fresh])
+        lines.append(
+            f"FER+8 accuracy {right:.2%} (n = {n}, majority rule,"
+            f" without the {int((~fresh).sum())} near-duplicates of training pictures)"
+        )
         temperature = fit_temperature(ferplus, pictures.votes, pictures.trust)
         asked = pictures.trust > 0
         for name, t in (("as they are", 1.0), (f"temperature {temperature:.3f}", temperature)):
@@ -54,7 +63,19 @@ def evaluate_net(
     if "fer2013" in found:
         right, n = accuracy(found["fer2013"], pictures.labels)
         lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, own head)")
+        right, n = accuracy(found["fer2013"][fresh], pictures.labels[fresh])
+        lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, without those near-duplicates)")
     return lines
+
+
+def _near_training(pictures: Pictures, split: str, data: Path, cache: Path) -> NDArray[np.bool_]:
+    """Say which rows show nearly the same photograph as a training row; kept once found."""
+    kept = cache / f"near-training-{split}-{fingerprint(pictures.crops)}.npy"
+    if not kept.exists():
+        known = read_pictures(data, cache, "Training").crops
+        np.save(kept, near_duplicates(pictures.crops, known))
+    found: NDArray[np.bool_] = np.load(kept)
+    return found
 
 
 def _ferplus_lines(

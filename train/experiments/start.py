@@ -14,8 +14,7 @@ from train.experiments.export import write_averaged
 from train.experiments.fit import fit
 from train.experiments.folder import RunConfig, create_run, prune, read_config, run_of
 from train.experiments.pictures import read_pictures
-from train.experiments.recipe import Recipe, read_recipe, recipe_kind
-from train.experiments.recurrent import RecurrentRecipe
+from train.experiments.recipe import Recipe, RecurrentRecipe, read_recipe, recipe_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +87,9 @@ def _train_pictures(
             shutil.copyfile(path, best)
         if keep:
             prune(folder, keep)
-        tell(" ".join(f"{key} {value:.4g}" for key, value in record.items()))
+        left = (recipe.epochs - record["epoch"]) * record["seconds"] / 60
+        figures = " ".join(f"{key} {value:.4g}" for key, value in record.items())
+        tell(f"{figures}; about {left:.0f} min left")
 
     state = fit(
         recipe,

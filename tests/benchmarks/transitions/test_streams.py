@@ -59,7 +59,7 @@ def test_batched_detector_is_the_device(drawn: list[Stream]) -> None:
     """The fitting's fast detector decides exactly what the device's does."""
     for parameters in (
         TransitionParameters(),
-        TransitionParameters(sensitivity=1.0, noise_time_s=0.04, hold_s=0.0, memory_s=0.5),
+        TransitionParameters(sensitivity=1.0, noise_time_s=0.04, hold_s=0.0),
     ):
         fast = run(batch(drawn), parameters, len(drawn))
         for events, stream in zip(fast, drawn, strict=True):
