@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from importlib import metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import cv2
 
@@ -24,16 +24,12 @@ if TYPE_CHECKING:
     from edge.faces.detector import Detector
     from edge.faces.protocol import FaceFinder
 
-LANDMARKER: Final = "face_landmarker.task"
-"""File name of MediaPipe's bundle in the assets folder."""
-YUNET: Final = "face_detection_yunet_2026may.onnx"
-"""File name of the classroom detector in the assets folder."""
-
 
 def open_faces(
     config: Faces,
     *,
-    assets: Path,
+    landmarker: Path,
+    detector: Path | None,
     random_seed: int | None = None,
     threads: int = 1,
     background: bool | None = None,
@@ -46,7 +42,8 @@ def open_faces(
 
     Args:
         config: How faces are found.
-        assets: Folder with `LANDMARKER` and, for classroom distances, `YUNET`.
+        landmarker: MediaPipe's ``face_landmarker.task``.
+        detector: YuNet, for classroom distances; ``None`` where it could not be fetched.
         random_seed: Makes the tracks' random names repeatable; ``None`` for live sources.
         threads: Threads each landmark model, and OpenCV in this process, may use.
         background: Whether the detector has a thread of its own, so that results depend on
@@ -61,24 +58,23 @@ def open_faces(
         if obstacle is not None:
             raise UnavailableError(f'{obstacle}; set faces.backend = "direct"')
         return MediaPipeFaces(
-            config, model=assets / LANDMARKER, random_seed=random_seed, reason="configured"
+            config, model=landmarker, random_seed=random_seed, reason="configured"
         )
     cv2.setNumThreads(threads)
-    landmarker = Landmarker(assets / LANDMARKER, threads=threads)
     reason = "configured" if config.backend == "direct" else "runs on every board"
-    detector: Detector
-    if (assets / YUNET).is_file():
-        detector = YuNet(assets / YUNET)
+    searched_by: Detector
+    if detector is not None:
+        searched_by = YuNet(detector)
     else:
-        detector = Blaze(assets / LANDMARKER, threads=threads)
-        reason += f"; near range only: {YUNET} is not in {assets} (edge assets fetch)"
+        searched_by = Blaze(landmarker, threads=threads)
+        reason += "; near range only: the classroom detector is missing (edge assets fetch)"
     if background is None:
         background = random_seed is None
     return DirectFaces(
         config,
-        detector=detector,
-        searcher=ThreadSearcher(detector) if background else InlineSearcher(detector),
-        landmarker=landmarker,
+        detector=searched_by,
+        searcher=ThreadSearcher(searched_by) if background else InlineSearcher(searched_by),
+        landmarker=Landmarker(landmarker, threads=threads),
         random_seed=random_seed,
         reason=reason,
     )

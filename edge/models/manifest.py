@@ -47,13 +47,30 @@ class TensorSpec(_Frozen):
     scale: float | None = None
     zero_point: int | None = None
 
+    @model_validator(mode="after")
+    def _quantised(self) -> Self:
+        known = self.scale is not None and self.zero_point is not None
+        if (self.dtype == "int8") != known:
+            raise ValueError("scale and zero_point belong to int8 tensors, and only to them")
+        return self
+
+    @property
+    def encoding(self) -> tuple[tuple[int, ...], str, float | None, int | None]:
+        """Everything that decides what its bytes mean."""
+        return self.shape, self.dtype, self.scale, self.zero_point
+
 
 class ChannelTransform(_Frozen):
     """How raw blendshapes and head pose become the channels of a recurrent member.
 
-    ``channel = (f(blendshape) - neutral - mean) / std`` with ``f`` the identity or ``log``
-    (``log(x + log_floor)``); ``neutral`` is the person's own resting value of the same channel,
-    zero until it is known.
+    ``channel = (f(blendshape) - mean - offset) / std``, as `edge.features.blendshapes` does it;
+    ``f`` is the identity or ``log(x + log_floor)``; ``offset`` is how the person's own resting
+    face differs from the mean, zero until it is known.
+
+    Attributes:
+        blendshapes: MediaPipe's names; with ``pair`` a left and its right become their mean and
+            left minus right.
+        pose: Whether yaw, pitch and roll follow as three more channels.
     """
 
     blendshapes: tuple[str, ...]
@@ -104,7 +121,33 @@ class Member(_Frozen):
             raise ValueError(f"no output for {missing}")
         if (self.kind == "lstm") != (self.channels is not None and self.step_s is not None):
             raise ValueError("channels and step_s belong to lstm members, and only to them")
+        self._check_roles()
         return self
+
+    def _check_roles(self) -> None:
+        state = ("state_h", "state_c") if self.kind == "lstm" else ()
+        source = "channels" if self.kind == "lstm" else "picture"
+        for what, specs, expected in (
+            ("inputs", self.inputs, (source, *state)),
+            ("outputs", self.outputs, ("logits", *state)),
+        ):
+            if sorted(spec.role for spec in specs) != sorted(expected):
+                raise ValueError(f"the {what} of {self.kind} members are {', '.join(expected)}")
+        if self.output("logits").shape[-1] != len(self.labels):
+            raise ValueError(
+                f"{len(self.labels)} labels for {self.output('logits').shape[-1]} logits"
+            )
+        for role in state:
+            if self.input(role).encoding != self.output(role).encoding:
+                raise ValueError(f"{role} goes in and comes out in different encodings")
+
+    def input(self, role: str) -> TensorSpec:
+        """Return the input with this role."""
+        return next(spec for spec in self.inputs if spec.role == role)
+
+    def output(self, role: str) -> TensorSpec:
+        """Return the output with this role."""
+        return next(spec for spec in self.outputs if spec.role == role)
 
 
 class Temporal(_Frozen):
@@ -139,7 +182,9 @@ class Manifest(_Frozen):
     """Contents of ``manifest.json``.
 
     Attributes:
-        bundle_id: ``<name>-<first 12 hex digits of the sha256 over the members' hashes>``.
+        bundle_id: ``<name>-<first 12 hex digits of the sha256 over the rest of the manifest>``
+            (`edge.models.bundle.bundle_id`), which holds the hash of every file.
+        metrics: Figures of the ensemble as a whole.
         temporal: ``None`` lets the device use its own defaults.
         gate: The report of the verify gate.
         failing: Set when the bundle was written although the gate failed.
@@ -149,6 +194,7 @@ class Manifest(_Frozen):
     bundle_id: str
     name: FileName
     members: Annotated[tuple[Member, ...], Field(min_length=1)]
+    metrics: tuple[Metric, ...] = ()
     temporal: Temporal | None = None
     training_data: tuple[str, ...]
     calibration_data: str

@@ -1,1 +1,10 @@
-"""From class probabilities over time to decided changes of emotion."""
+"""From class probabilities over time to decided changes of emotion.
+
+`Watch` is the stage; `TransitionParameters` is all it knows. Time comes with each prediction, so
+the same predictions give the same transitions, live or replayed, at any frame rate.
+"""
+
+from edge.transitions.parameters import METHOD, TransitionParameters
+from edge.transitions.watch import Watch
+
+__all__ = ["METHOD", "TransitionParameters", "Watch"]

@@ -1,0 +1,77 @@
+# Everything a newcomer, a developer and CI call. Each target sets up what it needs by itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# Any Python from 3.11 to 3.13; the newest that is there, unless PYTHON says which.
+PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
+export EMOSHIFT_CACHE ?= $(CURDIR)/.cache
+TESTS ?= tests
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: demo
+demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and show what comes through a broker
+	@.venv-demo/bin/edge assets fetch
+	@.venv-demo/bin/edge demo $(CLIP)
+
+.PHONY: test
+test: .venv/ready ## Run the test suite (TESTS=path for a part of it)
+	@scripts/system-packages mosquitto libegl1 libgles2
+	@.venv/bin/edge assets fetch
+	.venv/bin/python -m pytest $(TESTS)
+
+.PHONY: test-train
+test-train: .venv-train/ready ## Test the training and the conversion too (installs TensorFlow)
+	@.venv-train/bin/edge assets fetch
+	.venv-train/bin/python -m pytest tests/train tests/convert
+
+.PHONY: test-install
+test-install: .venv/ready ## Install the device lock and the wheel elsewhere, and replay the sample clip there
+	@scripts/test-install "$(PYTHON)"
+
+.PHONY: test-faults
+test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
+	@scripts/system-packages mosquitto
+	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults -s
+
+.PHONY: check
+check: .venv/ready ## Format, lint, types and import contracts
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-cache
+
+.PHONY: format
+format: .venv/ready ## Put the code into its format
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+.PHONY: docs
+docs: .venv/ready ## Make the generated references again
+	.venv/bin/python -m tests.references
+
+.PHONY: locks
+locks: .venv/ready ## Resolve the hashed lock files again
+	.venv/bin/pip install --quiet uv
+	cd requirements && for name in device mediapipe demo dev train; do \
+	  ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --override overrides.txt --upgrade $$name.in -o $$name.txt; done
+
+.PHONY: clean
+clean: ## Remove environments and caches
+	rm -rf .venv .venv-* .cache build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Locks are installed without dependency resolution: they hold the whole closure, and MediaPipe's
+# own wish for a second OpenCV is left out on purpose (requirements/overrides.txt).
+.venv/ready: requirements/dev.txt pyproject.toml
+	@scripts/environment .venv requirements/dev.txt "$(PYTHON)"
+
+.venv-demo/ready: requirements/demo.txt pyproject.toml
+	@scripts/environment .venv-demo requirements/demo.txt "$(PYTHON)"
+
+.venv-train/ready: requirements/train.txt pyproject.toml
+	@scripts/environment .venv-train requirements/train.txt "$(PYTHON)"

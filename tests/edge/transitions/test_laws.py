@@ -1,0 +1,156 @@
+"""Laws that hold for any stream of probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.transitions import TransitionParameters, Watch
+from edge.values import Emotion, Prediction, Transition, frozen
+
+N = len(Emotion)
+
+Parts = list[tuple[Emotion | None, int, float]]
+
+segments = st.lists(
+    st.tuples(
+        st.sampled_from([*Emotion, None]),
+        st.integers(1, 60),  # frames
+        st.floats(0.2, 0.98),  # certainty
+    ),
+    min_size=1,
+    max_size=8,
+)
+briefly = settings(max_examples=40, deadline=None)
+sensitivities = st.floats(0, 1)
+merges = st.sampled_from([{}, {Emotion.FEAR: Emotion.SURPRISE, Emotion.DISGUST: Emotion.ANGRY}])
+
+
+def stream(
+    parts: Parts,
+    *,
+    seed: int = 0,
+    noise: float = 0.7,
+    fps: float = 20.0,
+    start_s: float = 0.0,
+    track: int = 1,
+) -> list[Prediction]:
+    """Noisy predictions for segments of (emotion or None for flat, frames, certainty)."""
+    rng = np.random.default_rng(seed)
+    frames = [(e, sure) for e, count, sure in parts for _ in range(count)]
+    predictions = []
+    for i, (emotion, sure) in enumerate(frames):
+        probs = np.full(N, 1 / N)
+        if emotion is not None:
+            probs[:] = (1 - sure) / (N - 1)
+            probs[emotion] = sure
+        logits = np.log(probs) + noise * rng.normal(size=N) * (emotion is not None)
+        probs = np.exp(logits) / np.exp(logits).sum()
+        predictions.append(
+            Prediction(
+                track=track,
+                label=f"face-{track}",
+                captured_s=start_s + i / fps,
+                probs=frozen(probs.astype(np.float32)),
+            )
+        )
+    return predictions
+
+
+def run(predictions: list[Prediction], **parameters: object) -> list[Transition]:
+    watch = Watch(TransitionParameters(**parameters))
+    return [t for p in predictions if (t := watch.watch(p)) is not None]
+
+
+@briefly
+@given(segments, st.integers(0, 999), sensitivities, merges)
+def test_events_chain(
+    parts: Parts, seed: int, sensitivity: float, merge: dict[Emotion, Emotion]
+) -> None:
+    """Each change starts where the last one ended, never ends there, and time only goes on."""
+    events = run(stream(parts, seed=seed), sensitivity=sensitivity, merge=merge)
+    state, onset_s, decided_s = None, 0.0, -1.0
+    for event in events:
+        assert event.before == state
+        assert event.after != state
+        assert event.after not in merge
+        assert onset_s <= event.onset_s <= event.decided_s
+        assert event.decided_s > decided_s
+        assert event.dwell_s == (0 if state is None else event.onset_s - onset_s)
+        assert 0 <= event.confidence <= 1
+        state, onset_s, decided_s = event.after, event.onset_s, event.decided_s
+
+
+@briefly
+@given(segments, st.integers(0, 999), sensitivities)
+def test_no_event_without_evidence(parts: Parts, seed: int, sensitivity: float) -> None:
+    """The frame on which a change is decided favours the new emotion over the old one."""
+    predictions = stream(parts, seed=seed)
+    probs = {p.captured_s: p.probs for p in predictions}
+    for event in run(predictions, sensitivity=sensitivity):
+        old = 1 / N if event.before is None else probs[event.decided_s][event.before]
+        assert probs[event.decided_s][event.after] > old
+
+
+@briefly
+@given(st.sampled_from([*Emotion]), st.lists(st.integers(1, 400), max_size=5), sensitivities)
+def test_unknown_never_ends_a_state(
+    emotion: Emotion | None, gaps: list[int], sensitivity: float
+) -> None:
+    """Whatever time passes with nothing to see, a settled emotion stays."""
+    predictions = stream([(emotion, 60, 0.9), (None, 100, 0.5)], noise=0)
+    for gap in gaps:
+        predictions += stream([(None, 5, 0.5)], start_s=predictions[-1].captured_s + gap / 10)
+    assert [t.after for t in run(predictions, sensitivity=sensitivity)] == [emotion]
+
+
+@briefly
+@given(segments, st.integers(0, 999), st.integers(-(10**6), 10**6))
+def test_time_shift_invariance(parts: Parts, seed: int, shift_s: int) -> None:
+    """Only differences of time matter."""
+    here = run(stream(parts, seed=seed))
+    there = run(stream(parts, seed=seed, start_s=shift_s))
+    assert [(t.before, t.after) for t in here] == [(t.before, t.after) for t in there]
+    for a, b in zip(here, there, strict=True):
+        assert abs(b.decided_s - a.decided_s - shift_s) < 1e-6
+        assert abs(b.onset_s - a.onset_s - shift_s) < 1e-6
+        assert abs(b.confidence - a.confidence) < 1e-4
+
+
+@briefly
+@given(
+    st.lists(st.tuples(st.sampled_from([*Emotion]), st.floats(1.5, 4), st.floats(0.6, 0.95))),
+    st.sampled_from([10.0, 15.0, 25.0, 60.0]),
+)
+def test_frame_rate_invariance(parts: list[tuple[Emotion, float, float]], fps: float) -> None:
+    """The same faces give the same changes at any frame rate, at about the same time."""
+
+    def at(rate: float) -> list[Transition]:
+        frames = [(e, round(seconds * rate), sure) for e, seconds, sure in parts]
+        return run(stream(frames, noise=0, fps=rate))
+
+    reference, other = at(30.0), at(fps)
+    assert [(t.before, t.after) for t in reference] == [(t.before, t.after) for t in other]
+    slack = 0.1 + 3 / fps + 0.05 * len(parts)  # rounding of each segment to whole frames
+    for a, b in zip(reference, other, strict=True):
+        assert abs(a.decided_s - b.decided_s) <= slack
+        assert abs(a.onset_s - b.onset_s) <= slack
+
+
+@briefly
+@given(segments, segments, st.integers(0, 999))
+def test_tracks_do_not_influence_each_other(one: Parts, other: Parts, seed: int) -> None:
+    """Two faces interleaved in any order give what each gives alone."""
+    first, second = stream(one, seed=seed, track=1), stream(other, seed=seed + 1, track=2)
+    both = sorted(first + second, key=lambda p: (p.captured_s, -p.track))
+    together = run(both)
+    for track, alone in ((1, first), (2, second)):
+        assert [t for t in together if t.track == track] == run(alone)
+
+
+@briefly
+@given(segments, st.integers(0, 999))
+def test_deterministic(parts: Parts, seed: int) -> None:
+    """The same predictions give the same transitions."""
+    assert run(stream(parts, seed=seed)) == run(stream(parts, seed=seed))
