@@ -17,7 +17,7 @@ from edge.capture.devices import is_clip
 from edge.clock import read_clock
 from edge.errors import EmoshiftError
 from edge.faces.open import mediapipe_missing
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.models.runtime import runtime_name
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _faces(config: Config) -> Finding:
 
 def _bundle(config: Config) -> Finding:
     try:
-        bundle = load_bundle(bundle_path(config.models.bundle))
+        bundle = configured_bundle(config.models)
     except EmoshiftError as why:
         return Finding(what="bundle", good=False, detail=str(why))
     if bundle.manifest.failing:

@@ -298,14 +298,20 @@ class Outbox:
             self._attempt(read, transaction=False)
             return found
 
-    def next_session(self) -> int:
-        """Return a number larger than any before, also after the file or the clock was lost."""
+    def next_session(self, *, reserve: int = 1) -> int:
+        """Return a number larger than any before, also after the file or the clock was lost.
+
+        Args:
+            reserve: How many numbers from it on are taken.
+        """
         session = int(self._clock().utc_s)
 
         def take(db: sqlite3.Connection) -> None:
             nonlocal session
             session = max(_counter(db, "session") + 1, session)
-            db.execute("INSERT OR REPLACE INTO counter VALUES ('session', ?)", (session,))
+            db.execute(
+                "INSERT OR REPLACE INTO counter VALUES ('session', ?)", (session + reserve - 1,)
+            )
 
         with self._lock:
             self._attempt(take, durable=False)

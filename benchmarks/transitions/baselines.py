@@ -182,7 +182,7 @@ def baseline(name: str, settings: Mapping[str, Any]) -> Detector:
 
 def _steps(series: Series) -> list[float]:
     """Time since the frame before, seconds; zero for the first."""
-    return np.diff(series.times_s, prepend=series.times_s[:1]).tolist()
+    return [float(dt) for dt in np.diff(series.times_s, prepend=series.times_s[:1])]
 
 
 def _chain(series: Series, labels: Iterator[tuple[int, float]]) -> list[Transition]:

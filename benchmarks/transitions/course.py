@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MEDIAN_HELD_S: Final = {Emotion.NEUTRAL: 3.0, Emotion.SURPRISE: 1.6}
+MEDIAN_HELD_S: Final = {Emotion.NEUTRAL: 4.5, Emotion.SURPRISE: 1.6}
 """Median time an expression is held, 2.2 s for the others; spontaneous ones last 0.5 to 4 s."""
 
 SHARES: Final = {
-    Emotion.HAPPY: 0.26,
-    Emotion.SURPRISE: 0.18,
-    Emotion.SAD: 0.18,
+    Emotion.HAPPY: 0.34,
+    Emotion.SURPRISE: 0.20,
+    Emotion.SAD: 0.17,
     Emotion.ANGRY: 0.16,
-    Emotion.FEAR: 0.11,
-    Emotion.DISGUST: 0.11,
+    Emotion.FEAR: 0.08,
+    Emotion.DISGUST: 0.05,
 }
-"""What neutral changes into; other emotions change into neutral with probability 0.5."""
+"""What neutral changes into, about half way between even shares and those of FER+; other emotions
+change into neutral with probability 0.5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +46,18 @@ class Course:
     ramps_s: tuple[float, ...]
     duration_s: float
 
-    def mix(self, at_s: float) -> tuple[Emotion, Emotion, float]:
-        """The expression before, the one after, and the share of the latter (raised cosine)."""
-        before, after, share = self.start, self.start, 1.0
-        for change, ramp_s in zip(self.changes, self.ramps_s, strict=True):
-            if change.at_s > at_s:
-                break
-            before, after = after, change.after
-            share = ramp(at_s - change.at_s, ramp_s)
-        return before, after, share
+    @property
+    def states(self) -> tuple[Emotion, ...]:
+        """Every expression in turn."""
+        return (self.start, *(change.after for change in self.changes))
+
+    def mix(self, at_s: float) -> tuple[int, int, float]:
+        """Places in `states` of the expression before and after, and the share of the latter."""
+        begun = sum(change.at_s <= at_s for change in self.changes)
+        if not begun:
+            return 0, 0, 1.0
+        share = ramp(at_s - self.changes[begun - 1].at_s, self.ramps_s[begun - 1])
+        return begun - 1, begun, share
 
 
 def ramp(since_s: float, ramp_s: float) -> float:
@@ -78,7 +82,7 @@ def draw_course(
     start = (
         Emotion.NEUTRAL
         if neutral and rng.random() < 0.6
-        else Emotion(emotions[rng.integers(len(emotions))])
+        else emotions[int(rng.integers(len(emotions)))]
     )
     state, at_s = start, 0.0
     changes: list[Change] = []
@@ -115,5 +119,5 @@ def frame_times(
         begin = rng.uniform(0, duration_s)
         kept &= ~((times > begin) & (times < begin + rng.uniform(0.2, 0.8)))
     kept[0] = True
-    result: NDArray[np.float64] = np.sort(times[kept])
-    return result - result[0]
+    times = np.sort(times[kept])
+    return np.asarray(times - times[0], np.float64)

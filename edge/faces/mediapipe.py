@@ -63,6 +63,7 @@ class MediaPipeFaces:
             forget_after_s=config.forget_after_s,
             max_faces=config.max_faces,
             ignore_still_after_s=config.ignore_still_after_s,
+            tolerated=0,
         )
         self._forgotten: tuple[int, ...] = ()
         self._report = FacesReport()
@@ -130,7 +131,7 @@ class MediaPipeFaces:
                 score=track.score,
                 landmarks=by_track[track.number][1],
             )
-            for track in self._tracker.visible(now_s, within_s=0.0)
+            for track in self._tracker.visible(now_s)
             if track.number in by_track
         )
         self._report = FacesReport(

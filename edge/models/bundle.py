@@ -16,7 +16,6 @@ from edge.features.blendshapes import NAMES, channel_names
 from edge.models.manifest import (
     MANIFEST_NAME,
     SCHEMA,
-    ChannelTransform,
     Manifest,
     Member,
     TensorSpec,
@@ -67,11 +66,6 @@ def default_bundle_path() -> Path:
     return Path(__file__).parent / "default"
 
 
-def bundle_path(name: str) -> Path:
-    """Return the folder that ``models.bundle`` means: a path, or ``default``."""
-    return default_bundle_path() if name == "default" else Path(name)
-
-
 def bundle_id(data: Mapping[str, Any]) -> str:
     """Name a manifest by its contents.
 
@@ -105,8 +99,7 @@ def load_bundle(folder: Path) -> Bundle:
         contents[member.name] = _read_checked(folder, member)
         try:
             _check_tensors(member, TFLiteModel(contents[member.name]))
-            if member.channels is not None:
-                _check_channels(member, member.channels)
+            _check_channels(member)
         except BundleError as why:
             raise BundleError(f"{path}: {why}; build the bundle again with 'convert'") from why
     return Bundle(folder=folder, manifest=manifest, contents=MappingProxyType(contents))
@@ -222,19 +215,17 @@ def _described(tensor: TensorInfo | TensorSpec) -> str:
     return f"int8 {shape}, scale {scale}, zero point {tensor.zero_point}"
 
 
-def _check_channels(member: Member, form: ChannelTransform) -> None:
-    if unknown := sorted(set(form.blendshapes) - set(NAMES)):
+def _check_channels(member: Member) -> None:
+    form = member.channels
+    if form is None:
+        return
+    if unknown := [name for name in form.blendshapes if name not in NAMES]:
         raise BundleError(f"the channel transform names {unknown[0]!r}, which is no blendshape")
-    count = len(channel_names(form))
-    if not count == len(form.mean) == len(form.std):
+    made, read = len(channel_names(form)), member.input("channels").shape[-1]
+    if not made == read == len(form.mean) == len(form.std):
         raise BundleError(
-            f"the channel transform makes {count} channels but has {len(form.mean)} means and"
-            f" {len(form.std)} deviations"
+            f"the channel transform makes {made} channels with {len(form.mean)} means and"
+            f" {len(form.std)} deviations, the model reads {read}"
         )
     if min(form.std) <= 0:
         raise BundleError("the channel transform has a deviation that is not above zero")
-    spec = next(spec for spec in member.inputs if spec.role == "channels")
-    if spec.shape[-1] != count:
-        raise BundleError(
-            f"reads {spec.shape[-1]} channels, but the manifest's transform makes {count}"
-        )

@@ -63,8 +63,14 @@ class TensorSpec(_Frozen):
 class ChannelTransform(_Frozen):
     """How raw blendshapes and head pose become the channels of a recurrent member.
 
-    The meaning of every field is that of `edge.features.blendshapes.ChannelForm`, which computes
-    the channels on the device and in training alike.
+    ``channel = (f(blendshape) - mean - offset) / std``, as `edge.features.blendshapes` does it;
+    ``f`` is the identity or ``log(x + log_floor)``; ``offset`` is how the person's own resting
+    face differs from the mean, zero until it is known.
+
+    Attributes:
+        blendshapes: MediaPipe's names; with ``pair`` a left and its right become their mean and
+            left minus right.
+        pose: Whether yaw, pitch and roll follow as three more channels.
     """
 
     blendshapes: tuple[str, ...]
@@ -178,6 +184,7 @@ class Manifest(_Frozen):
     Attributes:
         bundle_id: ``<name>-<first 12 hex digits of the sha256 over the rest of the manifest>``
             (`edge.models.bundle.bundle_id`), which holds the hash of every file.
+        metrics: Figures of the ensemble as a whole.
         temporal: ``None`` lets the device use its own defaults.
         gate: The report of the verify gate.
         failing: Set when the bundle was written although the gate failed.
@@ -187,6 +194,7 @@ class Manifest(_Frozen):
     bundle_id: str
     name: FileName
     members: Annotated[tuple[Member, ...], Field(min_length=1)]
+    metrics: tuple[Metric, ...] = ()
     temporal: Temporal | None = None
     training_data: tuple[str, ...]
     calibration_data: str

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.clock import ClockReading, date_of, read_clock
@@ -47,15 +48,16 @@ GOLDEN = (
     '"onset":"2027-01-15T07:59:59.500Z","decided":"2027-01-15T07:59:59.980Z","dwell_s":12.4,'
     '"latency_ms":41,"clock_synced":true,"historical":false,"degraded":false,"model":"default-1"}'
 )
+EVENT_SCHEMA = jsonschema.Draft202012Validator(read_schema("transition"))
 AT = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 
-def test_golden_event():
+def test_golden_event() -> None:
     """An event is written exactly as the contract says, keys in its order."""
     assert to_json(EVENT) == GOLDEN
 
 
-def test_first_emotion_comes_from_unknown():
+def test_first_emotion_comes_from_unknown() -> None:
     """A face's first settled emotion comes from `unknown`."""
     first = describe_change(replace(SMILE, before=None), source=SOURCE, clock=CLOCK, latency_s=0.0)
     text = to_json(Event(boot_id=BOOT, seq=1, change=first))
@@ -90,21 +92,25 @@ events = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(events)
-def test_round_trip_and_schema(event):
+def test_round_trip_and_schema(event: Event) -> None:
     """Every event survives writing and reading, and fits the schema."""
     text = to_json(event)
     assert from_json(text) == event
-    jsonschema.validate(json.loads(text), read_schema("transition"))
+    EVENT_SCHEMA.validate(json.loads(text))
 
 
+@settings(deadline=None)
 @given(
     onset=st.floats(0, 1e6),
     late=st.floats(0, 100),
     utc=st.floats(0, 4e9),
     jump=st.floats(-4e9, 4e9),
 )
-def test_a_clock_step_keeps_order_and_durations(onset, late, utc, jump):
+def test_a_clock_step_keeps_order_and_durations(
+    onset: float, late: float, utc: float, jump: float
+) -> None:
     """Whatever the wall clock does, onset is not after decided and their distance holds."""
     moved = replace(SMILE, onset_s=onset, decided_s=onset + late)
     clock = ClockReading(monotonic_s=onset + late, utc_s=max(0.0, utc + jump), synced=False)
@@ -114,7 +120,7 @@ def test_a_clock_step_keeps_order_and_durations(onset, late, utc, jump):
         assert (change.decided - change.onset).total_seconds() == pytest.approx(late, abs=0.0021)
 
 
-def test_late_clock_moves_the_dates():
+def test_late_clock_moves_the_dates() -> None:
     """A clock that is set after the event moves both dates, and the event says so."""
     early = replace(CHANGE, clock_synced=False)
     moved = early.moved(3600.5)
@@ -141,22 +147,31 @@ def test_late_clock_moves_the_dates():
         pytest.param(GOLDEN.replace('"kx3q"', f'"{"x" * 300}"'), "track: expected", id="long text"),
     ],
 )
-def test_unreadable(text, complaint):
+def test_unreadable(text: str, complaint: str) -> None:
     """A message that is none is refused with the key that is wrong."""
     with pytest.raises(ValueError, match=complaint):
         from_json(text)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
-def test_noise(data):
+def test_noise(data: bytes) -> None:
     """Noise raises ValueError and nothing else."""
     with pytest.raises(ValueError, match=r"\w"):
         from_json(data)
 
 
-def test_unknown_keys_are_ignored():
+def test_unknown_keys_are_ignored() -> None:
     """A later minor version may say more without breaking readers."""
     assert from_json(GOLDEN[:-1] + ',"mood":"new"}') == EVENT
+
+
+class Told(Protocol):
+    """Any message besides events."""
+
+    def to_json(self) -> str:
+        """Write it."""
+        ...
 
 
 OTHERS = [
@@ -236,14 +251,14 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(("kind", "message", "golden"), OTHERS)
-def test_other_messages(kind, message, golden):
+def test_other_messages(kind: str, message: Told, golden: str) -> None:
     """Every other message is written exactly so, and fits its schema."""
     assert message.to_json() == golden
     jsonschema.validate(json.loads(golden), read_schema(kind))
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
-def test_schemas_are_schemas_and_closed(kind):
+def test_schemas_are_schemas_and_closed(kind: str) -> None:
     """Each schema is valid and allows no key besides those it lists: nothing else is ever told."""
     schema = read_schema(kind)
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -251,11 +266,12 @@ def test_schemas_are_schemas_and_closed(kind):
     assert set(schema["required"]) == set(schema["properties"])
 
 
+@settings(deadline=None)
 @given(
     counts=st.dictionaries(st.none() | st.sampled_from(Emotion), st.integers(0, 40)),
     least=st.integers(1, 30),
 )
-def test_small_classes_are_never_described(counts, least):
+def test_small_classes_are_never_described(counts: dict[Emotion | None, int], least: int) -> None:
     """Below the smallest group no count leaves, above it the states add up to the faces."""
     told = summarise_class(counts, device="d", camera="c", at=AT, min_faces=least)
     body = json.loads(told.to_json())
@@ -265,7 +281,7 @@ def test_small_classes_are_never_described(counts, least):
         assert sum(body["states"].values()) == body["faces"] == sum(counts.values())
 
 
-def test_real_clock():
+def test_real_clock() -> None:
     """The device's own clocks can be read, and date the present."""
     now = read_clock()
     assert now.date(now.monotonic_s).year >= 2024

@@ -15,6 +15,7 @@ import threading
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
@@ -23,8 +24,11 @@ from hypothesis import strategies as st
 from edge.clock import ClockReading, kernel_boot
 from edge.errors import OutboxError
 from edge.events import Change
-from edge.outbox import Limits, Outbox, OutboxState
+from edge.outbox import Limits, Outbox, OutboxState, Row
 from edge.values import Emotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 CHANGE = Change(
     device="room-12",
@@ -43,11 +47,11 @@ CHANGE = Change(
 )
 
 
-def changes(count, start=0):
+def changes(count: int, start: int = 0) -> list[Change]:
     return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
 
 
-def tracks(rows):
+def tracks(rows: Sequence[Row]) -> list[str]:
     return [row.event.change.track for row in rows]
 
 
@@ -59,17 +63,17 @@ class Clock:
     utc_s: float = 1_800_000_000.0
     synced: bool = True
 
-    def __call__(self):
+    def __call__(self) -> ClockReading:
         """Read it."""
         return ClockReading(monotonic_s=self.monotonic_s, utc_s=self.utc_s, synced=self.synced)
 
 
 @pytest.fixture
-def path(tmp_path):
+def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "outbox.db"
 
 
-def test_numbers_are_given_at_commit(path):
+def test_numbers_are_given_at_commit(path: Path) -> None:
     """Numbers start at one and have no gap, however the events are batched."""
     with Outbox.open(path, writer=True) as outbox:
         stored = outbox.put(changes(2)) + outbox.put() + outbox.put(changes(3, start=2))
@@ -78,7 +82,7 @@ def test_numbers_are_given_at_commit(path):
         assert [row.event for row in outbox.peek()] == stored
 
 
-def test_a_restart_numbers_anew(path):
+def test_a_restart_numbers_anew(path: Path) -> None:
     """Every writer has a boot id of its own, and what the one before stored comes first."""
     with Outbox.open(path, writer=True) as first:
         first.put(changes(1))
@@ -96,7 +100,9 @@ def test_a_restart_numbers_anew(path):
         st.tuples(st.sampled_from(["put", "ack", "reopen"]), st.integers(0, 7)), max_size=25
     )
 )
-def test_it_is_a_queue(tmp_path_factory, steps):
+def test_it_is_a_queue(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
     """Whatever is put comes out once, in order, over any mixture of puts, acks and restarts."""
     path = tmp_path_factory.mktemp("queue") / "outbox.db"
     outbox, model, made = Outbox.open(path, writer=True), [], 0
@@ -116,7 +122,7 @@ def test_it_is_a_queue(tmp_path_factory, steps):
     outbox.close()
 
 
-def test_the_other_side_learns_of_changes(path):
+def test_the_other_side_learns_of_changes(path: Path) -> None:
     """`changed` is true once for each time the other side has committed, never for oneself."""
     with Outbox.open(path, writer=True) as writer, Outbox.open(path, writer=False) as reader:
         assert reader.changed()
@@ -129,7 +135,7 @@ def test_the_other_side_learns_of_changes(path):
         assert writer.stats().depth == 0
 
 
-def test_peek_goes_on_after_a_cursor(path):
+def test_peek_goes_on_after_a_cursor(path: Path) -> None:
     """A cursor stays valid when everything before it has been acknowledged."""
     with Outbox.open(path, writer=True) as outbox:
         outbox.put(changes(3))
@@ -140,7 +146,7 @@ def test_peek_goes_on_after_a_cursor(path):
         assert tracks(outbox.peek(after=last)) == ["t3"]
 
 
-def test_snapshots_keep_the_latest(path):
+def test_snapshots_keep_the_latest(path: Path) -> None:
     """Of each kind only the latest word is kept, and its version grows."""
     with Outbox.open(path, writer=True) as writer, Outbox.open(path, writer=False) as reader:
         writer.put_snapshot("health", "1")
@@ -151,7 +157,7 @@ def test_snapshots_keep_the_latest(path):
     assert found == {"health": ("2", 2), "class": ("3", 1)}
 
 
-def test_sessions_grow(path):
+def test_sessions_grow(path: Path) -> None:
     """Session numbers grow over restarts, clock steps and the loss of the file."""
     clock = Clock(utc_s=1000.0)
     with Outbox.open(path, writer=False, clock=clock) as outbox:
@@ -166,7 +172,7 @@ def test_sessions_grow(path):
     assert numbers == [1000, 1001, 1002, 2000]
 
 
-def test_too_large(path, caplog):
+def test_too_large(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Beyond its size the oldest events go, are counted and reported; the rest is unharmed."""
     limits = Limits(max_bytes=200_000)
     with Outbox.open(path, limits, writer=True) as outbox:
@@ -191,7 +197,7 @@ def test_too_large(path, caplog):
         pytest.param(101.0, 0.0, False, 1, id="never set"),
     ],
 )
-def test_too_old(path, monotonic_s, utc_s, synced, kept):
+def test_too_old(path: Path, monotonic_s: float, utc_s: float, synced: bool, kept: int) -> None:
     """Within one run of the kernel age is what the monotonic clock says, whatever dates say."""
     clock = Clock()
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
@@ -211,7 +217,7 @@ def test_too_old(path, monotonic_s, utc_s, synced, kept):
         pytest.param(True, False, 2, id="not set now"),
     ],
 )
-def test_too_old_after_a_reboot(path, then, now, kept):
+def test_too_old_after_a_reboot(path: Path, then: bool, now: bool, kept: int) -> None:
     """Across reboots only dates of clocks that were set can make an event old."""
     clock = Clock(synced=then)
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
@@ -226,12 +232,12 @@ def test_too_old_after_a_reboot(path, then, now, kept):
         assert outbox.stats().depth == kept
 
 
-def fill(path, count=300):
+def fill(path: Path, count: int = 300) -> None:
     with Outbox.open(path, writer=True) as outbox:
         outbox.put(changes(count))
 
 
-def noise(path):
+def noise(path: Path) -> None:
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 9000] = random.Random(1).randbytes(9000)  # noqa: S311 - no secret
@@ -248,7 +254,9 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_found_at_start(path, damage, caplog):
+def test_damage_found_at_start(
+    path: Path, damage: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
     """A damaged file is set aside and reported, what is readable comes over, work goes on."""
     fill(path)
     damage(path)
@@ -264,7 +272,7 @@ def test_damage_found_at_start(path, damage, caplog):
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
 
 
-def test_noise_in_the_middle_spares_both_ends(path):
+def test_noise_in_the_middle_spares_both_ends(path: Path) -> None:
     """Events before and after the damaged pages are carried over."""
     fill(path)
     noise(path)
@@ -274,7 +282,7 @@ def test_noise_in_the_middle_spares_both_ends(path):
     assert len(rescued) > 150
 
 
-def test_emptied_file_is_no_damage(path):
+def test_emptied_file_is_no_damage(path: Path) -> None:
     """A file cut to nothing is an empty outbox; numbers never repeat."""
     fill(path, 3)
     os.truncate(path, 0)
@@ -284,12 +292,12 @@ def test_emptied_file_is_no_damage(path):
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_while_both_sides_run(path, damage):
+def test_damage_while_both_sides_run(path: Path, damage: Callable[[Path], object]) -> None:
     """Damage under two running sides ends with both on one sound file and later events flow."""
     writer, reader = Outbox.open(path, writer=True), Outbox.open(path, writer=False)
     done = threading.Event()
 
-    def tend():
+    def tend() -> None:
         while not done.wait(0.005):
             reader.changed()
 
@@ -317,7 +325,7 @@ def test_damage_while_both_sides_run(path, damage):
     reader.close()
 
 
-def test_deleted_while_open(path):
+def test_deleted_while_open(path: Path) -> None:
     """A file deleted under a running writer is replaced, and numbers go on."""
     with Outbox.open(path, writer=True) as outbox:
         outbox.put(changes(2))
@@ -327,7 +335,7 @@ def test_deleted_while_open(path):
         assert path.exists()
 
 
-def test_only_the_newest_damaged_files_are_kept(path):
+def test_only_the_newest_damaged_files_are_kept(path: Path) -> None:
     """Damaged files do not fill the disk."""
     for _ in range(4):
         fill(path, 3)
@@ -336,7 +344,7 @@ def test_only_the_newest_damaged_files_are_kept(path):
     assert len(list(path.parent.glob("*.damaged-*"))) == 2
 
 
-def test_a_changed_record_is_given_up(path, caplog):
+def test_a_changed_record_is_given_up(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A record whose text is not what was written is dropped, counted, and holds up nothing."""
     with Outbox.open(path, writer=True) as outbox:
         outbox.put(changes(3))
@@ -349,7 +357,7 @@ def test_a_changed_record_is_given_up(path, caplog):
     assert "1 unreadable events given up" in caplog.text
 
 
-def test_a_newer_layout_is_refused(path):
+def test_a_newer_layout_is_refused(path: Path) -> None:
     """An outbox of a newer release is left alone, with a word on what to do."""
     fill(path, 1)
     raw = sqlite3.connect(path)
@@ -359,7 +367,7 @@ def test_a_newer_layout_is_refused(path):
         Outbox.open(path, writer=True)
 
 
-def test_a_path_that_cannot_be(tmp_path):
+def test_a_path_that_cannot_be(tmp_path: Path) -> None:
     """A folder that cannot be made is one clear error."""
     (tmp_path / "file").write_text("")
     with pytest.raises(OutboxError, match=r"check outbox\.path"):
@@ -367,12 +375,12 @@ def test_a_path_that_cannot_be(tmp_path):
 
 
 @pytest.fixture
-def small_files():
+def small_files() -> Iterator[Callable[[int], None]]:
     """Limit the size of the files this process may write, as a full disk does."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
-    def limit(size):
+    def limit(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
 
     yield limit
@@ -380,7 +388,9 @@ def small_files():
     signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_disk_that_refuses(path, small_files, caplog):
+def test_a_disk_that_refuses(
+    path: Path, small_files: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
     """While the disk refuses, events wait in memory; then all are stored, none twice."""
     with Outbox.open(path, writer=True) as outbox:
         outbox.put(changes(1))
@@ -398,7 +408,9 @@ def test_a_disk_that_refuses(path, small_files, caplog):
     assert caplog.text.count("stores events again") == 1
 
 
-def test_memory_is_bounded_and_the_gap_shows(path, small_files):
+def test_memory_is_bounded_and_the_gap_shows(
+    path: Path, small_files: Callable[[int], None]
+) -> None:
     """What memory cannot hold is dropped oldest first, counted, and seen as a gap."""
     with Outbox.open(path, Limits(max_pending=10), writer=True) as outbox:
         outbox.put(changes(1))
@@ -411,7 +423,7 @@ def test_memory_is_bounded_and_the_gap_shows(path, small_files):
 
 
 @pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="needs to mount")
-def test_a_full_disk(tmp_path):
+def test_a_full_disk(tmp_path: Path) -> None:
     """On a disk that is really full the state says so, and emptying it brings all back."""
     mount = tmp_path / "small"
     mount.mkdir()
@@ -451,14 +463,14 @@ for i in range({count}):
 """
 
 
-def start_writer(path, count):
+def start_writer(path: Path, count: int) -> subprocess.Popen[str]:
     code = WRITER.format(tests=str(Path(__file__).parent), path=str(path), count=count)
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
     )
 
 
-def test_two_processes(path):
+def test_two_processes(path: Path) -> None:
     """One process writes while another reads and acknowledges: each event once, in order."""
     reader = Outbox.open(path, writer=False)
     seen = []
@@ -471,7 +483,7 @@ def test_two_processes(path):
     assert seen == [f"t{i}" for i in range(300)]
 
 
-def test_killed_writer_loses_nothing_it_committed(path):
+def test_killed_writer_loses_nothing_it_committed(path: Path) -> None:
     """A writer killed at any moment has stored every event it got back a number for."""
     told = []
     for _ in range(5):
@@ -485,6 +497,6 @@ def test_killed_writer_loses_nothing_it_committed(path):
     assert [event for event in stored if event in set(told)] == told
 
 
-def test_kernel_boot_names_this_boot():
+def test_kernel_boot_names_this_boot() -> None:
     """Two readings of the boot name agree."""
     assert kernel_boot() == kernel_boot()
