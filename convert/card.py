@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.errors import InputError
+
 if TYPE_CHECKING:
     from edge.models.manifest import Manifest, Metric
 
 CARD_NAME: Final = "CARD.md"
+START: Final = "<!-- written by convert document: begin -->"
+END: Final = "<!-- written by convert document: end -->"
 
 USE: Final = """\
 ## Use and limits
@@ -72,6 +76,31 @@ def write_card(manifest: Manifest) -> str:
         USE,
     ]
     return "\n".join(lines)
+
+
+def update_document(text: str, manifest: Manifest) -> str:
+    """Return a document with the tables between its markers written anew.
+
+    Raises:
+        InputError: It has no markers.
+    """
+    start, end = text.find(START), text.find(END)
+    if start < 0 or end < start:
+        raise InputError(f"the document has no lines {START!r} and {END!r}")
+    made = "\n".join(
+        [
+            START,
+            "",
+            f"Bundle `{manifest.bundle_id}`, {manifest.software}.",
+            "",
+            *metric_table(manifest),
+            "",
+            *gate_table(manifest),
+            "",
+            "",
+        ]
+    )
+    return text[:start] + made + text[end:]
 
 
 def metric_table(manifest: Manifest) -> list[str]:
