@@ -29,8 +29,8 @@ side_px = 48
 rate = 0.02
 [network]
 stem = 4
-widths = [4, 8]
-blocks = [1, 1]
+widths = [4]
+blocks = [1]
 """
 
 
