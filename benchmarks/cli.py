@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 from importlib import import_module
@@ -77,6 +78,12 @@ def workload_options(command: F) -> F:
             help="Every picture at once, or the newest only.  [default: flat-out; live for camera]",
         ),
         click.option(
+            "--landmarks",
+            type=click.Choice(["every", "due"]),
+            help="Measure every face in every frame, or when due, as the daemon does."
+            "  [default: every; due when live]",
+        ),
+        click.option(
             "--fps", default=30.0, show_default=True, help="Pictures a second of a live source."
         ),
         click.option("--camera", default="0", show_default=True, help="Camera for that source."),
@@ -120,6 +127,7 @@ def requested(wishes: dict[str, Any]) -> tuple[Request, Config]:
         source=wishes["source"],
         faces=wishes["faces"],
         pace=wishes["pace"],
+        landmarks=wishes["landmarks"],
         fps=wishes["fps"],
         width_px=int(size[0]),
         height_px=int(size[1]),
@@ -134,8 +142,15 @@ def requested(wishes: dict[str, Any]) -> tuple[Request, Config]:
 
 
 def called() -> str:
-    """The command line, as it is quoted in reports."""
-    return shlex.join([Path(sys.argv[0]).name or "edge-bench", *sys.argv[1:]])
+    """The command line, as it is quoted in reports: without the file it writes to."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word == "--json":
+            next(words, None)
+        elif not word.startswith("--json="):
+            kept.append(word)
+    return shlex.join(["edge-bench", *kept])
 
 
 def progress(line: str) -> None:
@@ -404,3 +419,133 @@ def at_least_one(count: int) -> int:
     if count < 1:
         raise UsageError(f"{count} is too few: expected 1 or more")
     return count
+
+
+@main.command()
+@click.option("--rounds", default=15, show_default=True, help="Turns of everyone.")
+@click.option("--frames", default=40, show_default=True, help="Frames in each turn.")
+@click.option("--only", multiple=True, metavar="NAME", help="Run these (and ours) only.")
+@click.option("--bundle", default="default", show_default=True, help="Our model bundle.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="EMOSHIFT_DATA",
+    default=Path("../shared/data"),
+    show_default=True,
+    help="Folder of fer2013/; where it is absent nobody classifies.",
+)
+@click.option("--install", is_flag=True, help="First make the environment of the others (5 GB).")
+@json_option
+@one_line_errors
+def peers(
+    *,
+    rounds: int,
+    frames: int,
+    only: tuple[str, ...],
+    bundle: str,
+    data: Path,
+    install: bool,
+    json_path: Path | None,
+) -> None:
+    """Run against others in turns: same pictures, one processor each, medians, intervals.
+
+    Whoever is not installed is told absent, with the reason.
+
+    \b
+    Example:
+      edge-bench peers --install
+      edge-bench peers --only mediapipe --rounds 30
+    """
+    from benchmarks.peers.contestants import CONTESTANTS  # noqa: PLC0415 - see the top
+    from benchmarks.peers.environment import environment_folder  # noqa: PLC0415 - see the top
+    from benchmarks.peers.environment import install as make  # noqa: PLC0415 - see the top
+    from benchmarks.peers.race import Race, race  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_peers  # noqa: PLC0415 - see the top
+    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+
+    known = [contestant.name for contestant in CONTESTANTS]
+    if unknown := [name for name in only if name not in known]:
+        raise UsageError(f"--only {unknown[0]}: unknown; they are {', '.join(known)}")
+    if install:
+        make(lambda line: click.echo(line, err=True))
+    report = race(
+        Race(
+            rounds=at_least_one(rounds),
+            frames=at_least_one(frames),
+            only=only,
+            bundle=bundle,
+            environment=environment_folder(),
+            pictures=data,
+            command=called(),
+        ),
+        progress=progress,
+    )
+    deliver(report, show_peers(report), json_path)
+
+
+@main.command()
+@click.argument("only", nargs=-1)
+@click.option("--bundle", default="default", show_default=True, help="Model bundle.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    help="Folder that holds one folder for each device.",
+)
+@one_line_errors
+def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
+    """Make every result that is kept, or those named; half an hour on a quiet machine.
+
+    \b
+    Example:
+      edge-bench suite
+      edge-bench suite run-1-face peers
+    """
+    from benchmarks.suite import run_suite  # noqa: PLC0415 - see the top
+
+    where = run_suite(only, bundle, results, tell=lambda line: click.echo(line, err=True))
+    click.echo(where)
+
+
+@main.command()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    help="Folder that holds one folder for each device.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("docs/benchmarks.md"),
+    show_default=True,
+    help="The page to write.",
+)
+@one_line_errors
+def docs(*, results: Path, out: Path) -> None:
+    """Write the page of results from the reports.
+
+    \b
+    Example:
+      edge-bench docs
+    """
+    from benchmarks.pages import make_page  # noqa: PLC0415 - see the top
+
+    out.write_text(make_page(results), encoding="utf-8")
+    click.echo(out)
+
+
+@main.command()
+@one_line_errors
+def schema() -> None:
+    """Print the JSON Schema of every report.
+
+    \b
+    Example:
+      edge-bench schema > bench.schema.json
+    """
+    from benchmarks.report import json_schema  # noqa: PLC0415 - see the top
+
+    click.echo(json.dumps(json_schema(), indent=1))

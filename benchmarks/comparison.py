@@ -49,6 +49,7 @@ def compare(before: AnyReport, after: AnyReport, where: tuple[Path, Path]) -> tu
         ("device", before.device.key, after.device.key),
         ("mode", before.mode, after.mode),
         ("source", before.workload.source, after.workload.source),
+        ("landmark schedule", before.workload.landmarks, after.workload.landmarks),
         ("pace", before.workload.pace, after.workload.pace),
         ("number of faces", before.workload.faces, after.workload.faces),
         ("picture width", before.workload.width_px, after.workload.width_px),

@@ -122,6 +122,7 @@ class Workload(_Frozen):
         source: Kind of source: ``synthetic``, ``camera`` or the clip's file name.
         pace: ``flat-out`` takes the next picture when the last one is done; ``live`` takes the
             newest there is.
+        landmarks: ``every`` face's landmarks are measured in every frame, or when they are ``due``.
         faces: Faces asked for in a synthetic picture; ``None`` for other sources.
         backend: The face back end with its version.
         threads: Threads each network may use.
@@ -129,6 +130,7 @@ class Workload(_Frozen):
 
     source: str
     pace: Literal["flat-out", "live"]
+    landmarks: Literal["every", "due"]
     width_px: int
     height_px: int
     faces: int | None
@@ -164,6 +166,7 @@ class RunReport(Report):
         by_faces: The same, by the number of faces found.
         age: How old a frame was when the pipeline took it.
         stages: Each stage; parts of a stage are named after it (``faces: landmarks``).
+        fresh: Share of the faces whose landmarks were measured on their own frame.
         fps: Frames a second, from the first measured one to the last.
         dropped: Frames nobody was ready for.
         overhead: Share of the time that went into measuring.
@@ -179,6 +182,7 @@ class RunReport(Report):
     seconds: float
     frames: int
     faces: int
+    fresh: float
     events: int
     fps: float
     dropped: int

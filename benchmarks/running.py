@@ -29,6 +29,7 @@ from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.config import Config
 from edge.errors import UsageError
 from edge.events import Source as EventSource
+from edge.faces.effort import Effort
 from edge.models.library import configured_bundle
 from edge.outbox import Outbox
 from edge.pipeline import open_pipeline
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 LATENCY: Final = "capture to outbox"
 AGE: Final = "age when taken"
+EVERY_FACE: Final = Effort(landmark_budget=100, landmark_interval_s=0.0)
+"""Every face is measured in every frame."""
 AFTER: Final = "after the landmarks, per face"
 _STAGES: Final = ("faces", "features", "models", "transitions")
 _LOOK_EVERY_S: Final = 1.0
@@ -100,6 +103,7 @@ class Tally:
 
     events: int = 0
     faces: int = 0
+    measured: int = 0
     spent_s: float = 0.0  # on measuring
     looked_s: list[float] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
@@ -172,6 +176,7 @@ def measure(
             seconds=round(elapsed_s, 3),
             frames=len(recorder),
             faces=tally.faces,
+            fresh=round(tally.measured / max(tally.faces, 1), 4),
             events=tally.events,
             fps=round(len(recorder) / max(elapsed_s, 1e-9), 2),
             dropped=dropped,
@@ -220,7 +225,10 @@ def open_loop(stack: ExitStack, request: Request, config: Config, bundle: Bundle
     stack.callback(source.close)
     folder = Path(stack.enter_context(outbox_folder()))
     outbox = stack.enter_context(Outbox.open(folder / "outbox.db", writer=True))
-    return Loop(source, stack.enter_context(open_pipeline(config, bundle)), outbox, bundle)
+    pipeline = stack.enter_context(open_pipeline(config, bundle))
+    if request.settled_landmarks == "every":
+        pipeline.finder.spend(EVERY_FACE)
+    return Loop(source, pipeline, outbox, bundle)
 
 
 def workload_of(
@@ -230,6 +238,7 @@ def workload_of(
     return Workload(
         source=request.source.rsplit("/", 1)[-1],
         pace=request.settled_pace,
+        landmarks=request.settled_landmarks,
         width_px=tally.size_px[0],
         height_px=tally.size_px[1],
         faces=request.faces if request.source == SYNTHETIC else None,
@@ -328,6 +337,7 @@ def record(recorder: Recorder, tally: Tally, pipeline: Pipeline, step: Step) -> 
     recorder.finish_row()
     tally.events += len(step.transitions)
     tally.faces += faces
+    tally.measured += pipeline.finder.report.measured
 
 
 def _report(plan: Plan, recorder: Recorder, report: RunReport) -> RunReport:

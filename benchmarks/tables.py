@@ -74,11 +74,13 @@ def show_run(report: RunReport) -> str:
     parts += [
         (
             f"{work.source} {work.width_px}x{work.height_px}{people}, {work.pace},"
-            f" {work.backend}, bundle {work.bundle}, {work.threads} thread(s) a network"
+            f" landmarks {work.landmarks}, {work.backend}, bundle {work.bundle},"
+            f" {work.threads} thread(s) a network"
         ),
         (
             f"{report.frames} frames in {report.seconds:.1f} s = {report.fps:.1f} a second"
-            f"{dropped}; {report.faces} faces, {report.events} events stored"
+            f"{dropped}; {report.faces} faces, {report.fresh:.0%} measured on their own frame,"
+            f" {report.events} events stored"
         ),
         "",
         distributions(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SYNTHETIC: Final = "synthetic"
 CAMERA: Final = "camera"
 Pace = Literal["flat-out", "live"]
+Landmarks = Literal["every", "due"]
 
 # Where the sample clip's talking man is: his face is 45 to 55 pixels wide and stays well within.
 _LEFT, _TOP, _WIDTH, _HEIGHT = 22, 5, 108, 125
@@ -71,6 +72,9 @@ class Request:
         source: ``synthetic``, ``camera``, or the path of a clip.
         faces: Faces in a synthetic picture.
         pace: See `benchmarks.report.Workload`; ``None`` takes what suits the source.
+        landmarks: ``every`` measures every face's landmarks in every frame; ``due`` leaves that to
+            the daemon's own schedule. ``None`` takes the first for ``flat-out``, where frames
+            would else cost next to nothing, and the second for ``live``.
         fps: Pictures a second of a live source.
         width_px, height_px: Size of a synthetic picture.
     """
@@ -78,6 +82,7 @@ class Request:
     source: str = SYNTHETIC
     faces: int = 1
     pace: Pace | None = None
+    landmarks: Landmarks | None = None
     fps: float = 30.0
     width_px: int = 640
     height_px: int = 480
@@ -86,6 +91,11 @@ class Request:
     def settled_pace(self) -> Pace:
         """The pace in force."""
         return self.pace or ("live" if self.source == CAMERA else "flat-out")
+
+    @property
+    def settled_landmarks(self) -> Landmarks:
+        """The schedule in force."""
+        return self.landmarks or ("every" if self.settled_pace == "flat-out" else "due")
 
 
 def open_source(request: Request, config: Config) -> Source:

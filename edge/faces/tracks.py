@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 WORTH: Final = 20.0
 """Worth of a perfect pair; a pair whose log-likelihood ratio costs more is no pair."""
-RATIO_SPREAD: Final = 0.25
+TAIL: Final = 4.0
+"""Degrees of freedom of the error: heads jerk more often than a normal distribution allows."""
+RATIO_SPREAD: Final = 0.15
 """Spread of the logarithm of the size between two sightings."""
 REACH: Final = 0.6
 REACH_PER_S: Final = 1.2
 """Farthest jump of a face, face sizes: the first at once, the second for each second unseen."""
 TENTATIVE_COST: Final = 4.0
 """What a track seen only once pays when it competes with an established one."""
+START_SCORE: Final = 0.55
+"""A detection with a lower score can continue a track, but neither begin nor confirm one."""
 SURE_SCORE: Final = 0.85
 """A face detected with this score is shown at once, others when seen again."""
 STILL: Final = 0.08
@@ -38,6 +42,8 @@ LED_S: Final = 0.2
 """A face whose landmarks are newer is led by them; detections then only confirm it."""
 LED_OVERLAP: Final = 0.4
 """Below this overlap with the detection the landmarks have slipped off."""
+REFUTED: Final = 2
+"""Looks by the landmark model without a face, after which a new track is no face."""
 LOST: Final = 8
 """Detection rounds in a row without the face, after which landmarks alone no longer hold it."""
 SHOWN_BONUS: Final = 1.3
@@ -70,6 +76,7 @@ class Track:
         seen_s: Capture time of the last sighting, seconds.
         led_s: Capture time of the last sighting by landmarks, seconds.
         missed: Detection rounds in a row that should have found it and did not.
+        refuted: Looks in a row in which the landmark model saw no face, before it ever saw one.
         ignored: Whether it has not moved for so long that it is taken for a picture on the wall.
     """
 
@@ -84,6 +91,7 @@ class Track:
         "missed",
         "motion",
         "number",
+        "refuted",
         "score",
         "seen_s",
         "shown",
@@ -98,6 +106,7 @@ class Track:
         self.seen_s = measured_s
         self.led_s = -math.inf
         self.missed = 0
+        self.refuted = 0
         self.confirmed = detection.score >= SURE_SCORE
         self.ignored = False
         self.shown = False
@@ -195,8 +204,8 @@ class Tracker:
                 it, every face.
 
         Returns:
-            The track of each detection, in their order; ``None`` for those beyond twice
-            ``max_faces``, the smallest first.
+            The track of each detection, in their order; ``None`` for faint ones that continue no
+            track, and for those beyond twice ``max_faces``, the smallest first.
         """
         order = sorted(range(len(detections)), key=lambda i: -detections[i].box.width)
         taken = order[: 2 * self._max_faces]
@@ -211,7 +220,7 @@ class Tracker:
             if row not in matched and (expected is None or expected(track.box(measured_s))):
                 track.missed += 1
         for index in taken:
-            if found[index] is None:
+            if found[index] is None and detections[index].score >= START_SCORE:
                 found[index] = self._begin(detections[index], measured_s)
         return tuple(found)
 
@@ -246,6 +255,7 @@ class Tracker:
             for track in self._tracks
             if track.confirmed
             and not track.ignored
+            and track.refuted < REFUTED
             and (track.missed <= self._tolerated or now_s - track.led_s <= LED_S)
         ]
         if len(lately) > self._max_faces:
@@ -284,7 +294,7 @@ class Tracker:
         track.score = detection.score
         if measured_s > track.seen_s:
             track.seen_s = measured_s
-            track.confirmed = True
+            track.confirmed |= detection.score >= START_SCORE
         x, y, size = track.anchor
         motion = track.motion
         moved = math.hypot(motion.x - x, motion.y - y) > STILL * size
@@ -329,7 +339,7 @@ class Tracker:
                     continue
                 off = (off_x * off_x + off_y * off_y) / (guess.size * guess.size)
                 ratio = math.log(size / guess.size) / RATIO_SPREAD
-                worth = base - off / spread - ratio * ratio
+                worth = base - TAIL * math.log1p(off / (TAIL * spread)) - ratio * ratio
                 if worth > 0:
                     worths[row, index] = worth
         return worths

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from edge.faces.detector import Region
 
-SCORE: Final = 0.6
+SCORE: Final = 0.3
+"""Faint faces are told too; the tracker lets them continue a track only."""
 OVERLAP: Final = 0.3
 MOST: Final = 400
 """Candidates kept before duplicates are removed."""

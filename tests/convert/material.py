@@ -30,20 +30,22 @@ def write_fer(
     rng = np.random.default_rng(5)
     folder.mkdir(parents=True, exist_ok=True)
     splits = ["Training"] * training + ["PublicTest"] * others + ["PrivateTest"] * others
-    with (folder / "fer2013.csv").open("w", newline="") as a:
-        with (folder / "fer2013new.csv").open("w", newline="") as b:
-            pixels, votes = csv.writer(a), csv.writer(b)
-            pixels.writerow(["emotion", "pixels", "Usage"])
-            votes.writerow(["Usage", "Image name", *VOTES, "unknown", "NF"])
-            for row, split in enumerate(splits):
-                name = shown[row % len(shown)]
-                grey = rng.integers(60, 140, (48, 48))
-                place = VOTES.index(name) * 6
-                grey[place : place + 6] += 100
-                text = " ".join(str(v) for v in grey.ravel())
-                pixels.writerow([EMOTION.get(name, 6), text, split])
-                counts = [10 if other == name else 0 for other in VOTES]
-                votes.writerow([split, f"fer{row:07}.png", *counts, 0, 0])
+    with (
+        (folder / "fer2013.csv").open("w", newline="") as a,
+        (folder / "fer2013new.csv").open("w", newline="") as b,
+    ):
+        pixels, votes = csv.writer(a), csv.writer(b)
+        pixels.writerow(["emotion", "pixels", "Usage"])
+        votes.writerow(["Usage", "Image name", *VOTES, "unknown", "NF"])
+        for row, split in enumerate(splits):
+            name = shown[row % len(shown)]
+            grey = rng.integers(60, 140, (48, 48))
+            place = VOTES.index(name) * 6
+            grey[place : place + 6] += 100
+            text = " ".join(str(v) for v in grey.ravel())
+            pixels.writerow([EMOTION.get(name, 6), text, split])
+            counts = [10 if other == name else 0 for other in VOTES]
+            votes.writerow([split, f"fer{row:07}.png", *counts, 0, 0])
     return folder
 
 

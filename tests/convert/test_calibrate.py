@@ -65,7 +65,7 @@ def test_training_only() -> None:
 
 def test_too_few() -> None:
     """Fewer than a hundred labelled pictures are told with what to do."""
-    with pytest.raises(InputError, match="99 labelled pictures in Training; .* --calibration"):
+    with pytest.raises(InputError, match=r"99 labelled pictures in Training; .* --calibration"):
         choose(pictures([99]), Calibration())
 
 

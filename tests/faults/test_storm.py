@@ -133,9 +133,8 @@ def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             storm.publish.stop()
         report = _report(storm, calm_s - started_s)
     with capsys.disabled():
-        print(
-            "\n"  # noqa: T201 - the report is what the run is for
-            + "\n".join(f"  {key}: {value}" for key, value in report.items())
+        print(  # noqa: T201 - the report is what the run is for
+            "\n" + "\n".join(f"  {key}: {value}" for key, value in report.items())
         )
     if WHOLE:
         REPORT.parent.mkdir(exist_ok=True)

@@ -16,7 +16,8 @@ from train.experiments.fit import fit
 from train.experiments.pictures import read_pictures
 from train.experiments.recipe import Phase, Recipe
 from train.experiments.scorer import logits, open_scorer
-from train.networks.residual import ResidualNet, build_residual, multiply_adds
+from train.networks.residual import build_residual, multiply_adds
+from train.networks.shapes import ResidualNet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +31,7 @@ TOY = Recipe(
         Phase(epochs=1, side_px=32, rate=0.02),
         Phase(epochs=2, side_px=40, rate=0.02, end_rate=0.0),
     ),
-    network=ResidualNet(stem=4, widths=(4, 8), blocks=(1, 1), squeeze=4, dropout=0.2),
+    network=ResidualNet(stem=4, widths=(4,), blocks=(1,), squeeze=4, dropout=0.2),
 )
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("keras")
-
 from edge.errors import ConfigError, InputError
 from train.experiments.folder import (
     RunConfig,
@@ -19,8 +17,14 @@ from train.experiments.folder import (
     read_config,
     summaries,
 )
-from train.experiments.recipe import Phase, Recipe, read_recipe, recipe_from, recipe_kind
-from train.experiments.recurrent import RecurrentRecipe
+from train.experiments.recipe import (
+    Phase,
+    Recipe,
+    RecurrentRecipe,
+    read_recipe,
+    recipe_from,
+    recipe_kind,
+)
 
 SHIPPED = sorted((Path(__file__).parents[2] / "train" / "recipes").glob("*.toml"))
 KINDS: dict[str, type[Recipe | RecurrentRecipe]] = {

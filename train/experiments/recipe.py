@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from edge.errors import ConfigError, InputError
 from train.augment import Augmentation
-from train.networks.residual import ResidualNet
+from train.features.sequences import Script
+from train.networks.shapes import ResidualNet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,34 @@ class Recipe:
                 return phase, epoch - done
             done += phase.epochs
         raise IndexError(f"epoch {epoch} lies past the recipe's {done}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecurrentRecipe:
+    """One way to train the recurrent net.
+
+    Attributes:
+        seed: Decides weights, sequences and dropout.
+        epochs: Evaluations; each follows ``batches`` steps.
+        batches: Steps an epoch.
+        batch_size: Sequences a step.
+        rate: First learning rate of Adam; falls to zero along a half cosine.
+        units: Of the LSTM.
+        noise: Standard deviation added to every channel while training.
+        dropout: Share of the LSTM's output dropped while training.
+        script: How sequences are made.
+    """
+
+    model: Literal["recurrent"] = "recurrent"
+    seed: int
+    epochs: int = 30
+    batches: int = 100
+    batch_size: int = 256
+    rate: float = 3e-3
+    units: int = 40
+    noise: float = 0.1
+    dropout: float = 0.2
+    script: Script = field(default_factory=Script)
 
 
 R = TypeVar("R")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -12,7 +11,6 @@ import numpy as np
 from edge.features.blendshapes import channels
 from train.experiments.ahead import ahead
 from train.experiments.score import accuracy, vote_loss
-from train.features.sequences import Script
 from train.networks.recurrent import build_recurrent
 
 if TYPE_CHECKING:
@@ -21,35 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.models.manifest import ChannelTransform
+    from train.experiments.recipe import RecurrentRecipe
     from train.features.sequences import Director, Sequences, Stills
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecurrentRecipe:
-    """One way to train the recurrent net.
-
-    Attributes:
-        seed: Decides weights, sequences and dropout.
-        epochs: Evaluations; each follows ``batches`` steps.
-        batches: Steps an epoch.
-        batch_size: Sequences a step.
-        rate: First learning rate of Adam; falls to zero along a half cosine.
-        units: Of the LSTM.
-        noise: Standard deviation added to every channel while training.
-        dropout: Share of the LSTM's output dropped while training.
-        script: How sequences are made.
-    """
-
-    model: Literal["recurrent"] = "recurrent"
-    seed: int
-    epochs: int = 30
-    batches: int = 100
-    batch_size: int = 256
-    rate: float = 3e-3
-    units: int = 40
-    noise: float = 0.1
-    dropout: float = 0.2
-    script: Script = field(default_factory=Script)
 
 
 def fit_recurrent(
