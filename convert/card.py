@@ -28,9 +28,9 @@ USE: Final = """\
   given. Its pictures are for research use and are not part of this package. FER+ gives ten
   annotators' votes for each (MIT licence); one annotator agrees with the majority of the other nine
   on 77.1 % of the test rows.
-- **Weak spots**: disgust, fear and contempt are rare in the data, and their figures are noise
-  (18 and 16 test pictures for disgust and contempt). Sadness can hardly be read from blendshapes.
-  Turned heads, hands before the face, masks and faces under about 30 pixels lower the accuracy.
+- **Weak spots**: disgust and contempt are rare in the data (18 and 16 test pictures), so what is
+  said of them is noise. Sadness can hardly be read from blendshapes. How much turned heads, hands
+  before the face, masks and small faces lower the accuracy has not been measured with this bundle.
 - **Precision**: with the members listed above, int8 where the table says so. A figure for single
   pictures says little of transitions; those are measured apart.
 """

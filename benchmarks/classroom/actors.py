@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from benchmarks.classroom.finders import landmark_model
+from edge.assets import SAMPLE_CLIP, find_asset
 from edge.errors import InputError
 from edge.faces.blaze import Blaze
 from edge.faces.detector import Region
 from edge.faces.landmarker import Landmarker
 from edge.faces.mesh import mesh_box
-from edge.faces.open import LANDMARKER
 from edge.faces.roi import roi_of_keypoints, roi_of_landmarks
 from edge.values import Box, frozen
 
@@ -29,7 +30,6 @@ FACE_PX: Final = 140
 """Heads are kept with faces about this wide, or as wide as the clip shows them."""
 FRAMES: Final = 120
 """Frames kept of each clip; they are played forth and back."""
-SAMPLE_CLIP: Final = "carphone_pristine.mp4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,32 +64,31 @@ class Actor:
         return step if step <= last else 2 * last - step
 
 
-def clip_paths(assets: Path, data: Path | None = None) -> list[Path]:
+def clip_paths(data: Path | None = None) -> list[Path]:
     """List the clips that can serve: the sample clip, and the shared ones where they lie.
 
     Args:
-        assets: Folder of the sample clip.
         data: Folder of the shared data; ``EMOSHIFT_DATA`` or ``../shared/data`` by default.
     """
     data = data or Path(os.environ.get("EMOSHIFT_DATA", "../shared/data"))
     paths = sorted((data / "clips").glob("*.mp4"))
-    sample = assets / SAMPLE_CLIP
-    return [*([sample] if sample.is_file() else []), *paths]
+    sample = find_asset(SAMPLE_CLIP)
+    return [*([] if sample is None else [sample]), *paths]
 
 
-def load_actors(assets: Path, data: Path | None = None) -> tuple[Actor, ...]:
+def load_actors(data: Path | None = None) -> tuple[Actor, ...]:
     """Cut every usable clip.
 
     Raises:
         InputError: There is no clip, or no landmark model.
     """
-    paths = clip_paths(assets, data)
+    paths = clip_paths(data)
     if not paths:
         raise InputError(
-            f"no clip to cut heads from: neither {assets / SAMPLE_CLIP} nor shared clips exist;"
-            " fetch the sample clip with: edge assets fetch"
+            f"no clip to cut heads from: {SAMPLE_CLIP.name} is missing, and so are shared clips;"
+            " run: edge assets fetch"
         )
-    task = assets / LANDMARKER
+    task = landmark_model()
     detector, landmarker = Blaze(task), Landmarker(task)
     return tuple(_cut(path, detector, landmarker) for path in paths)
 

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from benchmarks.classroom.finders import open_finder
 from benchmarks.classroom.layouts import board, classroom
 from edge.config import Faces
 from edge.errors import UnavailableError
-from edge.faces.open import mediapipe_missing, open_faces
+from edge.faces.open import mediapipe_missing
 from edge.values import Frame
 
 if TYPE_CHECKING:
@@ -81,7 +82,6 @@ class Cost:
 def compare(
     actors: tuple[Actor, ...],
     *,
-    assets: Path,
     faces: int = 30,
     blocks: int = 8,
     width_px: int = 1280,
@@ -93,7 +93,6 @@ def compare(
 
     Args:
         actors: Who can appear.
-        assets: Folder of the models.
         faces: Faces in the crowded scene.
         blocks: Blocks of `BLOCK` frames; one more is run before, to warm up.
         width_px: Width of the pictures.
@@ -114,9 +113,7 @@ def compare(
 
         def opened(backend: str) -> FaceFinder:
             config = Faces.model_validate({"backend": backend, "max_faces": max(faces, 1)})
-            return stack.enter_context(
-                open_faces(config, assets=assets, random_seed=0, threads=threads, background=False)
-            )
+            return stack.enter_context(open_finder(config, threads=threads))
 
         runs: dict[str, tuple[FaceFinder, Scene, Rest | None]] = {
             "reference_one": (opened("mediapipe"), one, None),
@@ -156,9 +153,7 @@ class Memory:
     proportional_mb: float
 
 
-def memory(
-    actors: tuple[Actor, ...], *, assets: Path, backend: str, faces: int = 30, count: int = 40
-) -> Memory:
+def memory(actors: tuple[Actor, ...], *, backend: str, faces: int = 30, count: int = 40) -> Memory:
     """Run a back end on a crowded clip in a process of its own and read its memory."""
     scene = classroom(actors, faces=faces)
     with tempfile.TemporaryDirectory() as folder:
@@ -166,7 +161,7 @@ def memory(
         write_clip(scene, actors, clip, count)
         command = (sys.executable, "-m", "benchmarks.classroom", "hold", "--backend", backend)
         done = subprocess.run(  # noqa: S603 - this very package
-            [*command, "--assets", str(assets), str(clip)],
+            [*command, str(clip)],
             check=True,
             capture_output=True,
             text=True,
@@ -174,11 +169,11 @@ def memory(
     return Memory(**json.loads(done.stdout))
 
 
-def hold(clip: Path, *, assets: Path, backend: str) -> Memory:
+def hold(clip: Path, *, backend: str) -> Memory:
     """Find faces in a clip in this process, and say what it weighs meanwhile."""
     capture = cv2.VideoCapture(str(clip))
     config = Faces.model_validate({"backend": backend})
-    with open_faces(config, assets=assets, random_seed=0, background=False) as finder:
+    with open_finder(config) as finder:
         seq = 0
         while True:
             ok, image = capture.read()

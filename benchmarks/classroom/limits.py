@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from benchmarks.classroom.finders import landmark_model
 from edge.faces.landmarker import Landmarker
-from edge.faces.open import LANDMARKER
 from edge.faces.roi import Roi, roi_of_landmarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from benchmarks.classroom.actors import Actor
     from edge.values import Box
@@ -45,11 +44,9 @@ class Limit:
     correlation: float
 
 
-def landmark_limits(
-    actors: tuple[Actor, ...], *, assets: Path, sizes_px: Iterable[float]
-) -> tuple[Limit, ...]:
+def landmark_limits(actors: tuple[Actor, ...], *, sizes_px: Iterable[float]) -> tuple[Limit, ...]:
     """Shrink known faces and compare their landmarks and blendshapes with those at full size."""
-    landmarker = Landmarker(assets / LANDMARKER)
+    landmarker = Landmarker(landmark_model())
     wide = [actor for actor in actors if actor.face_px >= WIDE_PX]
     full = [[_measure(landmarker, head, 1.0, box) for head, box in _some(actor)] for actor in wide]
     return tuple(_limit(landmarker, wide, full, size) for size in sizes_px)

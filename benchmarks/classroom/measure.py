@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import cv2
 
+from benchmarks.classroom.finders import open_finder
 from benchmarks.classroom.layouts import board, classroom, empty_room
 from benchmarks.classroom.score import Score
 from edge.config import Faces
 from edge.errors import InputError
-from edge.faces.open import open_faces
 from edge.values import Frame, frozen
 
 if TYPE_CHECKING:
@@ -29,21 +29,17 @@ def score_scene(
     scene: Scene,
     actors: tuple[Actor, ...],
     *,
-    assets: Path,
     count: int,
     config: Faces | None = None,
     effort: Effort | None = None,
 ) -> Score:
     """Run a back end in line over ``count`` frames of a scene and score what it finds."""
-    return score_frames(
-        scene.frames(actors, count), assets=assets, config=config, effort=effort, warm_s=WARM_S
-    )
+    return score_frames(scene.frames(actors, count), config=config, effort=effort, warm_s=WARM_S)
 
 
 def score_frames(
     frames: Iterable[tuple[Frame, tuple[Truth, ...]]],
     *,
-    assets: Path,
     config: Faces | None = None,
     effort: Effort | None = None,
     warm_s: float = 0.0,
@@ -51,7 +47,7 @@ def score_frames(
     """Run a back end in line over frames with known faces."""
     score = Score()
     settings = config or Faces(backend="direct")
-    with open_faces(settings, assets=assets, random_seed=0, background=False) as finder:
+    with open_finder(settings) as finder:
         if effort is not None:
             finder.spend(effort)
         for frame, truths in frames:
@@ -64,7 +60,6 @@ def score_frames(
 def recall_by_size(
     actors: tuple[Actor, ...],
     *,
-    assets: Path,
     sizes_px: Iterable[float],
     faces: int = 30,
     count: int = 60,
@@ -77,9 +72,7 @@ def recall_by_size(
         for seed in seeds:
             scene = board(actors, faces=faces, face_px=size, seed=seed)
             config = Faces(backend="direct", min_width_px=max(8, int(size * 0.7)))
-            total = total.plus(
-                score_scene(scene, actors, assets=assets, count=count, config=config)
-            )
+            total = total.plus(score_scene(scene, actors, count=count, config=config))
         scores[size] = total
     return scores
 
@@ -87,7 +80,6 @@ def recall_by_size(
 def identity(
     actors: tuple[Actor, ...],
     *,
-    assets: Path,
     faces: int = 30,
     seconds: float = 20.0,
     seeds: Iterable[int] = (100, 101),
@@ -96,20 +88,18 @@ def identity(
     total = Score()
     for seed in seeds:
         scene = classroom(actors, faces=faces, seed=seed, minutes=seconds / 60)
-        total = total.plus(
-            score_scene(scene, actors, assets=assets, count=round(seconds * scene.fps))
-        )
+        total = total.plus(score_scene(scene, actors, count=round(seconds * scene.fps)))
     return total
 
 
-def faceless(*, assets: Path, seconds: float = 20.0, clips: Iterable[Path] = ()) -> Score:
+def faceless(*, seconds: float = 20.0, clips: Iterable[Path] = ()) -> Score:
     """Score pictures without a face: an empty cluttered room, and clips that show none."""
     total = Score()
     for seed in (100, 101):
         scene = empty_room(seed=seed)
-        total = total.plus(score_scene(scene, (), assets=assets, count=round(seconds * scene.fps)))
+        total = total.plus(score_scene(scene, (), count=round(seconds * scene.fps)))
     for clip in clips:
-        total = total.plus(score_frames(_clip(clip), assets=assets))
+        total = total.plus(score_frames(_clip(clip)))
     return total
 
 

@@ -30,7 +30,8 @@ def picture(*, side: int | None = 48, classes: int = 8) -> keras.Model:
     inputs = keras.Input((side, side, 1), name="crop")
     x = layers.AveragePooling2D((2, 4), padding="same")(inputs) if side else inputs
     x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)
-    x = layers.Flatten()(x) if side else layers.GlobalAveragePooling2D()(x)
+    x = layers.Conv2D(16, (24, 12), activation="relu")(x)
+    x = layers.GlobalAveragePooling2D()(x)
     outputs = {
         "ferplus": layers.Dense(classes, name="ferplus")(x),
         "other": layers.Dense(3, name="other")(x),

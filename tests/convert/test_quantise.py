@@ -25,6 +25,7 @@ from tests.convert.material import write_fer
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(
         importlib.util.find_spec("tensorflow") is None,
         reason="TensorFlow is not installed; it comes with requirements/train.txt",

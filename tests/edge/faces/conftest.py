@@ -1,38 +1,30 @@
-"""Fixtures of the face tests: assets and clips, or a skip that says what is absent."""
+"""Fixtures of the face tests: models and frames, or a skip that says what is absent."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 
+from edge.assets import YUNET, find_asset
 from edge.values import Frame
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Callable
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-Asset = Callable[[str], Path]
+    from numpy.typing import NDArray
 
 
 @pytest.fixture(scope="session")
-def asset() -> Asset:
-    """Return the path of an asset by its file name."""
-    folders = [Path(p) for p in [os.environ.get("EMOSHIFT_ASSETS")] if p]
-    folders.append(ROOT / ".cache" / "assets")
-
-    def find(name: str) -> Path:
-        for folder in folders:
-            if (folder / name).is_file():
-                return folder / name
-        pytest.skip(f"{name} is in neither EMOSHIFT_ASSETS nor .cache/assets")
-
-    return find
+def yunet() -> Path:
+    """The classroom detector."""
+    found = find_asset(YUNET)
+    if found is None:
+        pytest.skip(f"{YUNET.name} is not there; run: edge assets fetch")
+    return found
 
 
 def read_clip(path: Path, count: int) -> list[Frame]:
@@ -51,9 +43,9 @@ def read_clip(path: Path, count: int) -> list[Frame]:
 
 
 @pytest.fixture(scope="session")
-def sample_frames(asset: Asset) -> list[Frame]:
+def sample_frames(sample_clip: Path) -> list[Frame]:
     """The sample clip: 120 frames of one talking man, 176 x 144."""
-    return read_clip(asset("carphone_pristine.mp4"), 120)
+    return read_clip(sample_clip, 120)
 
 
 @pytest.fixture(scope="session")

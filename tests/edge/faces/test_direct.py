@@ -21,7 +21,7 @@ from edge.faces.detector import Region
 from edge.faces.direct import DirectFaces
 from edge.faces.effort import Effort
 from edge.faces.landmarker import Landmarker
-from edge.faces.open import LANDMARKER, YUNET, open_faces
+from edge.faces.open import open_faces
 from edge.faces.search import InlineSearcher, ThreadSearcher
 from edge.faces.tracks import Detection
 from edge.values import Box, Face, Frame
@@ -29,16 +29,14 @@ from edge.values import Box, Face, Frame
 if TYPE_CHECKING:
     from edge.faces.protocol import FaceFinder
 
-Asset = Callable[[str], Path]
+Models = dict[str, Path]
 Blank = Callable[[int, int], NDArray[np.uint8]]
 
 
 @pytest.fixture
-def folder(asset: Asset, tmp_path: Path) -> Path:
-    """A folder with both models."""
-    for name in (LANDMARKER, YUNET):
-        (tmp_path / name).symlink_to(asset(name).resolve())
-    return tmp_path
+def models(landmarker: Path, yunet: Path) -> Models:
+    """The two model files as the back end wants them."""
+    return {"landmarker": landmarker, "detector": yunet}
 
 
 def watch(finder: FaceFinder, frames: Sequence[Frame]) -> list[tuple[Face, ...]]:
@@ -58,9 +56,9 @@ def digest(seen: list[tuple[Face, ...]]) -> str:
 
 
 @pytest.mark.clip
-def test_one_man_has_one_track(folder: Path, sample_frames: list[Frame]) -> None:
+def test_one_man_has_one_track(models: Models, sample_frames: list[Frame]) -> None:
     """The face is found in every frame of the sample clip, with landmarks, under one name."""
-    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+    with open_faces(Faces(), **models, random_seed=1) as finder:
         assert finder.name == "direct (yunet)"
         assert finder.reason == "runs on every board"
         seen = watch(finder, sample_frames)
@@ -77,19 +75,19 @@ def test_one_man_has_one_track(folder: Path, sample_frames: list[Frame]) -> None
 
 
 @pytest.mark.clip
-def test_a_replay_repeats_itself(folder: Path, sample_frames: list[Frame]) -> None:
+def test_a_replay_repeats_itself(models: Models, sample_frames: list[Frame]) -> None:
     """With a seed, the same clip gives the same faces twice, to the last bit."""
     runs = []
     for _ in range(2):
-        with open_faces(Faces(), assets=folder, random_seed=3) as finder:
+        with open_faces(Faces(), **models, random_seed=3) as finder:
             runs.append(digest(watch(finder, sample_frames[:30])))
     assert runs[0] == runs[1]
 
 
 @pytest.mark.clip
-def test_a_thread_of_its_own(folder: Path, sample_frames: list[Frame]) -> None:
+def test_a_thread_of_its_own(models: Models, sample_frames: list[Frame]) -> None:
     """Live, the detector works beside the caller, and the face is found all the same."""
-    with open_faces(Faces(), assets=folder) as finder:
+    with open_faces(Faces(), **models) as finder:
         found = 0
         for frame in sample_frames[:60]:
             found += len(finder.find(frame))
@@ -98,22 +96,19 @@ def test_a_thread_of_its_own(folder: Path, sample_frames: list[Frame]) -> None:
 
 
 @pytest.mark.clip
-def test_without_the_classroom_detector(asset: Asset, tmp_path: Path) -> None:
+def test_without_the_classroom_detector(landmarker: Path) -> None:
     """Its file missing, the near-range detector takes over and the reason says so."""
-    (tmp_path / LANDMARKER).symlink_to(asset(LANDMARKER).resolve())
-    with open_faces(Faces(backend="direct"), assets=tmp_path, random_seed=1) as finder:
+    config = Faces(backend="direct")
+    with open_faces(config, landmarker=landmarker, detector=None, random_seed=1) as finder:
         assert finder.name == "direct (blazeface short range)"
         assert "near range only" in finder.reason
-        assert YUNET in finder.reason
+        assert "edge assets fetch" in finder.reason
 
 
 @pytest.mark.clip
-def test_the_near_detector_finds_the_man(
-    asset: Asset, tmp_path: Path, sample_frames: list[Frame]
-) -> None:
+def test_the_near_detector_finds_the_man(landmarker: Path, sample_frames: list[Frame]) -> None:
     """The fallback follows one near face just as well."""
-    (tmp_path / LANDMARKER).symlink_to(asset(LANDMARKER).resolve())
-    with open_faces(Faces(), assets=tmp_path, random_seed=1) as finder:
+    with open_faces(Faces(), landmarker=landmarker, detector=None, random_seed=1) as finder:
         seen = watch(finder, sample_frames[:30])
     assert all(len(faces) == 1 for faces in seen)
 
@@ -121,18 +116,16 @@ def test_the_near_detector_finds_the_man(
 def test_no_models_at_all(tmp_path: Path) -> None:
     """The message names the file and the command."""
     with pytest.raises(InputError, match=r"face_landmarker\.task: no such file.*assets fetch"):
-        open_faces(Faces(), assets=tmp_path)
+        open_faces(Faces(), landmarker=tmp_path / "face_landmarker.task", detector=None)
 
 
-@pytest.mark.parametrize("name", [LANDMARKER, YUNET])
-def test_damaged_models(asset: Asset, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("which", ["landmarker", "detector"])
+def test_damaged_models(models: Models, tmp_path: Path, which: str) -> None:
     """A damaged file is named in one line."""
-    for other in (LANDMARKER, YUNET):
-        if other != name:
-            (tmp_path / other).symlink_to(asset(other).resolve())
-    (tmp_path / name).write_bytes(b"no model")
-    with pytest.raises(InputError, match=name):
-        open_faces(Faces(backend="direct"), assets=tmp_path)
+    damaged = tmp_path / "damaged.model"
+    damaged.write_bytes(b"no model")
+    with pytest.raises(InputError, match=r"damaged\.model"):
+        open_faces(Faces(), **(models | {which: damaged}))
 
 
 def test_mediapipe_where_it_cannot_run() -> None:
@@ -144,7 +137,7 @@ def test_mediapipe_where_it_cannot_run() -> None:
         "from edge.config import Faces\n"
         "from edge.errors import UnavailableError\n"
         "from edge.faces.open import open_faces\n"
-        "try: open_faces(Faces(backend='mediapipe'), assets=Path('.'))\n"
+        "try: open_faces(Faces(backend='mediapipe'), landmarker=Path('.'), detector=None)\n"
         "except UnavailableError as why: print(why)\n"
     )
     said = subprocess.run(
@@ -164,21 +157,21 @@ def turned(frames: list[Frame], turns: int) -> list[Frame]:
 
 @pytest.mark.clip
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_a_turned_picture(folder: Path, sample_frames: list[Frame], turns: int) -> None:
+def test_a_turned_picture(models: Models, sample_frames: list[Frame], turns: int) -> None:
     """A camera hung sideways finds the face or not, but never fails and never finds two."""
-    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+    with open_faces(Faces(), **models, random_seed=1) as finder:
         seen = watch(finder, turned(sample_frames[:20], turns))
     assert max(len(faces) for faces in seen) <= 1
 
 
 @pytest.mark.clip
-def test_a_face_at_the_border(folder: Path, sample_frames: list[Frame]) -> None:
+def test_a_face_at_the_border(models: Models, sample_frames: list[Frame]) -> None:
     """A face half out of the picture gives boxes and landmarks that may reach beyond it."""
     cut = [
         Frame(image=f.image[:, 62:].copy(), seq=f.seq, captured_s=f.captured_s)
         for f in sample_frames[:30]
     ]
-    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+    with open_faces(Faces(), **models, random_seed=1) as finder:
         seen = watch(finder, cut)
     for faces in seen:
         for face in faces:
@@ -187,9 +180,9 @@ def test_a_face_at_the_border(folder: Path, sample_frames: list[Frame]) -> None:
 
 
 @pytest.mark.clip
-def test_an_empty_picture(folder: Path, blank: Blank) -> None:
+def test_an_empty_picture(models: Models, blank: Blank) -> None:
     """No face is an empty tuple, at any size, tiny ones included."""
-    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+    with open_faces(Faces(), **models, random_seed=1) as finder:
         for seq, (width, height) in enumerate([(64, 64), (1280, 720), (64, 4000), (33, 65)]):
             frame = Frame(image=blank(width, height), seq=seq, captured_s=seq * 1.0)
             assert finder.find(frame) == ()
@@ -197,11 +190,11 @@ def test_an_empty_picture(folder: Path, blank: Blank) -> None:
 
 
 @pytest.mark.clip
-def test_a_poster_is_ignored(folder: Path, sample_frames: list[Frame]) -> None:
+def test_a_poster_is_ignored(models: Models, sample_frames: list[Frame]) -> None:
     """The same picture for longer than the limit is a poster; the man who moves is none."""
     config = Faces(ignore_still_after_s=1.0)
     poster = [Frame(image=sample_frames[0].image, seq=n, captured_s=n / 10) for n in range(30)]
-    with open_faces(config, assets=folder, random_seed=1) as finder:
+    with open_faces(config, **models, random_seed=1) as finder:
         seen = watch(finder, poster)
         assert len(seen[5]) == 1
         assert seen[-1] == ()
@@ -238,12 +231,12 @@ class Scripted:
         ]
 
 
-def scripted(asset: Asset, detector: Scripted, **settings: float) -> DirectFaces:
+def scripted(landmarker: Path, detector: Scripted, **settings: float) -> DirectFaces:
     return DirectFaces(
         Faces.model_validate(settings),
         detector=detector,
         searcher=InlineSearcher(detector),
-        landmarker=Landmarker(asset(LANDMARKER)),
+        landmarker=Landmarker(landmarker),
         random_seed=1,
     )
 
@@ -255,9 +248,9 @@ def crowd(count: int, size: float) -> list[Box]:
     ]
 
 
-def test_small_faces_have_no_landmarks(asset: Asset, blank: Blank) -> None:
+def test_small_faces_have_no_landmarks(landmarker: Path, blank: Blank) -> None:
     """Faces too small for landmarks are given without, counted, and cost no measurement."""
-    with scripted(asset, Scripted(crowd(12, 20.0))) as finder:
+    with scripted(landmarker, Scripted(crowd(12, 20.0))) as finder:
         for seq in range(4):
             faces = finder.find(Frame(image=blank(640, 480), seq=seq, captured_s=seq / 30))
     assert len(faces) == 12
@@ -266,20 +259,20 @@ def test_small_faces_have_no_landmarks(asset: Asset, blank: Blank) -> None:
     assert finder.report.measured == 0
 
 
-def test_more_than_thirty_faces(asset: Asset, blank: Blank) -> None:
+def test_more_than_thirty_faces(landmarker: Path, blank: Blank) -> None:
     """The largest thirty are followed."""
     boxes = crowd(40, 18.0)
     large = [Box(x=b.x, y=b.y, width=30, height=36) for b in boxes[:30]]
-    with scripted(asset, Scripted(large + boxes[30:])) as finder:
+    with scripted(landmarker, Scripted(large + boxes[30:])) as finder:
         for seq in range(4):
             faces = finder.find(Frame(image=blank(640, 480), seq=seq, captured_s=seq / 30))
     assert len(faces) == 30
     assert min(face.box.width for face in faces) > 25
 
 
-def test_what_is_no_face_to_the_landmark_model_is_none(asset: Asset, blank: Blank) -> None:
+def test_what_is_no_face_to_the_landmark_model_is_none(landmarker: Path, blank: Blank) -> None:
     """A detector's mistake that is large enough to be looked at closely is dropped."""
-    with scripted(asset, Scripted(crowd(1, 80.0))) as finder:
+    with scripted(landmarker, Scripted(crowd(1, 80.0))) as finder:
         counts = [
             len(finder.find(Frame(image=blank(640, 480), seq=n, captured_s=n / 30)))
             for n in range(10)
@@ -287,11 +280,11 @@ def test_what_is_no_face_to_the_landmark_model_is_none(asset: Asset, blank: Blan
     assert counts[-1] == 0
 
 
-def test_effort_sets_the_pace(asset: Asset, blank: Blank) -> None:
+def test_effort_sets_the_pace(landmarker: Path, blank: Blank) -> None:
     """Detection runs every few frames, as often as the effort says."""
     for every, rounds in ((1, 12), (3, 4), (6, 2)):
         detector = Scripted(crowd(1, 20.0))
-        with scripted(asset, detector) as finder:
+        with scripted(landmarker, detector) as finder:
             finder.spend(Effort(detect_every=every))
             for seq in range(12):
                 finder.find(Frame(image=blank(320, 240), seq=seq, captured_s=seq / 30))
@@ -299,14 +292,14 @@ def test_effort_sets_the_pace(asset: Asset, blank: Blank) -> None:
 
 
 @pytest.mark.clip
-def test_the_landmark_budget_goes_round(folder: Path, sample_frames: list[Frame]) -> None:
+def test_the_landmark_budget_goes_round(models: Models, sample_frames: list[Frame]) -> None:
     """With a budget of one, four faces take turns and each keeps its last landmarks."""
     tiled = []
     for frame in sample_frames[:24]:
         big = cv2.resize(frame.image, (352, 288))
         image = np.vstack([np.hstack([big, big]), np.hstack([big, big])])
         tiled.append(Frame(image=image, seq=frame.seq, captured_s=frame.captured_s))
-    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+    with open_faces(Faces(), **models, random_seed=1) as finder:
         finder.spend(Effort(landmark_budget=1))
         measured = []
         for frame in tiled:

@@ -42,15 +42,14 @@ def test_a_missing_system_library_says_what_to_install() -> None:
 
 @pytest.mark.clip
 def test_one_man_has_one_track(
-    asset: Callable[[str], Path],
+    landmarker: Path,
     sample_frames: list[Frame],
     capfd: pytest.CaptureFixture[str],
     blank: Callable[[int, int], NDArray[np.uint8]],
 ) -> None:
     """The face is found in every frame, whole and with one name; nothing is printed."""
     pytest.importorskip("mediapipe")
-    model = asset("face_landmarker.task")
-    with MediaPipeFaces(Faces(), model=model, random_seed=1) as finder:
+    with MediaPipeFaces(Faces(), model=landmarker, random_seed=1) as finder:
         assert finder.name.startswith("mediapipe ")
         for frame in sample_frames[:40]:
             (face,) = finder.find(frame)
@@ -74,9 +73,9 @@ def test_one_man_has_one_track(
 
 
 @pytest.mark.clip
-def test_small_faces_are_left_out(asset: Callable[[str], Path], sample_frames: list[Frame]) -> None:
+def test_small_faces_are_left_out(landmarker: Path, sample_frames: list[Frame]) -> None:
     """A face narrower than ``min_width_px`` is none."""
     pytest.importorskip("mediapipe")
     config = Faces(min_width_px=120)
-    with MediaPipeFaces(config, model=asset("face_landmarker.task")) as finder:
+    with MediaPipeFaces(config, model=landmarker) as finder:
         assert [finder.find(frame) for frame in sample_frames[:3]] == [(), (), ()]

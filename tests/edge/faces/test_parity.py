@@ -18,8 +18,6 @@ from edge.faces.roi import Roi, roi_of_keypoints, roi_of_landmarks
 from edge.faces.smooth import OneEuro
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge.values import Frame
 
 Reference = list[tuple[NDArray[np.float64], NDArray[np.float64]] | None]
@@ -107,59 +105,56 @@ def first_region(image: NDArray[np.uint8], detector: Blaze) -> Roi:
 
 
 @pytest.mark.clip
-def test_pictures(asset: Callable[[str], Path], sample_frames: list[Frame]) -> None:
+def test_pictures(landmarker: Path, sample_frames: list[Frame]) -> None:
     """On single pictures, from the same detector's region."""
-    model = asset("face_landmarker.task")
     images = [frame.image for frame in sample_frames[::10]]
-    detector, landmarker = Blaze(model), Landmarker(model)
+    detector, models = Blaze(landmarker), Landmarker(landmarker)
     differences = Differences()
-    for image, wanted in zip(images, reference(model, images, video=False), strict=True):
+    for image, wanted in zip(images, reference(landmarker, images, video=False), strict=True):
         assert wanted is not None
-        mesh = landmarker.measure(image, first_region(image, detector))
+        mesh = models.measure(image, first_region(image, detector))
         assert mesh.presence > 0.9
-        differences.add(mesh.points, landmarker.blendshapes(mesh.points), wanted)
+        differences.add(mesh.points, models.blendshapes(mesh.points), wanted)
     differences.check()
 
 
 @pytest.mark.clip
-def test_the_clip_by_tracking(asset: Callable[[str], Path], sample_frames: list[Frame]) -> None:
+def test_the_clip_by_tracking(landmarker: Path, sample_frames: list[Frame]) -> None:
     """On the sample clip, each region from the landmarks before, smoothed as MediaPipe does."""
-    model = asset("face_landmarker.task")
     images = [frame.image for frame in sample_frames[:60]]
-    landmarker, smooth = Landmarker(model), OneEuro()
-    roi = near_region(images[0], Blaze(model))
+    models, smooth = Landmarker(landmarker), OneEuro()
+    roi = near_region(images[0], Blaze(landmarker))
     differences = Differences()
     for number, (image, wanted) in enumerate(
-        zip(images, reference(model, images, video=True), strict=True)
+        zip(images, reference(landmarker, images, video=True), strict=True)
     ):
-        mesh = landmarker.measure(image, roi)
+        mesh = models.measure(image, roi)
         roi = roi_of_landmarks(mesh.points)
         points = smooth.apply(mesh.points, number * 0.033)
         if number >= 10 and wanted is not None:  # the first regions come from detectors
-            differences.add(points, landmarker.blendshapes(points), wanted)
+            differences.add(points, models.blendshapes(points), wanted)
     differences.check()
 
 
 @pytest.mark.data
-def test_real_people(asset: Callable[[str], Path]) -> None:
+def test_real_people(landmarker: Path) -> None:
     """On real clips of other people, likewise."""
     clips = sorted(Path("../shared/data/clips").glob("*.mp4"))
     if not clips:
         pytest.skip("no clips in ../shared/data/clips")
-    model = asset("face_landmarker.task")
     for clip in clips[1:3]:
         capture = cv2.VideoCapture(str(clip))
         images = [capture.read()[1] for _ in range(30)]
         capture.release()
-        landmarker, smooth = Landmarker(model), OneEuro()
-        roi = near_region(images[0], Blaze(model))
+        models, smooth = Landmarker(landmarker), OneEuro()
+        roi = near_region(images[0], Blaze(landmarker))
         differences = Differences()
         for number, (image, wanted) in enumerate(
-            zip(images, reference(model, images, video=True), strict=True)
+            zip(images, reference(landmarker, images, video=True), strict=True)
         ):
-            mesh = landmarker.measure(image, roi)
+            mesh = models.measure(image, roi)
             roi = roi_of_landmarks(mesh.points)
             points = smooth.apply(mesh.points, number * 0.033)
             if number >= 10 and wanted is not None:
-                differences.add(points, landmarker.blendshapes(points), wanted)
+                differences.add(points, models.blendshapes(points), wanted)
         differences.check()

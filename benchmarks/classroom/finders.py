@@ -1,0 +1,39 @@
+"""Opening a back end with the models that were fetched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.assets import LANDMARKER, YUNET, find_asset
+from edge.errors import InputError
+from edge.faces.open import open_faces
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.config import Faces
+    from edge.faces.protocol import FaceFinder
+
+
+def landmark_model() -> Path:
+    """Where the Face Landmarker's bundle lies.
+
+    Raises:
+        InputError: It has not been fetched.
+    """
+    found = find_asset(LANDMARKER)
+    if found is None:
+        raise InputError(f"{LANDMARKER.name} is missing; run: edge assets fetch")
+    return found
+
+
+def open_finder(config: Faces, *, threads: int = 1) -> FaceFinder:
+    """Open a back end in line, so that a run repeats itself."""
+    return open_faces(
+        config,
+        landmarker=landmark_model(),
+        detector=find_asset(YUNET),
+        random_seed=0,
+        threads=threads,
+        background=False,
+    )
