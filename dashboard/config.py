@@ -91,6 +91,7 @@ class Web(_Table):
         min_faces: Nothing is shown of a class below this many faces; a device that asks for
             more is obeyed.
         model_card: A text file shown on the page about the system.
+        metrics_token: What a Prometheus scrape must carry; without one there is no ``/metrics``.
     """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -100,6 +101,7 @@ class Web(_Table):
     trusted_proxies: tuple[str, ...] = ()
     min_faces: Annotated[int, Field(ge=2, le=1000)] = 5
     model_card: Path | None = None
+    metrics_token: SecretStr | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
