@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import (
     AwareDatetime,
@@ -17,6 +16,9 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 ROOT: Final = "emoshift/v1"
 EMOTIONS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
@@ -262,7 +264,11 @@ def read_topic(topic: str) -> tuple[Address, Kind]:
     parts = topic.split("/")
     if len(parts) == 5 and f"{parts[0]}/{parts[1]}" == ROOT:
         _, _, site, device, last = parts
-        if _SEGMENT.fullmatch(site) and _SEGMENT.fullmatch(device) and last in Kind.__members__.values():
+        if (
+            _SEGMENT.fullmatch(site)
+            and _SEGMENT.fullmatch(device)
+            and last in Kind.__members__.values()
+        ):
             return Address(site, device), Kind(last)
     raise RefusedMessage(Problem.TOPIC, f"no topic of the contract: {topic[:200]!r}", None)
 

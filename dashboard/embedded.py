@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ _ANSWERS_S: Final = 15.0
 MOSQUITTO_SETTINGS: Final = """\
 listener {port} 127.0.0.1
 allow_anonymous true
+user {user}
 max_queued_messages 0
 persistence {persistence}
 persistence_location {folder}/
@@ -54,7 +56,10 @@ def broker(
     if use_mosquitto and (program := find_mosquitto()) is not None:
         name, command = "Mosquitto", [program, "-c", str(folder / "mosquitto.conf")]
         text = MOSQUITTO_SETTINGS.format(
-            port=port, folder=folder, persistence="true" if persistent else "false"
+            port=port,
+            folder=folder,
+            persistence="true" if persistent else "false",
+            user=getpass.getuser(),  # root would become another user, who may not write here
         )
         (folder / "mosquitto.conf").write_text(text, encoding="utf-8")
     else:
@@ -92,9 +97,7 @@ def serve_amqtt(port: int) -> None:
 
     settings = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},
-        "plugins": {
-            "amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}
-        },
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
     }
 
     async def run() -> None:

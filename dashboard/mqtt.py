@@ -131,7 +131,7 @@ class Link:
         self._again.set()
 
     def acknowledge(self, tokens: Iterable[Token]) -> None:
-        """Tell the broker that these deliveries are safe; those of a past connection are ignored."""
+        """Tell the broker that these are safe; those of a past connection are ignored."""
         client, generation = self._client, self._generation
         if client is None:
             return
@@ -233,13 +233,15 @@ class Link:
             client.tls_set_context(ssl.create_default_context(cafile=authority))
         generation = self._generation
 
-        def connected(_client: object, _data: object, _flags: object, code: ReasonCode, _p: object) -> None:
+        def connected(
+            _client: object, _data: object, _flags: object, code: ReasonCode, _p: object
+        ) -> None:
             answer.append(code)
             if code.is_failure:
                 return
             filters = [(topic, 1) for topic in self._topics(self._protocol)]
             if filters:
-                client.subscribe(filters)  # type: ignore[arg-type]
+                client.subscribe(filters)
             LOG.info("broker %s: connected, MQTT %s", self._broker.host, self._protocol)
             self._up.set()
             self._on_state(True)
@@ -248,20 +250,20 @@ class Link:
             self._on_delivery(
                 Delivery(
                     topic=found.topic,
-                    payload=found.payload,
+                    payload=bytes(found.payload),
                     retained=found.retain,
                     token=Token(generation, found.mid, found.qos),
                 )
             )
 
-        client.on_connect = connected  # type: ignore[assignment]
+        client.on_connect = connected
         client.on_message = message
         return client
 
     def _session(self) -> dict[str, Any]:
         if self._protocol != "5":
             return {}
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = self._keep_session_s
         properties.ReceiveMaximum = self._inflight
         return {"clean_start": self._keep_session_s == 0, "properties": properties}

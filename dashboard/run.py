@@ -25,10 +25,13 @@ from dashboard.simulate.past import write_past
 from dashboard.simulate.publish import Load, Simulator
 from dashboard.store.database import open_store
 from dashboard.store.people import People, Role
+from dashboard.store.read import Archive
 from dashboard.web.app import make_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sqlalchemy import Engine
 
 LOG: Final = logging.getLogger(__name__)
 _GRACE_S: Final = 10
@@ -128,6 +131,7 @@ def run_demo(
             people.put(role.value, accounts[role.value], role)
         shared = ("--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt_port))
         worker = stack.enter_context(child("worker", *shared, "--database", database))
+        _await_worker(engine, worker)
         stop = threading.Event()
         simulator = Simulator(config.broker, rooms)
         thread = threading.Thread(
@@ -139,9 +143,17 @@ def run_demo(
         for role in reversed(Role):
             say(f"  sign in as {role.value:6}  password {accounts[role.value]}")
         say(f"Open {address(config)} - Ctrl-C ends it")
-        if worker.poll() is not None:
-            raise UnavailableError("the worker ended at once; run edge-dashboard worker to see why")
         run_web(config)
+
+
+def _await_worker(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the worker listens, so that it hears the first word."""
+    archive = Archive(engine)
+    until_s = time.monotonic() + 60
+    while not any(worker.connected for worker in archive.workers()):
+        if process.poll() is not None or time.monotonic() > until_s:
+            raise UnavailableError("the worker does not work; run edge-dashboard worker to see why")
+        time.sleep(0.1)
 
 
 def _end(stop: threading.Event, thread: threading.Thread) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -19,6 +18,8 @@ from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History, Written
 
 if TYPE_CHECKING:
+    import threading
+
     from sqlalchemy import Engine
 
     from dashboard.config import Config
@@ -27,7 +28,7 @@ LOG: Final = logging.getLogger(__name__)
 
 SESSION_S: Final = 7 * 24 * 3600
 _LINGER_S: Final = 0.03
-_BEAT_S: Final = 2.0
+_BEAT_S: Final = 1.0
 _FORGET_S: Final = 3600.0
 _RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -79,7 +80,9 @@ class Worker:
     def _topics(self, protocol: str) -> list[str]:
         everything = f"{ROOT}/+/+/+"
         # Without MQTT 5 there is no shared subscription to rely on: one worker does it all.
-        return [f"$share/{self._config.worker.group}/{everything}" if protocol == "5" else everything]
+        return [
+            f"$share/{self._config.worker.group}/{everything}" if protocol == "5" else everything
+        ]
 
     def _take(self, delivery: Delivery) -> None:
         """Put one delivery into the buffer; runs on the link's thread and never waits."""

@@ -223,9 +223,7 @@ class Hub:
 
 def _recalled(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:
     try:
-        message = read_message(
-            state.address.topic(kind), json.dumps(body).encode(), received_ms=0
-        )
+        message = read_message(state.address.topic(kind), json.dumps(body).encode(), received_ms=0)
     except RefusedMessage:  # stored by a version with another schema
         return state
     return fold(state, message, retained=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import random
-import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from dashboard.errors import UnavailableError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Sequence
 
     from dashboard.config import Broker
@@ -77,7 +77,7 @@ class Simulator:
     def _make_client(self, number: int) -> paho.Client:
         client = paho.Client(
             CallbackAPIVersion.VERSION2,
-            client_id=f"emoshift-simulator-{random.getrandbits(32):08x}-{number}",  # noqa: S311 - a name
+            client_id=f"emoshift-simulator-{random.getrandbits(32):08x}-{number}",
             protocol=paho.MQTTv311,
         )
         client.max_inflight_messages_set(MAX_WAITING)
@@ -90,7 +90,9 @@ class Simulator:
         client.on_publish = self._confirmed
         return client
 
-    def _confirmed(self, _client: object, _data: object, _mid: int, _code: object, _p: object) -> None:
+    def _confirmed(
+        self, _client: object, _data: object, _mid: int, _code: object, _p: object
+    ) -> None:
         self._told.acknowledged += 1
 
     def run(self, load: Load, stop: threading.Event) -> Told:

@@ -53,7 +53,11 @@ def open_store(setting: str) -> Engine:
     engine = open_engine(setting)
     try:
         migrate(engine)
+    except StoreError:
+        engine.dispose()
+        raise
     except DatabaseError as why:
+        engine.dispose()
         raise StoreError(f"{engine.url!r}: cannot be opened: {why.orig}") from why
     return engine
 
@@ -65,9 +69,7 @@ def is_read_only_begin(connection: Any) -> bool:  # noqa: ANN401 - SQLAlchemy ty
 
 def insert_into(engine: Engine, table: Table) -> Any:  # noqa: ANN401 - two dialects, one interface
     """Begin an ``INSERT`` that knows ``ON CONFLICT`` in the dialect of the engine."""
-    return (
-        postgresql.insert(table) if engine.dialect.name == "postgresql" else sqlite.insert(table)
-    )
+    return postgresql.insert(table) if engine.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection

@@ -163,18 +163,25 @@ class Archive:
         first, last = start_ms // MINUTE_MS, -(-end_ms // MINUTE_MS)
         width = bucket_width_min(last - first)
         # Whole-number division in both dialects; the width is one of ours.
-        bucket: ColumnElement[Any] = literal_column(f"class_minute.minute / {width}").label("bucket")
+        bucket: ColumnElement[Any] = literal_column(f"class_minute.minute / {width}").label(
+            "bucket"
+        )
         told = and_(t.CLASS.c.hidden == 0, t.CLASS.c.shown > 0)
         wanted = (
             select(
                 bucket,
                 *(func.sum(t.CLASS.c[name]).label(f"s_{name}") for name in STATES),
-                *(func.sum(func.coalesce(t.TALLY.c[name], 0)).label(f"c_{name}") for name in EMOTIONS),
+                *(
+                    func.sum(func.coalesce(t.TALLY.c[name], 0)).label(f"c_{name}")
+                    for name in EMOTIONS
+                ),
             )
             .select_from(
                 t.CLASS.outerjoin(
                     t.TALLY,
-                    and_(t.TALLY.c.device == t.CLASS.c.device, t.TALLY.c.minute == t.CLASS.c.minute),
+                    and_(
+                        t.TALLY.c.device == t.CLASS.c.device, t.TALLY.c.minute == t.CLASS.c.minute
+                    ),
                 )
             )
             .where(
@@ -228,8 +235,7 @@ class Archive:
         )
         with self._connect() as connection:
             return [
-                (row.minute * MINUTE_MS, json.loads(row.body))
-                for row in connection.execute(wanted)
+                (row.minute * MINUTE_MS, json.loads(row.body)) for row in connection.execute(wanted)
             ]
 
     def notes(self, device: int, *, limit: int = 50) -> list[Note]:
@@ -249,12 +255,16 @@ class Archive:
     def problems(self) -> list[DeviceProblem]:
         """Return the counts of refused messages, latest first."""
         with self._connect() as connection:
-            rows = connection.execute(select(t.PROBLEM).order_by(t.PROBLEM.c.last_ms.desc()))
+            rows = connection.execute(
+                select(t.PROBLEM, t.PROBLEM.c.count.label("times")).order_by(
+                    t.PROBLEM.c.last_ms.desc()
+                )
+            )
             return [
                 DeviceProblem(
                     address=Address(row.site, row.name),
                     problem=row.problem,
-                    count=row.count,
+                    count=row.times,
                     last_ms=row.last_ms,
                     detail=row.detail,
                 )

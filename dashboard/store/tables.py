@@ -1,4 +1,4 @@
-"""The tables of the history; times are milliseconds (`_ms`) or minutes (`minute`) since 1970, UTC."""
+"""The tables of the history; times are milliseconds (`_ms`) or minutes since 1970, UTC."""
 
 from __future__ import annotations
 

@@ -97,15 +97,12 @@ class History:
             )
             self._devices.update({Address(row.site, row.name): row.id for row in found})
         if seen:
-            rows = sorted(
-                ({"of": self._devices[a], "at": at} for a, at in seen.items()),
-                key=lambda row: row["of"],
-            )
+            numbers = sorted((self._devices[address], at) for address, at in seen.items())
             connection.execute(
                 update(t.DEVICE)
                 .where(t.DEVICE.c.id == bindparam("of"), t.DEVICE.c.seen_ms < bindparam("at"))
                 .values(seen_ms=bindparam("at")),
-                rows,
+                [{"of": number, "at": at} for number, at in numbers],
             )
 
     def _learn_boots(self, connection: Connection, batch: Batch) -> None:
@@ -143,9 +140,7 @@ class History:
             boot, owner = self._boots[body.boot_id]
             if owner != self._devices[address]:
                 detail = f"transition: boot id {body.boot_id} belongs to another device"
-                batch.note_problem(
-                    address, Problem.FORGED, detail=detail, received_ms=received_ms
-                )
+                batch.note_problem(address, Problem.FORGED, detail=detail, received_ms=received_ms)
                 continue
             believed += 1
             rows.setdefault((boot, body.seq), self._row(boot, owner, body, received_ms))
@@ -295,7 +290,9 @@ class History:
             newest[device] = body
             minutes[device, received_ms // MINUTE_MS] = body
         connection.execute(
-            update(t.DEVICE).where(t.DEVICE.c.id == bindparam("of")).values(health=bindparam("new")),
+            update(t.DEVICE)
+            .where(t.DEVICE.c.id == bindparam("of"))
+            .values(health=bindparam("new")),
             [{"of": device, "new": newest[device]} for device in sorted(newest)],
         )
         insert = insert_into(self._engine, t.HEALTH)

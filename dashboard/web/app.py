@@ -43,9 +43,7 @@ def make_app(config: Config, engine: Engine) -> Starlette:
     """Make the application; the database is open, the broker is connected to when it starts."""
     archive = Archive(engine)
     hub = Hub(config.broker)
-    context = Context(
-        config=config, engine=engine, hub=hub, archive=archive, people=People(engine)
-    )
+    context = Context(config=config, engine=engine, hub=hub, archive=archive, people=People(engine))
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -15,7 +15,6 @@ from starlette.responses import RedirectResponse
 from dashboard.contract import Address
 from dashboard.i18n import choose_language
 from dashboard.store.people import People, Role, Session
-from dashboard.store.read import Archive
 from dashboard.web.throttle import Throttle
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from dashboard.config import Config
     from dashboard.live.hub import Hub
+    from dashboard.store.read import Archive
 
 LOG: Final = logging.getLogger(__name__)
 T = TypeVar("T")

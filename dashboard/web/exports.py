@@ -12,7 +12,6 @@ from starlette.responses import Response, StreamingResponse
 
 from dashboard.contract import EMOTIONS, STATES
 from dashboard.store.people import Role
-from dashboard.store.read import Event
 from dashboard.web.context import Refused, address_of, ask, context_of, now_ms, signed_in
 from dashboard.web.views import choose_span
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from dashboard.store.read import Bucket
+    from dashboard.store.read import Bucket, Event
 
 FORMATS: Final = ("csv", "parquet")
 _MOST_EVENTS: Final = 2_000_000
@@ -59,7 +58,9 @@ async def export_events(request: Request) -> Response:
     events = archive.events(device.id, span.start_ms, span.end_ms, limit=_MOST_EVENTS)
     name = f"events-{address.site}-{address.device}"
     if kind == "csv":
-        return StreamingResponse(_event_lines(events), headers=_attached(name, kind), media_type=_CSV)
+        return StreamingResponse(
+            _event_lines(events), headers=_attached(name, kind), media_type=_CSV
+        )
     rows = await ask(lambda: [_event_row(event) for event in events])
     return _answer(rows, kind, name=name)
 

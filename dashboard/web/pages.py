@@ -31,6 +31,7 @@ from dashboard.web.views import (
     describe_event,
     fleet_row,
     latency_series,
+    latest_changes,
 )
 from dashboard.web.words import attention_names, presence_names
 
@@ -113,10 +114,12 @@ async def class_data(request: Request) -> Response:
     def read() -> dict[str, Any]:
         device = archive.device(address)
         if device is None:
-            return {"buckets": [], "lessons": []}
+            return {"buckets": [], "lessons": [], "latest": []}
         lessons = archive.lessons(device.id)
+        buckets = class_history(archive, device.id, span)
         return {
-            "buckets": class_history(archive, device.id, span),
+            "buckets": buckets,
+            "latest": latest_changes(archive, device.id, buckets) if span.live else [],
             "lessons": compare_lessons(archive, device.id, lessons, now_ms=moment),
         }
 

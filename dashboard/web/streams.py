@@ -83,9 +83,7 @@ async def class_stream(request: Request) -> Response:
     return _stream(_class_events(request, context, address))
 
 
-async def _class_events(
-    request: Request, context: Context, address: Address
-) -> AsyncIterator[str]:
+async def _class_events(request: Request, context: Context, address: Address) -> AsyncIterator[str]:
     min_faces = context.config.web.min_faces
     next_session_s = time.monotonic() + _SESSION_S
     next_history_s = 0.0

@@ -25,7 +25,7 @@ class Throttle:
         count, last_s = self._failures.get(key, (0, 0.0))
         if count < FREE_TRIES:
             return 0.0
-        pause_s = min(_FIRST_WAIT_S * 2 ** (count - FREE_TRIES), _LONGEST_WAIT_S)
+        pause_s = min(_FIRST_WAIT_S * 2.0 ** min(count - FREE_TRIES, 16), _LONGEST_WAIT_S)
         return max(0.0, last_s + pause_s - now_s)
 
     def fail(self, *keys: str, now_s: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboard.contract import EMOTIONS, STATES, Address
+from dashboard.contract import STATES, Address
 from dashboard.live.state import (
     DeviceState,
     attention,
@@ -29,6 +29,8 @@ SPANS_MS: Final = {
 }
 _LONGEST_MS: Final = 400 * 24 * 60 * MINUTE_MS
 _COMPARED: Final = 8
+_LATEST: Final = 12
+_LATEST_MINUTES: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,21 @@ def describe(bucket: Bucket) -> dict[str, Any]:
     return {"t": bucket.start_ms, "states": shares, "changes": bucket.changes}
 
 
+def latest_changes(
+    archive: Archive, device: int, buckets: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Describe the newest transitions of the minutes that are told, oldest first."""
+    told = {bucket["t"] for bucket in buckets[-_LATEST_MINUTES:]}
+    if not told:
+        return []
+    events = archive.events(device, min(told), max(told) + MINUTE_MS, limit=_LATEST)
+    return [
+        {"id": event.event_id, "t": event.placed_ms, "from": event.before, "to": event.after}
+        for event in reversed(list(events))
+        if event.placed_ms // MINUTE_MS * MINUTE_MS in told
+    ]
+
+
 def compare_lessons(
     archive: Archive, device: int, lessons: Sequence[Lesson], *, now_ms: int
 ) -> list[dict[str, Any]]:
@@ -105,7 +122,9 @@ def compare_lessons(
                 "from": lesson.started_ms,
                 "to": lesson.ended_ms,
                 "states": shares or None,
-                "perMinute": round(changes * MINUTE_MS / max(end_ms - lesson.started_ms, MINUTE_MS), 1)
+                "perMinute": round(
+                    changes * MINUTE_MS / max(end_ms - lesson.started_ms, MINUTE_MS), 1
+                )
                 if told
                 else None,
             }
@@ -166,6 +185,3 @@ def latency_series(healths: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, A
         "fps": [body["fps"] for _, body in healths],
         "temperature": [body["temperature_c"] for _, body in healths],
     }
-
-
-CLASS_COLUMNS: Final = ("start", *(f"share_{s}" for s in STATES), *(f"to_{e}" for e in EMOTIONS))

@@ -132,6 +132,7 @@ async function refresh() {
   shown = await load(`${path}/data?${query}`);
   draw();
   drawLessons();
+  showChanges(shown.latest);
 }
 
 function showMinutes(minutes) {

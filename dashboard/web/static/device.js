@@ -33,6 +33,13 @@ function showChanges(events) {
   while (body.rows.length > 100) body.deleteRow(-1);
 }
 
+function broken(times, values) {
+  // Where a device was silent the line stops: nothing is known of that time.
+  return times.flatMap((at, k) => [...(k && at - times[k - 1] > 180000 && at - times[k - 1] > 3 * usual(times) ? [[times[k - 1] + 1, null]] : []), [at, values[k]]]);
+}
+
+const usual = (times) => (times.length > 1 ? Math.min(...times.slice(1).map((at, k) => at - times[k])) : 0);
+
 async function refresh() {
   const data = await load(`${path}/data`);
   seen.clear();
@@ -44,7 +51,7 @@ async function refresh() {
     series: names.map((name, i) => ({
       name, type: "line", color: LINES[i % LINES.length], symbol: SYMBOLS[i % SYMBOLS.length], symbolSize: 6, showSymbol: t.length < 60,
       lineStyle: { width: name === "total" ? 4 : 2, type: i % 2 ? "dashed" : "solid" },
-      data: t.map((at, k) => [at, stages[name][k]]),
+      connectNulls: false, data: broken(t, stages[name]),
     })),
   }, { notMerge: true });
   const head = element("tr", {}, element("th", { scope: "col", text: words.time }), ...names.map((name) => element("th", { scope: "col", text: name })));
