@@ -100,7 +100,7 @@ def serve(config: Config, no_worker: bool) -> None:
         *_option("--mqtt-host", options["mqtt_host"]),
         *_option("--mqtt-port", options["mqtt_port"]),
     ]
-    with child("worker", *chosen):
+    with child("worker", "--leashed", *chosen):
         run_web(config)
 
 
@@ -111,7 +111,8 @@ def _option(name: str, value: object) -> list[str]:
 @main.command()
 @_settings
 @click.option("--name", help="Stable name of this worker; each needs its own.")
-def worker(config: Config) -> None:
+@click.option("--leashed", is_flag=True, hidden=True, help="End when standard input does.")
+def worker(config: Config, leashed: bool) -> None:
     """Store what devices tell; several workers share the load (MQTT 5).
 
     \b
@@ -120,7 +121,7 @@ def worker(config: Config) -> None:
     """
     from dashboard.run import run_worker  # noqa: PLC0415 - --help needs none of it
 
-    run_worker(config)
+    run_worker(config, leashed=leashed)
 
 
 @main.command()

@@ -37,10 +37,22 @@ LOG: Final = logging.getLogger(__name__)
 _GRACE_S: Final = 10
 
 
-def run_worker(config: Config) -> None:
-    """Store what devices tell, until SIGINT or SIGTERM."""
+def run_worker(config: Config, *, leashed: bool = False) -> None:
+    """Store what devices tell, until SIGINT or SIGTERM.
+
+    Args:
+        config: The settings.
+        leashed: Whether to end with whoever holds the other end of standard input.
+    """
     stop = stop_on_signals()
+    if leashed:
+        threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
     Worker(config, open_store(config.history.database)).run(stop)
+
+
+def _await_end_of_input(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
 
 
 def stop_on_signals() -> threading.Event:
@@ -82,13 +94,15 @@ def address(config: Config) -> str:
 
 @contextlib.contextmanager
 def child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run another of our commands while the block lasts."""
+    """Run another of our commands while the block lasts, or this process, however it ends."""
     command = [sys.executable, "-m", "dashboard", *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own command
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own command
     try:
         yield process
     finally:
         process.terminate()
+        if process.stdin is not None:
+            process.stdin.close()
         try:
             process.wait(timeout=_GRACE_S)
         except subprocess.TimeoutExpired:
@@ -130,7 +144,7 @@ def run_demo(
         for role in Role:
             people.put(role.value, accounts[role.value], role)
         shared = ("--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt_port))
-        worker = stack.enter_context(child("worker", *shared, "--database", database))
+        worker = stack.enter_context(child("worker", "--leashed", *shared, "--database", database))
         _await_worker(engine, worker)
         stop = threading.Event()
         simulator = Simulator(config.broker, rooms)
