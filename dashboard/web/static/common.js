@@ -3,7 +3,9 @@
 export const words = JSON.parse(document.getElementById("words").textContent);
 export const STATES = ["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "unknown"];
 export const EMOTIONS = STATES.slice(0, 7);
-const language = document.documentElement.lang;
+const page = document.documentElement.lang;
+// The viewer's own region decides how times look, as long as it is of the page's language.
+const language = navigator.languages.find((tag) => tag.split("-")[0] === page) ?? page;
 
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
