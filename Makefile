@@ -14,15 +14,29 @@ help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: demo
-demo: .venv-demo/ready ## Run the daemon on the sample clip and show the transitions that come through a broker
+demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and show what comes through a broker
 	@.venv-demo/bin/edge assets fetch
-	@.venv-demo/bin/edge demo
+	@.venv-demo/bin/edge demo $(CLIP)
 
 .PHONY: test
 test: .venv/ready ## Run the test suite (TESTS=path for a part of it)
 	@scripts/system-packages mosquitto libegl1 libgles2
 	@.venv/bin/edge assets fetch
 	.venv/bin/python -m pytest $(TESTS)
+
+.PHONY: test-train
+test-train: .venv-train/ready ## Test the training and the conversion too (installs TensorFlow)
+	@.venv-train/bin/edge assets fetch
+	.venv-train/bin/python -m pytest tests/train tests/convert
+
+.PHONY: test-install
+test-install: .venv/ready ## Install the device lock and the wheel elsewhere, and replay the sample clip there
+	@scripts/test-install "$(PYTHON)"
+
+.PHONY: test-faults
+test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
+	@scripts/system-packages mosquitto
+	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults -s
 
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts

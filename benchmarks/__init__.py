@@ -1,1 +1,1 @@
-"""Workloads and measurements: speed, memory, accuracy of transitions."""
+"""Measuring emoshift: latency on this machine, against its peers, and projected onto boards."""

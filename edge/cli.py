@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from edge import __version__
-from edge.config import Config, load_config, parse_config
+from edge.config import Config, demand_legal_basis, load_config, parse_config
 from edge.errors import EmoshiftError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from edge.models.library import Library
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -121,9 +123,11 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
       edge run --config /etc/emoshift/edge.toml
       edge run --source 0 --broker mqtt.school.example
     """
+    config = configured(config_path, source, broker)
+    demand_legal_basis(config, where=str(config_path or CONFIG_PATH))
     from edge.supervise import supervise  # noqa: PLC0415 - see the top
 
-    sys.exit(supervise(configured(config_path, source, broker)))
+    sys.exit(supervise(config))
 
 
 @main.command()
@@ -172,17 +176,21 @@ def check(file: Path) -> None:
 
 
 @main.command()
+@click.argument("clip", required=False, type=click.Path(path_type=Path))
 @one_line_errors
-def demo() -> None:
-    """Run the whole daemon on the sample clip against a broker of its own, and listen.
+def demo(clip: Path | None) -> None:
+    """Run the whole daemon on a clip against a broker of its own, and listen.
+
+    Without CLIP it is the sample clip: a talking man, four seconds.
 
     \b
     Example:
       edge demo
+      edge demo lesson.mp4
     """
     from edge.demo import run_demo  # noqa: PLC0415 - see the top
 
-    run_demo(click.echo)
+    run_demo(clip, click.echo)
 
 
 @main.command()
@@ -198,9 +206,14 @@ def subscribe(
     Example:
       edge subscribe --broker mqtt.school.example
     """
-    from edge.listen import listen  # noqa: PLC0415 - see the top
+    from edge.listen import print_events  # noqa: PLC0415 - see the top
 
-    listen(configured(config_path, source, broker), click.echo, as_json=as_json)
+    print_events(
+        configured(config_path, source, broker),
+        click.echo,
+        lambda line: click.echo(line, err=True),
+        as_json=as_json,
+    )
 
 
 @main.group()
@@ -235,6 +248,73 @@ def fetch() -> None:
             if asset is not YUNET:
                 raise
             click.echo(f"Warning: {why}; faces will be found at near range only", err=True)
+
+
+@main.group()
+def models() -> None:
+    """Model bundles on this device: install, list, go back."""
+
+
+def _library(config_path: Path | None) -> Library:
+    from edge.models.library import Library  # noqa: PLC0415 - see the top
+
+    return Library(configured(config_path, None, None).models.library)
+
+
+def _config_option(command: F) -> F:
+    option = click.option(
+        "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
+    )
+    return option(command)
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@_config_option
+@one_line_errors
+def install(folder: Path, config_path: Path | None) -> None:
+    """Verify a bundle, try it on this device, and switch to it.
+
+    The bundle before is kept. One that fails is not put to use.
+
+    \b
+    Example:
+      edge models install /media/usb/emoshift-2027
+    """
+    from edge.selfcheck import check_bundle  # noqa: PLC0415 - see the top
+
+    bundle_id = _library(config_path).install(folder, check=check_bundle)
+    click.echo(f"{bundle_id}: installed; restart the service to use it")
+
+
+@models.command("list")
+@_config_option
+@one_line_errors
+def list_bundles(config_path: Path | None) -> None:
+    """Show every installed bundle, which one is in use, and which are damaged.
+
+    \b
+    Example:
+      edge models list
+    """
+    found = _library(config_path).list()
+    for bundle in found:
+        click.echo(f"{bundle.role or '-':<10}{bundle.bundle_id}  {bundle.problem or 'good'}")
+    if not found:
+        click.echo("none installed; the bundle of the package is in use")
+
+
+@models.command()
+@_config_option
+@one_line_errors
+def rollback(config_path: Path | None) -> None:
+    """Go back to the bundle before; once more goes forward again.
+
+    \b
+    Example:
+      edge models rollback
+    """
+    click.echo(f"{_library(config_path).rollback()}: in use again; restart the service")
 
 
 @main.command()

@@ -81,11 +81,14 @@ class Models(_Table):
     """The model bundle.
 
     Attributes:
-        bundle: Folder of the bundle; ``default`` is the one that came with the package.
+        bundle: Folder of the bundle; ``default`` is the one last installed with ``edge models
+            install``, or else the one that came with the package.
+        library: Where installed bundles lie.
         threads: Threads each network may use.
     """
 
     bundle: str = "default"
+    library: Path = Path("/var/lib/emoshift/models")
     threads: Annotated[int, Field(ge=1, le=16)] = 1
 
 
@@ -224,6 +227,20 @@ def parse_config(data: dict[str, Any], *, where: str) -> Config:
         return Config.model_validate(data)
     except ValidationError as why:
         raise ConfigError(where, [_problem(dict(e)) for e in why.errors()]) from None
+
+
+def demand_legal_basis(config: Config, *, where: str) -> None:
+    """Refuse to go on while nobody has stated by what right this device watches.
+
+    Raises:
+        ConfigError: ``device.legal_basis`` is empty.
+    """
+    if not config.device.legal_basis.strip():
+        problem = (
+            "device.legal_basis: missing; state by what right emotions are inferred here (in EU"
+            " schools only medical or safety reasons count, AI Act Article 5(1)(f))"
+        )
+        raise ConfigError(where, [problem])
 
 
 def _problem(error: dict[str, Any]) -> str:

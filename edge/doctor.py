@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.capture.devices import is_clip
+from edge.clock import read_clock
 from edge.errors import EmoshiftError
-from edge.faces.board import mediapipe_obstacle
-from edge.models.bundle import bundle_path, load_bundle
+from edge.faces.open import mediapipe_missing
+from edge.models.library import configured_bundle
 from edge.models.runtime import runtime_name
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _OPENCVS = (
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
 )
-_STA_UNSYNC = 0x0040
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ def _runtime() -> Finding:
 
 
 def _faces(config: Config) -> Finding:
-    obstacle = mediapipe_obstacle()
+    obstacle = mediapipe_missing()
     reference = "mediapipe can run" if obstacle is None else f"mediapipe cannot run: {obstacle}"
     if find_asset(LANDMARKER) is None:
         return Finding(
@@ -128,7 +128,7 @@ def _faces(config: Config) -> Finding:
 
 def _bundle(config: Config) -> Finding:
     try:
-        bundle = load_bundle(bundle_path(config.models.bundle))
+        bundle = configured_bundle(config.models)
     except EmoshiftError as why:
         return Finding(what="bundle", good=False, detail=str(why))
     if bundle.manifest.failing:
@@ -194,16 +194,11 @@ def _broker(config: Config) -> Finding:
 
 
 def _clock() -> Finding:
-    # adjtimex(2) with modes = 0 only reads; struct timex is 208 bytes, status an int at offset 40.
-    buffer = ctypes.create_string_buffer(208)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.adjtimex(buffer) < 0:
-        return Finding(what="clock", good=False, detail="its state cannot be read")
-    unsynced = bool(ctypes.c_int.from_buffer(buffer, 40).value & _STA_UNSYNC)
+    synced = read_clock().synced
     return Finding(
         what="clock",
-        good=not unsynced,
-        detail="not synchronised; enable it: sudo timedatectl set-ntp true"
-        if unsynced
-        else "synchronised",
+        good=synced,
+        detail="synchronised"
+        if synced
+        else "not synchronised; events say so; enable it: sudo timedatectl set-ntp true",
     )

@@ -13,8 +13,8 @@ from edge.errors import InputError
 from edge.faces.effort import Effort
 from edge.faces.open import open_faces
 from edge.features.describe import describe
-from edge.models.bundle import bundle_path, load_bundle
 from edge.models.ensemble import Ensemble
+from edge.models.library import configured_bundle
 from edge.timing import StageTimes
 from edge.transitions import TransitionParameters, Watch
 
@@ -76,7 +76,7 @@ class Pipeline:
     ) -> None:
         self.finder = finder
         self.times = StageTimes()
-        self._ensemble = ensemble
+        self.ensemble = ensemble
         self._watch = watch
         self._clock = clock
 
@@ -87,7 +87,7 @@ class Pipeline:
         found = self._clock()
         features = describe(frame, faces)
         described = self._clock()
-        predictions = self._ensemble.classify(features)
+        predictions = self.ensemble.classify(features)
         classified = self._clock()
         decided = [self._watch.watch(prediction) for prediction in predictions]
         self._forget(self.finder.forgotten)
@@ -111,11 +111,11 @@ class Pipeline:
     def shed(self, level: int) -> None:
         """Run at one of the governor's levels: fewer landmarks, then fewer networks."""
         self.finder.spend(_EFFORTS[min(level, len(_EFFORTS) - 1)])
-        self._ensemble.level = min(max(level - 1, 0), self._ensemble.levels)
+        self.ensemble.level = min(max(level - 1, 0), self.ensemble.levels)
 
     def _forget(self, tracks: tuple[int, ...]) -> None:
         if tracks:
-            self._ensemble.forget(tracks)
+            self.ensemble.forget(tracks)
             self._watch.forget(tracks)
 
 
@@ -135,7 +135,7 @@ def open_pipeline(
         InputError: A model file of the face back end is missing.
         UnavailableError: No face back end can run here.
     """
-    bundle = bundle or load_bundle(bundle_path(config.models.bundle))
+    bundle = bundle or configured_bundle(config.models)
     parameters = TransitionParameters.from_temporal(
         bundle.manifest.temporal,
         sensitivity=config.transitions.sensitivity,
@@ -154,7 +154,7 @@ def open_pipeline(
     ) as finder:
         yield Pipeline(
             finder=finder,
-            ensemble=Ensemble(bundle, threads=config.models.threads),
+            ensemble=Ensemble(bundle, threads=config.models.threads, clock=time.perf_counter),
             watch=Watch(parameters),
         )
 

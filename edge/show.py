@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def event_line(event: Event) -> str:
-    """One readable line for a received event, such as
-    ``09:30:00.250  face 3fa9  neutral -> happy     91 %  after 12.4 s``.
+    """Give one readable line for a received event, in local time.
+
+    Such as ``09:30:00.250  face 3fa9   neutral -> happy      91%  after 12.4 s``.
     """
     change = event.change
     notes = [

@@ -20,9 +20,10 @@ from edge.errors import InputError
 from edge.events import Source, describe_change
 from edge.governor import Governor, Load
 from edge.messages import Health, Info, summarise_class
-from edge.models.bundle import bundle_path, load_bundle
+from edge.models.library import configured_bundle
 from edge.outbox import Limits, Outbox
 from edge.pipeline import open_pipeline
+from edge.timing import RecentLatency
 
 if TYPE_CHECKING:
     import threading
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.models.bundle import Bundle
     from edge.pipeline import Pipeline, Step
-    from edge.values import Emotion
+    from edge.values import Emotion, Frame
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ def run_vision(
         UnavailableError: No face back end can run here.
         OutboxError: The outbox cannot be opened.
     """
-    bundle = load_bundle(bundle_path(config.models.bundle))
+    bundle = configured_bundle(config.models)
     for warning in bundle.warnings:
         log.warning("%s", warning)
     limits = Limits(
@@ -83,59 +84,51 @@ def run_vision(
         try:
             report = _Report(config, bundle, pipeline, outbox, capture)
             report.tell_info(isolation)
-            _watch(config, bundle, pipeline, outbox, capture, report, stop, alive)
+            source = Source(
+                device=config.device.name,
+                camera=config.camera.name,
+                model=bundle.manifest.bundle_id,
+            )
+            while not stop.is_set():
+                frame = capture.next_frame(WAIT_S)
+                if frame is not None:
+                    report.count(process_frame(frame, pipeline, outbox, source))
+                elif capture.status().state is CaptureState.ENDED:
+                    break
+                else:
+                    outbox.put()  # what the disk refused before
+                report.tell()
+                alive(capture.status())
+            report.tell(force=True)
+            status = capture.status()
+            if status.state is CaptureState.ENDED and status.reason:
+                raise InputError(status.reason)
         finally:
             capture.close()
 
 
-def _watch(
-    config: Config,
-    bundle: Bundle,
-    pipeline: Pipeline,
-    outbox: Outbox,
-    capture: Capture,
-    report: _Report,
-    stop: threading.Event,
-    alive: Callable[[CaptureStatus], None],
-) -> None:
-    source = Source(
-        device=config.device.name, camera=config.camera.name, model=bundle.manifest.bundle_id
-    )
-    while not stop.is_set():
-        frame = capture.next_frame(WAIT_S)
-        if frame is None:
-            status = capture.status()
-            alive(status)
-            if status.state is CaptureState.ENDED:
-                report.tell(force=True)
-                if status.reason:
-                    raise InputError(status.reason)
-                return
-            outbox.put()  # what the disk refused before
-            report.tell()
-            continue
-        taken_s = time.monotonic()
-        step = pipeline.step(frame)
-        if step.transitions:
-            clock = read_clock()
-            outbox.put(
-                [
-                    describe_change(
-                        transition,
-                        source=source,
-                        clock=clock,
-                        latency_s=clock.monotonic_s - transition.decided_s,
-                    )
-                    for transition in step.transitions
-                ]
-            )
-        stored_s = time.monotonic()
-        pipeline.times.add("wait", taken_s - frame.captured_s)
-        pipeline.times.add("total", stored_s - frame.captured_s)
-        report.count(step)
-        report.tell()
-        alive(capture.status())
-    report.tell(force=True)
+def process_frame(frame: Frame, pipeline: Pipeline, outbox: Outbox, source: Source) -> Step:
+    """Take one frame from the camera to the outbox; its capture time is on the monotonic clock."""
+    taken_s = time.monotonic()
+    step = pipeline.step(frame)
+    if step.transitions:
+        decided_s = time.monotonic()
+        clock = read_clock()
+        outbox.put(
+            [
+                describe_change(
+                    transition,
+                    source=source,
+                    clock=clock,
+                    latency_s=clock.monotonic_s - transition.decided_s,
+                )
+                for transition in step.transitions
+            ]
+        )
+        pipeline.times.add("outbox", time.monotonic() - decided_s)
+    pipeline.times.add("wait", taken_s - frame.captured_s)
+    pipeline.times.add("total", time.monotonic() - frame.captured_s)
+    return step
 
 
 class _Report:
@@ -155,6 +148,7 @@ class _Report:
         self._outbox = outbox
         self._capture = capture
         self._governor = Governor()
+        self._latency = RecentLatency()
         self._frames = self._faces = 0
         self._frames_told = 0
         self._health_s = self._summary_s = time.monotonic()
@@ -173,8 +167,9 @@ class _Report:
         self._outbox.put_snapshot("info", info.to_json())
 
     def count(self, step: Step) -> None:
-        """Take in one frame."""
+        """Take in one frame that has just reached the outbox."""
         self._frames += 1
+        self._latency.add(time.monotonic() - step.frame.captured_s)
         self._faces = len(step.faces)
 
     def tell(self, *, force: bool = False) -> None:
@@ -189,9 +184,12 @@ class _Report:
 
     def _govern(self, now_s: float) -> None:
         level = self._governor.level
+        p95_ms = self._latency.p95_ms()
+        if p95_ms is None:
+            return
         load = Load(
             now_s=now_s,
-            p95_ms=self._pipeline.times.percentiles("total").p95_ms,
+            p95_ms=p95_ms,
             budget_ms=self._config.health.budget_ms,
             hot=read_condition().hot,
         )
@@ -205,6 +203,7 @@ class _Report:
                 ", hot" if load.hot else "",
             )
             self._pipeline.shed(self._governor.level)
+            self._latency.clear()
 
     def _tell_class(self) -> None:
         states = Counter(self._pipeline.states().values())

@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from edge.assets import LANDMARKER, SAMPLE_CLIP, Asset, find_asset
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# How long an example takes says nothing about the law it tests.
+settings.register_profile("emoshift", deadline=None)
+settings.load_profile("emoshift")
 
 
 def _asset(asset: Asset) -> Path:

@@ -15,17 +15,21 @@ class Effort:
 
     Attributes:
         landmark_budget: Faces whose landmarks are measured in one frame; the others keep theirs.
+        landmark_interval_s: A face is measured again after this time at the earliest, seconds.
         detect_every: Frames from one search for faces to the next; tracks carry on between.
         detector_scale: Share of the usual detector input's width and height, 0.25 to 1.
     """
 
-    landmark_budget: int = 4
+    landmark_budget: int = 2
+    landmark_interval_s: float = 0.06
     detect_every: int = 3
     detector_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.landmark_budget < 0 or self.detect_every < 1:
-            raise ValueError("landmark_budget must be 0 or more, detect_every 1 or more")
+        if self.landmark_budget < 0 or self.landmark_interval_s < 0 or self.detect_every < 1:
+            raise ValueError(
+                "landmark_budget and landmark_interval_s must be 0 or more, detect_every 1 or more"
+            )
         if not 0.25 <= self.detector_scale <= 1.0:
             raise ValueError(f"detector_scale {self.detector_scale} is outside 0.25 to 1")
 

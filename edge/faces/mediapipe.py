@@ -19,10 +19,10 @@ from edge.errors import InputError, UnavailableError
 from edge.faces.effort import Effort, FacesReport
 from edge.faces.mesh import BLENDSHAPES, mesh_box, mesh_keypoints
 from edge.faces.tracks import Detection, Tracker, label_source
+from edge.quiet import quiet_native
 from edge.values import Face, Landmarks, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -63,6 +63,7 @@ class MediaPipeFaces:
             forget_after_s=config.forget_after_s,
             max_faces=config.max_faces,
             ignore_still_after_s=config.ignore_still_after_s,
+            tolerated=0,
         )
         self._forgotten: tuple[int, ...] = ()
         self._report = FacesReport()
@@ -74,7 +75,7 @@ class MediaPipeFaces:
             output_face_blendshapes=True,
         )
         try:
-            with _quiet():
+            with quiet_native():
                 self._landmarker: Any = vision.FaceLandmarker.create_from_options(options)
         except OSError as why:  # the native library is only now loaded, from 1.0 on
             raise UnavailableError(_missing(why)) from why
@@ -130,7 +131,7 @@ class MediaPipeFaces:
                 score=track.score,
                 landmarks=by_track[track.number][1],
             )
-            for track in self._tracker.visible(now_s, within_s=0.0)
+            for track in self._tracker.visible(now_s)
             if track.number in by_track
         )
         self._report = FacesReport(
@@ -149,7 +150,7 @@ class MediaPipeFaces:
         image = self._library.Image(image_format=self._library.ImageFormat.SRGB, data=rgb)
         # The task wants whole milliseconds that rise with every call.
         self._time_ms = max(round(frame.captured_s * 1000), self._time_ms + 1)
-        with contextlib.nullcontext() if self._warm else _quiet():
+        with contextlib.nullcontext() if self._warm else quiet_native():
             result = self._landmarker.detect_for_video(image, self._time_ms)
         self._warm = True
         scale = (frame.width_px, frame.height_px, frame.width_px)
@@ -219,17 +220,3 @@ def _missing(why: Exception) -> str:
                 f" sudo apt-get install {both}"
             )
     return f"MediaPipe cannot be loaded: {why}"
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence what the native library writes to standard error while it starts."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)

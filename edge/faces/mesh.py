@@ -17,6 +17,27 @@ BLENDSHAPES: Final = 52
 _KEYPOINTS: Final = np.array(((33, 133), (263, 362), (1, 1), (61, 61), (291, 291)))
 
 
+def _span(text: str) -> list[int]:
+    """Read numbers and ranges such as ``4-8``."""
+    numbers: list[int] = []
+    for word in text.split():
+        first, _, last = word.partition("-")
+        numbers.extend(range(int(first), int(last or first) + 1))
+    return numbers
+
+
+BLENDSHAPE_POINTS: Final = np.array(
+    _span(
+        "0-1 4-8 10 13-14 17 21 33 37 39-40 46 52-55 58 61 63 65-67 70 78 80-82 84 87-88 91 93 95 "
+        "103 105 107 109 127 132-133 136 144-146 148-150 152-155 157-163 168 172-173 176 178 181 "
+        "185 191 195 197 234 246 249 251 263 267 269-270 276 282-285 288 291 293 295-297 300 308 "
+        "310-312 314 317-318 321 323-324 332 334 336 338 356 361-362 365 373-375 377-382 384-390 "
+        "397-398 400 402 405 409 415 454 466 468-477 "
+    )
+)
+"""The 146 landmarks that the blendshape model reads (MediaPipe's ``face_blendshapes_graph``)."""
+
+
 def mesh_keypoints(points: NDArray[np.float32]) -> NDArray[np.float32]:
     """Reduce landmarks of shape ``(478, 3)`` to the five keypoints of a face: ``(5, 2)``."""
     return np.asarray(points[_KEYPOINTS, :2].mean(axis=1), dtype=np.float32)

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 DAMPING_S: Final = 1.5
 """Time in which a head's speed falls to a third when nothing is seen of it."""
-AGITATION: Final = 4.0
+AGITATION: Final = 1.0
 """Power of the random acceleration, face sizes squared per second cubed."""
 FIRST_SPEED: Final = 1.5
 """Spread of the speed of a face just found, face sizes per second."""
-JITTER: Final = 0.05
+JITTER: Final = 0.07
 """Spread of a detector's box, face sizes."""
 JITTER_PX: Final = 0.7
 """What the pixel raster adds to it, pixels."""

@@ -4,55 +4,80 @@ from __future__ import annotations
 
 import importlib.util
 from importlib import metadata
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+import cv2
 
 from edge.errors import UnavailableError
+from edge.faces.blaze import Blaze
+from edge.faces.direct import DirectFaces
+from edge.faces.landmarker import Landmarker
 from edge.faces.mediapipe import MediaPipeFaces
 from edge.faces.processor import mediapipe_obstacle, read_cpuinfo
+from edge.faces.search import InlineSearcher, ThreadSearcher
+from edge.faces.yunet import YuNet
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.config import Faces
+    from edge.faces.detector import Detector
     from edge.faces.protocol import FaceFinder
-
-LANDMARKER: Final = "face_landmarker.task"
-"""File name of MediaPipe's bundle in the assets folder."""
-YUNET: Final = "face_detection_yunet_2026may.onnx"
-"""File name of the detector in the assets folder."""
 
 
 def open_faces(
-    config: Faces, *, assets: Path, random_seed: int | None = None, threads: int = 1
+    config: Faces,
+    *,
+    landmarker: Path,
+    detector: Path | None,
+    random_seed: int | None = None,
+    threads: int = 1,
+    background: bool | None = None,
 ) -> FaceFinder:
     """Open the back end that ``config.backend`` names.
 
-    ``mediapipe`` is taken as it is, or refused with the reason. ``auto`` takes MediaPipe where it
-    is installed and this processor can run it.
+    ``auto`` takes ``direct``, which runs on every board. Without the file of the classroom
+    detector, ``direct`` finds faces with the Face Landmarker's own near-range detector and says
+    so. ``mediapipe`` is taken as it is, or refused with the reason.
 
     Args:
         config: How faces are found.
-        assets: Folder with `LANDMARKER` and, for classroom distances, `YUNET`.
+        landmarker: MediaPipe's ``face_landmarker.task``.
+        detector: YuNet, for classroom distances; ``None`` where it could not be fetched.
         random_seed: Makes the tracks' random names repeatable; ``None`` for live sources.
-        threads: Threads the landmark models may use.
+        threads: Threads each landmark model, and OpenCV in this process, may use.
+        background: Whether the detector has a thread of its own, so that results depend on
+            timing; unset, only where no seed asks for repeatable results.
 
     Raises:
         InputError: A model file is missing or damaged.
         UnavailableError: The back end cannot run here.
     """
-    del threads
-    obstacle = mediapipe_missing()
     if config.backend == "mediapipe":
+        obstacle = mediapipe_missing()
         if obstacle is not None:
             raise UnavailableError(f'{obstacle}; set faces.backend = "direct"')
-        reason = "configured"
-    elif config.backend == "direct":
-        raise UnavailableError("faces.backend: direct is not built yet; set mediapipe")
+        return MediaPipeFaces(
+            config, model=landmarker, random_seed=random_seed, reason="configured"
+        )
+    cv2.setNumThreads(threads)
+    reason = "configured" if config.backend == "direct" else "runs on every board"
+    searched_by: Detector
+    if detector is not None:
+        searched_by = YuNet(detector)
     else:
-        if obstacle is not None:
-            raise UnavailableError(obstacle)
-        reason = "installed, and this processor can run it"
-    return MediaPipeFaces(config, model=assets / LANDMARKER, random_seed=random_seed, reason=reason)
+        searched_by = Blaze(landmarker, threads=threads)
+        reason += "; near range only: the classroom detector is missing (edge assets fetch)"
+    if background is None:
+        background = random_seed is None
+    return DirectFaces(
+        config,
+        detector=searched_by,
+        searcher=ThreadSearcher(searched_by) if background else InlineSearcher(searched_by),
+        landmarker=Landmarker(landmarker, threads=threads),
+        random_seed=random_seed,
+        reason=reason,
+    )
 
 
 def mediapipe_missing() -> str | None:

@@ -13,7 +13,7 @@ from edge.faces.assignment import best_pairs
 from edge.faces.motion import Motion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,19 +21,31 @@ if TYPE_CHECKING:
 
 WORTH: Final = 20.0
 """Worth of a perfect pair; a pair whose log-likelihood ratio costs more is no pair."""
-RATIO_SPREAD: Final = 0.25
+TAIL: Final = 4.0
+"""Degrees of freedom of the error: heads jerk more often than a normal distribution allows."""
+RATIO_SPREAD: Final = 0.15
 """Spread of the logarithm of the size between two sightings."""
 REACH: Final = 0.6
 REACH_PER_S: Final = 1.2
 """Farthest jump of a face, face sizes: the first at once, the second for each second unseen."""
 TENTATIVE_COST: Final = 4.0
 """What a track seen only once pays when it competes with an established one."""
+START_SCORE: Final = 0.55
+"""A detection with a lower score can continue a track, but neither begin nor confirm one."""
 SURE_SCORE: Final = 0.85
 """A face detected with this score is shown at once, others when seen again."""
 STILL: Final = 0.08
 """A centre that stays within this many face sizes (a size within this share) has not moved."""
 EXPRESSION: Final = 0.25
 """A blendshape that changes by more than this is a sign of life."""
+LED_S: Final = 0.2
+"""A face whose landmarks are newer is led by them; detections then only confirm it."""
+LED_OVERLAP: Final = 0.4
+"""Below this overlap with the detection the landmarks have slipped off."""
+REFUTED: Final = 2
+"""Looks by the landmark model without a face, after which a new track is no face."""
+LOST: Final = 8
+"""Detection rounds in a row without the face, after which landmarks alone no longer hold it."""
 SHOWN_BONUS: Final = 1.3
 """Factor on the size of a face already shown where more faces are seen than may be followed."""
 
@@ -62,6 +74,9 @@ class Track:
         motion: Where it is and goes.
         score: Confidence of the last sighting.
         seen_s: Capture time of the last sighting, seconds.
+        led_s: Capture time of the last sighting by landmarks, seconds.
+        missed: Detection rounds in a row that should have found it and did not.
+        refuted: Looks in a row in which the landmark model saw no face, before it ever saw one.
         ignored: Whether it has not moved for so long that it is taken for a picture on the wall.
     """
 
@@ -72,8 +87,11 @@ class Track:
         "ignored",
         "keypoints",
         "label",
+        "led_s",
+        "missed",
         "motion",
         "number",
+        "refuted",
         "score",
         "seen_s",
         "shown",
@@ -86,6 +104,9 @@ class Track:
         self.motion = Motion(detection.box, measured_s)
         self.score = detection.score
         self.seen_s = measured_s
+        self.led_s = -math.inf
+        self.missed = 0
+        self.refuted = 0
         self.confirmed = detection.score >= SURE_SCORE
         self.ignored = False
         self.shown = False
@@ -115,6 +136,7 @@ class Tracker:
         forget_after_s: A face unseen for longer is forgotten, and new when it returns.
         max_faces: Faces shown at a time, the largest first.
         ignore_still_after_s: A face that does not move for this long is ignored; 0 never.
+        tolerated: Detection rounds in a row that may miss a face that is still shown.
     """
 
     def __init__(
@@ -124,11 +146,13 @@ class Tracker:
         forget_after_s: float = 1.5,
         max_faces: int = 30,
         ignore_still_after_s: float = 120.0,
+        tolerated: int = 1,
     ) -> None:
         self._labels = labels
         self._forget_after_s = forget_after_s
         self._max_faces = max_faces
         self._ignore_still_after_s = ignore_still_after_s
+        self._tolerated = tolerated
         self._count = 0
         self._tracks: list[Track] = []
         self._forgotten: list[int] = []
@@ -146,7 +170,8 @@ class Tracker:
         """
         kept = []
         for track in self._tracks:
-            if now_s - track.seen_s > self._forget_after_s:
+            doubtful = not track.confirmed and track.missed
+            if doubtful or now_s - track.seen_s > self._forget_after_s:
                 if track.shown:
                     self._forgotten.append(track.number)
                 continue
@@ -165,35 +190,45 @@ class Tracker:
         return ended
 
     def associate(
-        self, detections: Sequence[Detection], measured_s: float
+        self,
+        detections: Sequence[Detection],
+        measured_s: float,
+        expected: Callable[[Box], bool] | None = None,
     ) -> tuple[Track | None, ...]:
         """Match one round of detections to the tracks, and begin tracks for the rest.
 
         Args:
             detections: Every face found in one frame, without duplicates.
             measured_s: Capture time of that frame, which may lie a little in the past.
+            expected: Tells whether the round should have found a face with a given box; without
+                it, every face.
 
         Returns:
-            The track of each detection, in their order; ``None`` for those beyond twice
-            ``max_faces``, the smallest first.
+            The track of each detection, in their order; ``None`` for faint ones that continue no
+            track, and for those beyond twice ``max_faces``, the smallest first.
         """
         order = sorted(range(len(detections)), key=lambda i: -detections[i].box.width)
         taken = order[: 2 * self._max_faces]
         found: list[Track | None] = [None] * len(detections)
-        pairs = best_pairs(self._worths([(i, detections[i]) for i in taken], measured_s))
         before = tuple(self._tracks)
+        pairs = best_pairs(self._worths([(i, detections[i]) for i in taken], measured_s))
         for row, index in pairs:
-            track = before[row]
-            self._see(track, detections[index], measured_s)
-            found[index] = track
+            found[index] = before[row]
+            self._confirm(before[row], detections[index], measured_s)
+        matched = {row for row, _ in pairs}
+        for row, track in enumerate(before):
+            if row not in matched and (expected is None or expected(track.box(measured_s))):
+                track.missed += 1
         for index in taken:
-            if found[index] is None:
+            if found[index] is None and detections[index].score >= START_SCORE:
                 found[index] = self._begin(detections[index], measured_s)
         return tuple(found)
 
     def refine(self, track: Track, detection: Detection, measured_s: float) -> None:
-        """Take in a closer look at a face that is known to be ``track``."""
-        self._see(track, detection, measured_s)
+        """Take in the landmarks' closer look at a face that is known to be ``track``."""
+        if track.missed <= LOST:
+            track.led_s = measured_s
+            self._see(track, detection, measured_s)
 
     def express(self, track: Track, blendshapes: NDArray[np.float32], measured_s: float) -> None:
         """Take a changed expression, such as a blink, for life: this is no picture on the wall.
@@ -209,23 +244,19 @@ class Tracker:
             track.expression = blendshapes
             self._stir(track, measured_s)
 
-    def drop(self, track: Track) -> None:
-        """End a track at once, as for a face that a closer look finds absent."""
-        self._tracks.remove(track)
-        if track.shown:
-            self._forgotten.append(track.number)
-
-    def visible(self, now_s: float, within_s: float) -> tuple[Track, ...]:
+    def visible(self, now_s: float) -> tuple[Track, ...]:
         """The tracks to show now: confirmed, not ignored, seen lately; ordered by number.
 
         Args:
             now_s: Capture time of the present frame.
-            within_s: Longest time since the last sighting.
         """
         lately = [
             track
             for track in self._tracks
-            if track.confirmed and not track.ignored and now_s - track.seen_s <= within_s
+            if track.confirmed
+            and not track.ignored
+            and track.refuted < REFUTED
+            and (track.missed <= self._tolerated or now_s - track.led_s <= LED_S)
         ]
         if len(lately) > self._max_faces:
             lately.sort(key=lambda t: -t.motion.size * (SHOWN_BONUS if t.shown else 1.0))
@@ -243,13 +274,27 @@ class Tracker:
     def _label(self) -> str:
         return f"{self._labels.getrandbits(40):010x}"
 
+    def _confirm(self, track: Track, detection: Detection, measured_s: float) -> None:
+        """Take in a detection; of a face led by its landmarks it moves nothing."""
+        track.missed = 0
+        if (
+            measured_s - track.led_s <= LED_S
+            and track.box(measured_s).overlap(detection.box) > LED_OVERLAP
+        ):
+            track.score = detection.score
+            track.seen_s = max(track.seen_s, measured_s)
+            track.confirmed = True
+        else:
+            track.led_s = -math.inf
+            self._see(track, detection, measured_s)
+
     def _see(self, track: Track, detection: Detection, measured_s: float) -> None:
         track.motion.correct(detection.box, measured_s)
         track.keypoints = _relative(detection)
         track.score = detection.score
         if measured_s > track.seen_s:
             track.seen_s = measured_s
-            track.confirmed = True
+            track.confirmed |= detection.score >= START_SCORE
         x, y, size = track.anchor
         motion = track.motion
         moved = math.hypot(motion.x - x, motion.y - y) > STILL * size
@@ -294,7 +339,7 @@ class Tracker:
                     continue
                 off = (off_x * off_x + off_y * off_y) / (guess.size * guess.size)
                 ratio = math.log(size / guess.size) / RATIO_SPREAD
-                worth = base - off / spread - ratio * ratio
+                worth = base - TAIL * math.log1p(off / (TAIL * spread)) - ratio * ratio
                 if worth > 0:
                     worths[row, index] = worth
         return worths

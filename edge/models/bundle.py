@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge.errors import BundleError
-from edge.models.channels import Channels
-from edge.models.manifest import MANIFEST_NAME, SCHEMA, Manifest, Member, TensorSpec
+from edge.features.blendshapes import NAMES, channel_names
+from edge.models.manifest import (
+    MANIFEST_NAME,
+    SCHEMA,
+    Manifest,
+    Member,
+    TensorSpec,
+)
 from edge.models.runtime import TensorInfo, TFLiteModel
 
 if TYPE_CHECKING:
@@ -93,8 +99,7 @@ def load_bundle(folder: Path) -> Bundle:
         contents[member.name] = _read_checked(folder, member)
         try:
             _check_tensors(member, TFLiteModel(contents[member.name]))
-            if member.channels is not None:
-                _check_channels(member, Channels(member.channels))
+            _check_channels(member)
         except BundleError as why:
             raise BundleError(f"{path}: {why}; build the bundle again with 'convert'") from why
     return Bundle(folder=folder, manifest=manifest, contents=MappingProxyType(contents))
@@ -210,9 +215,17 @@ def _described(tensor: TensorInfo | TensorSpec) -> str:
     return f"int8 {shape}, scale {scale}, zero point {tensor.zero_point}"
 
 
-def _check_channels(member: Member, channels: Channels) -> None:
-    spec = next(spec for spec in member.inputs if spec.role == "channels")
-    if spec.shape[-1] != len(channels):
+def _check_channels(member: Member) -> None:
+    form = member.channels
+    if form is None:
+        return
+    if unknown := [name for name in form.blendshapes if name not in NAMES]:
+        raise BundleError(f"the channel transform names {unknown[0]!r}, which is no blendshape")
+    made, read = len(channel_names(form)), member.input("channels").shape[-1]
+    if not made == read == len(form.mean) == len(form.std):
         raise BundleError(
-            f"reads {spec.shape[-1]} channels, but the manifest's transform makes {len(channels)}"
+            f"the channel transform makes {made} channels with {len(form.mean)} means and"
+            f" {len(form.std)} deviations, the model reads {read}"
         )
+    if min(form.std) <= 0:
+        raise BundleError("the channel transform has a deviation that is not above zero")

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.features.standardise import standardise_crop
+from edge.models.fusion import Votes
 from edge.models.network import Network
 from edge.models.recurrent import Recurrent
 from edge.values import Emotion, Prediction, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-
-    from numpy.typing import NDArray
 
     from edge.models.bundle import Bundle
     from edge.values import Features
@@ -92,7 +91,7 @@ class Ensemble:
         self._spent = dict.fromkeys(self._spent, 0.0)
         if not faces:
             return ()
-        votes = _Votes(len(faces))
+        votes = Votes(len(faces))
         crops = standardise_crop(np.stack([face.crop for face in faces]))
         for network in self._pictures_in_use():
             started = self._clock() if self._clock else 0.0
@@ -130,28 +129,3 @@ class Ensemble:
     def _note(self, network: Network, started: float) -> None:
         if self._clock:
             self._spent[network.member.name] = self._clock() - started
-
-
-class _Votes:
-    """The weighted sum of log-probabilities for each face, and how much of it was heard."""
-
-    def __init__(self, faces: int) -> None:
-        self._sum = np.zeros((faces, len(Emotion)), np.float64)
-        self._weight = np.zeros(faces, np.float64)
-        self.heard = np.zeros(faces, np.intp)
-
-    def add(self, weight: float, log_probs: Sequence[NDArray[np.float32] | None]) -> None:
-        for row, vote in enumerate(log_probs):
-            if vote is not None:
-                self._sum[row] += weight * vote
-                self._weight[row] += weight
-                self.heard[row] += 1
-
-    def probs(self, complete: int | None = None) -> NDArray[np.float32]:
-        """Return ``(faces, len(Emotion))``; rows heard by ``complete`` members keep the weights."""
-        whole = self.heard == complete
-        scale = np.where(whole | (self._weight == 0), 1.0, self._weight)
-        fused = self._sum / scale[:, None]
-        fused = np.exp(fused - fused.max(axis=1, keepdims=True))
-        probs: NDArray[np.float32] = (fused / fused.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probs

@@ -63,13 +63,13 @@ class TensorSpec(_Frozen):
 class ChannelTransform(_Frozen):
     """How raw blendshapes and head pose become the channels of a recurrent member.
 
-    ``channel = (f(blendshape) - neutral - mean) / std`` with ``f`` the identity or ``log``
-    (``log(x + log_floor)``); ``neutral`` is the person's own resting value of the same channel,
-    zero until it is known. The order of the channels is that of `edge.models.channels.Channels`.
+    ``channel = (f(blendshape) - mean - offset) / std``, as `edge.features.blendshapes` does it;
+    ``f`` is the identity or ``log(x + log_floor)``; ``offset`` is how the person's own resting
+    face differs from the mean, zero until it is known.
 
     Attributes:
-        blendshapes: MediaPipe's names; with ``pair`` a name without its side (``mouthSmile``)
-            stands for two channels, the mean of left and right and left minus right.
+        blendshapes: MediaPipe's names; with ``pair`` a left and its right become their mean and
+            left minus right.
         pose: Whether yaw, pitch and roll follow as three more channels.
     """
 
@@ -184,6 +184,7 @@ class Manifest(_Frozen):
     Attributes:
         bundle_id: ``<name>-<first 12 hex digits of the sha256 over the rest of the manifest>``
             (`edge.models.bundle.bundle_id`), which holds the hash of every file.
+        metrics: Figures of the ensemble as a whole.
         temporal: ``None`` lets the device use its own defaults.
         gate: The report of the verify gate.
         failing: Set when the bundle was written although the gate failed.
@@ -193,6 +194,7 @@ class Manifest(_Frozen):
     bundle_id: str
     name: FileName
     members: Annotated[tuple[Member, ...], Field(min_length=1)]
+    metrics: tuple[Metric, ...] = ()
     temporal: Temporal | None = None
     training_data: tuple[str, ...]
     calibration_data: str

@@ -61,12 +61,17 @@ class Network:
         Returns:
             Shape ``(n, len(Emotion))``, float32.
         """
+        return self.log_probs(self.logits(crops, mirror=mirror))
+
+    def logits(self, crops: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
+        """Return what `look` is computed from: ``(n, len(member.labels))``, float32."""
         pictures = np.take(self._table, crops)[..., None]
         if not mirror:
-            return self.log_probs(self._run({"picture": pictures})["logits"])
+            return self._run({"picture": pictures})["logits"]
         both = np.concatenate([pictures, pictures[:, :, ::-1]])
         logits = self._run({"picture": both})["logits"].reshape(2, len(crops), -1)
-        return self.log_probs(logits.mean(axis=0))
+        mean: NDArray[np.float32] = logits.mean(axis=0)
+        return mean
 
     def step(
         self, channels: NDArray[np.float32], state_h: NDArray[Any], state_c: NDArray[Any]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.models.channels import Channels
+from edge.features.blendshapes import channels, levels, resting_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 
 MOST_STEPS: Final = 3
 """A measurement stands for up to this many steps; after a longer gap a face starts afresh."""
-NEUTRAL_STEPS: Final = 20
-"""Steps on a settled, neutral face whose median becomes that person's neutral."""
+NEUTRAL_STEPS: Final = 30
+"""Measurements of a settled, neutral face whose median becomes that person's resting face."""
+_FRONTAL: Final = np.zeros(3, np.float32)
 
 
 @dataclass(slots=True, eq=False)
 class _Track:
-    raw: NDArray[np.float32]
+    levels: NDArray[np.float32]
     measured_s: float
     state_h: NDArray[Any]
     state_c: NDArray[Any]
     log_probs: NDArray[np.float32] | None = None
     resting: list[NDArray[np.float32]] = field(default_factory=list)
-    neutral: NDArray[np.float32] | float = 0.0
+    offset: NDArray[np.float32] | None = None
 
 
 class Recurrent:
@@ -47,9 +48,9 @@ class Recurrent:
         if member.channels is None or member.step_s is None:  # the manifest's own check
             raise ValueError(f"{member.name} is not recurrent")
         self._network = network
-        self._channels = Channels(member.channels)
-        self._subtract = member.channels.subtract_neutral
+        self._form = member.channels
         self._step_s = member.step_s
+        self._longest_s = (MOST_STEPS + 0.5) * member.step_s
         self._tracks: dict[int, _Track] = {}
         self._stepped_s: float | None = None
 
@@ -67,8 +68,9 @@ class Recurrent:
             recent measurement.
         """
         now_s = max(face.captured_s for face in faces)
-        for face, is_resting in zip(faces, resting, strict=True):
-            self._measure(face, resting=bool(is_resting))
+        for face in faces:
+            self._reset_if_lost(face)
+        self._measure(faces, resting)
         seen = [self._tracks[f.track] for f in faces if f.track in self._tracks]
         self._advance(seen, now_s)
         return [
@@ -80,29 +82,35 @@ class Recurrent:
         for track in tracks:
             self._tracks.pop(track, None)
 
-    def _measure(self, face: Features, *, resting: bool) -> None:
+    def _reset_if_lost(self, face: Features) -> None:
         track = self._tracks.get(face.track)
-        if track is not None and not (
-            0 <= face.captured_s - track.measured_s <= (MOST_STEPS + 0.5) * self._step_s
-        ):
+        if track is not None and not 0 <= face.captured_s - track.measured_s <= self._longest_s:
             track.state_h, track.state_c = self._network.zero_state()
             track.log_probs = None
-        if face.blendshapes is None:
+
+    def _measure(self, faces: Sequence[Features], resting: NDArray[np.bool_]) -> None:
+        seen = [
+            (f, bool(r)) for f, r in zip(faces, resting, strict=True) if f.blendshapes is not None
+        ]
+        if not seen:
             return
-        raw = self._channels.raw(face.blendshapes, face.pose)
-        if track is None:
-            state_h, state_c = self._network.zero_state()
-            track = self._tracks[face.track] = _Track(raw, face.captured_s, state_h, state_c)
-        track.raw, track.measured_s = raw, face.captured_s
-        if resting and self._subtract and len(track.resting) < NEUTRAL_STEPS:
-            track.resting.append(raw)
-            if len(track.resting) == NEUTRAL_STEPS:
-                track.neutral = np.median(track.resting, axis=0).astype(np.float32)
+        shapes = np.stack([f.blendshapes for f, _ in seen if f.blendshapes is not None])
+        poses = np.stack([_FRONTAL if f.pose is None else f.pose for f, _ in seen])
+        for (face, is_resting), row in zip(seen, levels(shapes, poses, self._form), strict=True):
+            track = self._tracks.get(face.track)
+            if track is None:
+                state_h, state_c = self._network.zero_state()
+                track = self._tracks[face.track] = _Track(row, face.captured_s, state_h, state_c)
+            track.levels, track.measured_s = row, face.captured_s
+            if is_resting and self._form.subtract_neutral and len(track.resting) < NEUTRAL_STEPS:
+                track.resting.append(row)
+                if len(track.resting) == NEUTRAL_STEPS:
+                    track.offset = resting_offset(np.stack(track.resting), self._form)
 
     def _advance(self, seen: list[_Track], now_s: float) -> None:
         """Step the tracks as often as the time since the last step asks for."""
-        started, longest_s = self._stepped_s, (MOST_STEPS + 0.5) * self._step_s
-        if started is None or not -self._step_s <= now_s - started <= longest_s:
+        started = self._stepped_s
+        if started is None or not -self._step_s <= now_s - started <= self._longest_s:
             self._stepped_s = now_s
             self._step([track for track in seen if self._recent(track, now_s)])
             return
@@ -116,14 +124,13 @@ class Recurrent:
             self._step(fresh)
 
     def _recent(self, track: _Track, now_s: float) -> bool:
-        return now_s - track.measured_s <= (MOST_STEPS + 0.5) * self._step_s
+        return now_s - track.measured_s <= self._longest_s
 
     def _step(self, tracks: list[_Track]) -> None:
         if not tracks:
             return
-        channels = np.stack([self._channels.scaled(t.raw, t.neutral) for t in tracks])
         log_probs, state_h, state_c = self._network.step(
-            channels,
+            np.stack([channels(t.levels, self._form, t.offset) for t in tracks]),
             np.stack([t.state_h for t in tracks]),
             np.stack([t.state_c for t in tracks]),
         )

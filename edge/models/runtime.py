@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import BundleError, UnavailableError
+from edge.quiet import quiet_native
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,9 +33,24 @@ class TensorInfo:
     zero_point: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator:
+    """One operator of a loaded model.
+
+    Attributes:
+        name: The builtin's name, such as ``CONV_2D``.
+        inputs: Shape of each input, weights included; ``()`` for an absent one.
+        outputs: Shape of each output.
+        delegated: Whether an accelerating delegate (XNNPACK) computes it.
+    """
+
+    name: str
+    inputs: tuple[tuple[int, ...], ...]
+    outputs: tuple[tuple[int, ...], ...]
+    delegated: bool
+
+
 def _interpreter_class() -> tuple[Any, str]:
-    # The runtime prints "Created TensorFlow Lite XNNPACK delegate" for each model otherwise.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - either may be absent
 
@@ -77,8 +93,9 @@ class TFLiteModel:
         )
         name = "model" if isinstance(source, bytes) else str(source)
         try:
-            self._interpreter = interpreter_class(**given, num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with quiet_native():  # each model would announce its delegate otherwise
+                self._interpreter = interpreter_class(**given, num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as why:
             raise BundleError(f"{name}: not a model this runtime can run: {why}") from why
         self._read_details()
@@ -115,6 +132,49 @@ class TFLiteModel:
             self._interpreter.set_tensor(self.inputs[position].index, array)
         self._interpreter.invoke()
         return tuple(self._interpreter.get_tensor(o.index) for o in self.outputs)
+
+    def operators(self) -> tuple[Operator, ...]:
+        """Return the operators in the order of the file; for inspection, not for the frame path."""
+        nodes = self._interpreter._get_ops_details()  # noqa: SLF001 - the runtime has no other way
+        shapes = {
+            d["index"]: tuple(int(n) for n in d["shape"])
+            for d in self._interpreter.get_tensor_details()
+        }
+        plain = [n for n in nodes if n["op_name"] != "DELEGATE"]
+        alone = _undelegated(
+            plain,
+            [n for n in nodes if n["op_name"] == "DELEGATE"],
+            [o.index for o in self.outputs],
+        )
+        return tuple(
+            Operator(
+                name=str(n["op_name"]),
+                inputs=tuple(shapes.get(int(i), ()) for i in n["inputs"]),
+                outputs=tuple(shapes.get(int(i), ()) for i in n["outputs"]),
+                delegated=n["index"] not in alone,
+            )
+            for n in plain
+        )
+
+
+def _undelegated(
+    plain: list[dict[str, Any]], delegates: list[dict[str, Any]], outputs: list[int]
+) -> set[int]:
+    """Walk back from the outputs; what no delegate gives, its own operator computes."""
+    makers = {int(t): node for node in plain for t in node["outputs"]}
+    makers |= {int(t): node for node in delegates for t in node["outputs"]}
+    own: set[int] = set()
+    wanted, seen = list(outputs), set(outputs)
+    while wanted:
+        node = makers.get(wanted.pop())
+        if node is None:
+            continue
+        if node["op_name"] != "DELEGATE":
+            own.add(node["index"])
+        fresh = {int(t) for t in node["inputs"]} - seen
+        seen |= fresh
+        wanted += fresh
+    return own
 
 
 def _info(details: Mapping[str, Any]) -> TensorInfo:

@@ -30,7 +30,7 @@ def test_pairs(worths: dict[tuple[int, int], float], pairs: list[tuple[int, int]
     assert best_pairs(worths) == pairs
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(
         st.tuples(st.integers(0, 3), st.integers(0, 3)), st.floats(0.1, 20), max_size=10

@@ -109,7 +109,7 @@ def test_a_face_that_returns_after_real_absence_is_new() -> None:
     watch = tracker(forget_after_s=1.5)
     first = watch.associate([seen(100, 100)], 0.0)[0]
     assert first is not None
-    assert watch.visible(0.0, 0.0) == (first,)
+    assert watch.visible(0.0) == (first,)
     assert watch.advance(1.5) == ()
     assert watch.advance(1.6) == (first.number,)
     assert watch.advance(1.7) == ()
@@ -123,11 +123,11 @@ def test_a_faint_face_must_be_seen_twice() -> None:
     """A single weak detection is not shown, and ends without being told."""
     watch = tracker()
     watch.associate([seen(100, 100, score=0.7)], 0.0)
-    assert watch.visible(0.0, 0.0) == ()
+    assert watch.visible(0.0) == ()
     assert watch.advance(9.0) == ()
     watch.associate([seen(100, 100, score=0.7)], 10.0)
     watch.associate([seen(101, 100, score=0.7)], 10.1)
-    assert len(watch.visible(10.1, 0.0)) == 1
+    assert len(watch.visible(10.1)) == 1
 
 
 def test_names_repeat_only_with_a_seed() -> None:
@@ -158,13 +158,13 @@ def test_a_poster_is_ignored_and_a_person_is_not() -> None:
             now,
         )
         forgotten.extend(watch.advance(now))
-        shown.append({track.number for track in watch.visible(now, 0.0)})
+        shown.append({track.number for track in watch.visible(now)})
     assert shown[40] == {1, 2}
     assert shown[-1] == {2}
     assert forgotten == [1]
     watch.associate([seen(130, 100), seen(400, 100)], 10.1)
     watch.associate([seen(140, 100), seen(400, 100)], 10.2)
-    woken = {track.number for track in watch.visible(10.2, 0.0)}
+    woken = {track.number for track in watch.visible(10.2)}
     assert 2 in woken
     assert 1 not in woken
     assert len(woken) == 2
@@ -182,7 +182,7 @@ def test_an_expression_is_a_sign_of_life() -> None:
         blink[9] = 0.6 if step % 15 == 0 else 0.0
         watch.express(track, blink, now)
         assert watch.advance(now) == ()
-        assert len(watch.visible(now, 0.0)) == 1
+        assert len(watch.visible(now)) == 1
 
 
 def test_zero_never_ignores() -> None:
@@ -191,7 +191,7 @@ def test_zero_never_ignores() -> None:
     for step in range(100):
         watch.associate([seen(100, 100)], step * 10.0 * STEP_S)
         watch.advance(step * 10.0 * STEP_S)
-    assert len(watch.visible(99.0, 0.0)) == 1
+    assert len(watch.visible(99.0)) == 1
 
 
 def test_more_faces_than_may_be_followed() -> None:
@@ -202,7 +202,7 @@ def test_more_faces_than_may_be_followed() -> None:
         sizes = [30, 40, 50, 60 + step % 2, 61 - step % 2]
         watch.associate([seen(100 + 150 * i, 100, s) for i, s in enumerate(sizes)], step * STEP_S)
         watch.advance(step * STEP_S)
-        places = {track.motion.x // 150 for track in watch.visible(step * STEP_S, 0.0)}
+        places = {track.motion.x // 150 for track in watch.visible(step * STEP_S)}
         shown.append(places)
     assert all(places == {2.0, 3.0, 4.0} for places in shown)
 
@@ -247,7 +247,7 @@ def test_laws(rounds: list[list[tuple[float, float, float]]]) -> None:
         found = [t for t in watch.associate([seen(*p) for p in places], now) if t is not None]
         assert len({t.number for t in found}) == len(found)
         ended.extend(watch.advance(now))
-        visible = watch.visible(now, 0.0)
+        visible = watch.visible(now)
         assert len(visible) <= 5
         assert not {t.number for t in visible} & set(ended)
         shown |= {t.number for t in visible}

@@ -142,7 +142,7 @@ def spec(role: str, name: str, shape: tuple[int, ...], scale: float) -> dict[str
     }
 
 
-def cnn_member(name: str = "cnn_a", **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON data
+def cnn_member(name: str = "cnn_a", **changes: Any) -> dict[str, Any]:
     """Describe `bright_side_model`."""
     return {
         "name": name,
@@ -158,7 +158,7 @@ def cnn_member(name: str = "cnn_a", **changes: Any) -> dict[str, Any]:  # noqa: 
     }
 
 
-def lstm_member(name: str = "lstm_a", **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON data
+def lstm_member(name: str = "lstm_a", **changes: Any) -> dict[str, Any]:
     """Describe `adding_model`, fed with the mean of the two smile blendshapes."""
     return {
         "name": name,
@@ -191,7 +191,7 @@ def lstm_member(name: str = "lstm_a", **changes: Any) -> dict[str, Any]:  # noqa
     }
 
 
-def write_bundle(folder: Path, *members: dict[str, Any], **changes: Any) -> Path:  # noqa: ANN401 - JSON data
+def write_bundle(folder: Path, *members: dict[str, Any], **changes: Any) -> Path:
     """Write a valid bundle of handmade models; ``changes`` go into the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     whole = []

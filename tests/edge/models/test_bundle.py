@@ -88,7 +88,7 @@ def link_outside(folder: Path) -> None:
     (folder / "cnn_a.tflite").symlink_to(outside)
 
 
-def first(data: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON data
+def first(data: dict[str, Any]) -> Any:
     return data["members"][0]
 
 
@@ -160,13 +160,18 @@ def first(data: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON data
         ),
         pytest.param(
             lambda f: edit(f, lambda d: d["members"][1]["channels"].update(pose=True)),
-            "makes 4 channels but has 1 means",
+            "makes 4 channels with 1 means and 1 deviations, the model reads 1",
             id="channels and means",
         ),
         pytest.param(
             lambda f: edit(f, lambda d: d["members"][1]["channels"].update(blendshapes=["grin"])),
             "'grin', which is no blendshape",
             id="unknown blendshape",
+        ),
+        pytest.param(
+            lambda f: edit(f, lambda d: d["members"][1]["channels"].update(std=[0.0])),
+            "not above zero",
+            id="flat channel",
         ),
     ],
 )

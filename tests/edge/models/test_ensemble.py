@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.features.blendshapes import NAMES
 from edge.models.bundle import load_bundle
-from edge.models.channels import BLENDSHAPES
 from edge.models.ensemble import Ensemble
 from edge.values import Emotion, Features, Prediction
 from tests.edge.models.handmade import cnn_member, lstm_member, write_bundle
@@ -27,7 +27,7 @@ def ensemble(tmp_path: Path) -> Ensemble:
     return make(tmp_path)
 
 
-def make(folder: Path, *members: dict[str, Any], **how: Any) -> Ensemble:  # noqa: ANN401 - as the Ensemble's own
+def make(folder: Path, *members: dict[str, Any], **how: Any) -> Ensemble:
     return Ensemble(load_bundle(write_bundle(folder, *members)), **how)
 
 
@@ -45,7 +45,7 @@ def face(
     shapes = None
     if smile is not None:
         shapes = np.zeros(52, np.float32)
-        shapes[BLENDSHAPES.index("mouthSmileLeft")] = smile
+        shapes[NAMES.index("mouthSmileLeft")] = smile
     return Features(
         track=track, label=f"t{track}", captured_s=at_s, crop=crop, blendshapes=shapes, pose=None
     )
@@ -248,11 +248,11 @@ class TestRecurrent:
         member = lstm_member(channels={**plain["channels"], "subtract_neutral": True})
         quiet = make(tmp_path, cnn_member(labels=RESTING, temperature=0.5), member)
         sums = []
-        for frame in range(40):
+        for frame in range(60):
             (p,) = quiet.classify([face(at_s=frame * STEP_S, left=200, right=50, smile=0.0625)])
             sums.append(self.steps(p))
-        assert sums[18] > sums[5]
-        assert sums[39] == pytest.approx(sums[20], abs=0.01)
+        assert sums[25] > sums[5]
+        assert sums[59] == pytest.approx(sums[35], abs=0.01)
 
 
 RESTING = ("angry", "disgust", "fear", "neutral", "sad", "surprise", "happy", "contempt")

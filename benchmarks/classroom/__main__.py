@@ -1,0 +1,181 @@
+"""The classroom from the command line: ``python -m benchmarks.classroom``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from benchmarks.classroom.actors import load_actors
+from benchmarks.classroom.cost import compare, hold, memory, write_clip
+from benchmarks.classroom.layouts import classroom
+from benchmarks.classroom.limits import landmark_limits
+from benchmarks.classroom.measure import faceless, identity, recall_by_size
+from edge.errors import EmoshiftError
+
+assets_option = click.option(
+    "--assets",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".cache/assets"),
+    envvar="EMOSHIFT_ASSETS",
+    show_default=True,
+    help="Folder with the models and the sample clip.",
+)
+faces_option = click.option("--faces", default=30, show_default=True, help="Faces in the picture.")
+SIZES_PX = (14.0, 16.0, 20.0, 26.0, 36.0, 60.0)
+LIMITS_PX = (16.0, 20.0, 24.0, 28.0, 32.0, 40.0, 48.0, 64.0, 96.0)
+
+
+class _Commands(click.Group):
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except EmoshiftError as why:
+            click.echo(f"Error: {why}", err=True)
+            ctx.exit(why.exit_code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Measure on a simulated classroom in which every face is known."""
+
+
+@main.command()
+@assets_option
+@faces_option
+@click.option("--frames", default=60, show_default=True, help="Frames for each size and seed.")
+def recall(assets: Path, faces: int, frames: int) -> None:
+    """Share of the faces found, by their width, on boards of 1280 x 720.
+
+    Example: python -m benchmarks.classroom recall --frames 60
+    """
+    actors = load_actors(assets)
+    scores = recall_by_size(actors, assets=assets, sizes_px=SIZES_PX, faces=faces, count=frames)
+    for size, score in scores.items():
+        click.echo(
+            f"{size:5.0f} px  recall {score.recall:.3f}  n {score.wanted}"
+            f"  false tracks {len(score.false)}"
+        )
+
+
+@main.command()
+@assets_option
+@faces_option
+@click.option("--seconds", default=20.0, show_default=True, help="Length of each scene.")
+def switches(assets: Path, faces: int, seconds: float) -> None:
+    """Identity switches among moving faces, some hidden, some walking across.
+
+    Example: python -m benchmarks.classroom switches --seconds 20
+    """
+    score = identity(load_actors(assets), assets=assets, faces=faces, seconds=seconds)
+    click.echo(
+        f"switches {score.switches}  a face and minute {score.switches_per_face_minute(30):.3f}"
+        f"  recall {score.recall:.3f}  n {score.wanted}  false tracks {len(score.false)}"
+    )
+
+
+@main.command()
+@assets_option
+@click.option("--seconds", default=20.0, show_default=True, help="Length of each scene.")
+@click.argument("clips", nargs=-1, type=click.Path(path_type=Path, exists=True))
+def false(assets: Path, seconds: float, clips: tuple[Path, ...]) -> None:
+    """False faces in an empty room, and in CLIPS that show no face.
+
+    Example: python -m benchmarks.classroom false --seconds 20 street.mp4
+    """
+    score = faceless(assets=assets, seconds=seconds, clips=clips)
+    click.echo(
+        f"false tracks {len(score.false)}  a minute {score.false_per_minute(30):.2f}"
+        f"  frames {score.frames}"
+    )
+
+
+@main.command()
+@assets_option
+@faces_option
+@click.option("--blocks", default=8, show_default=True, help="Blocks of 12 frames.")
+@click.option("--threads", default=1, show_default=True, help="Threads for models and OpenCV.")
+@click.option("--size", default="1280x720", show_default=True, help="Size of the pictures.")
+def cost(assets: Path, faces: int, blocks: int, threads: int, size: str) -> None:
+    """Time a frame of both back ends, interleaved.
+
+    Example: python -m benchmarks.classroom cost --faces 30
+    """
+    wide, _, high = size.partition("x")
+    figures = compare(
+        load_actors(assets),
+        assets=assets,
+        faces=faces,
+        blocks=blocks,
+        threads=threads,
+        width_px=int(wide),
+        height_px=int(high),
+    )
+    for name, value in asdict(figures).items():
+        click.echo(f"{name} {value:.2f}")
+    click.echo(f"one face, ratio {figures.one_ratio:.3f}")
+    click.echo(f"{faces} faces, ratio {figures.all_ratio:.3f}")
+    click.echo(f"each further face, ratio {figures.each_ratio:.3f}")
+
+
+@main.command()
+@assets_option
+@faces_option
+def weight(assets: Path, faces: int) -> None:
+    """Memory of each back end, in a process of its own.
+
+    Example: python -m benchmarks.classroom weight
+    """
+    actors = load_actors(assets)
+    for backend in ("direct", "mediapipe"):
+        held = memory(actors, assets=assets, backend=backend, faces=faces)
+        click.echo(
+            f"{backend:10} resident {held.resident_mb:.0f} MB"
+            f"  proportional {held.proportional_mb:.0f} MB"
+        )
+
+
+@main.command()
+@assets_option
+def limits(assets: Path) -> None:
+    """Agreement of small faces' landmarks with the same faces at full size.
+
+    Example: python -m benchmarks.classroom limits
+    """
+    for limit in landmark_limits(load_actors(assets), assets=assets, sizes_px=LIMITS_PX):
+        click.echo(
+            f"{limit.face_px:5.0f} px  landmarks {limit.landmark_error:.4f}"
+            f"  blendshapes {limit.blendshape_error:.4f}  correlation {limit.correlation:.3f}"
+            f"  n {limit.n}"
+        )
+
+
+@main.command()
+@assets_option
+@faces_option
+@click.option("--seconds", default=10.0, show_default=True, help="Length of the clip.")
+@click.option("--seed", default=0, show_default=True, help="Of everything that is random.")
+@click.argument("out", type=click.Path(path_type=Path))
+def video(assets: Path, faces: int, seconds: float, seed: int, out: Path) -> None:
+    """Write a classroom clip to OUT.
+
+    Example: python -m benchmarks.classroom video --faces 30 class.mp4
+    """
+    actors = load_actors(assets)
+    scene = classroom(actors, faces=faces, seed=seed, minutes=seconds / 60)
+    write_clip(scene, actors, out, round(seconds * scene.fps))
+
+
+@main.command(name="hold", hidden=True)
+@assets_option
+@click.option("--backend", required=True)
+@click.argument("clip", type=click.Path(path_type=Path, exists=True))
+def hold_command(assets: Path, backend: str, clip: Path) -> None:
+    """Find faces in CLIP and print this process's memory as JSON."""
+    click.echo(json.dumps(asdict(hold(clip, assets=assets, backend=backend))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""How small a face may be before its landmarks stop telling its expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from edge.faces.landmarker import Landmarker
+from edge.faces.open import LANDMARKER
+from edge.faces.roi import Roi, roi_of_landmarks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from benchmarks.classroom.actors import Actor
+    from edge.values import Box
+
+STRIDE = 4
+WIDE_PX = 120.0
+"""Actors shown narrower than this cannot serve as reference."""
+MOVING = 0.05
+"""Blendshapes that vary by less (standard deviation) say nothing about agreement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """Agreement of small faces with the same faces at full size.
+
+    Attributes:
+        face_px: Width of the small faces.
+        n: Faces compared.
+        landmark_error: Mean distance over the distance of the outer eye corners.
+        blendshape_error: Mean absolute difference.
+        correlation: Median over the blendshapes that vary and over people.
+    """
+
+    face_px: float
+    n: int
+    landmark_error: float
+    blendshape_error: float
+    correlation: float
+
+
+def landmark_limits(
+    actors: tuple[Actor, ...], *, assets: Path, sizes_px: Iterable[float]
+) -> tuple[Limit, ...]:
+    """Shrink known faces and compare their landmarks and blendshapes with those at full size."""
+    landmarker = Landmarker(assets / LANDMARKER)
+    wide = [actor for actor in actors if actor.face_px >= WIDE_PX]
+    full = [[_measure(landmarker, head, 1.0, box) for head, box in _some(actor)] for actor in wide]
+    return tuple(_limit(landmarker, wide, full, size) for size in sizes_px)
+
+
+def _some(actor: Actor) -> list[tuple[np.ndarray, Box]]:
+    return list(zip(actor.heads[::STRIDE], actor.boxes[::STRIDE], strict=True))
+
+
+def _measure(
+    landmarker: Landmarker, head: np.ndarray, scale: float, box: Box
+) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks and blendshapes of one head, shrunk by ``scale``; pixels of the shrunk head."""
+    if scale < 1:
+        head = cv2.resize(head, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    x, y = box.centre
+    side = 1.5 * max(box.width, box.height) * scale
+    roi = Roi(x * scale, y * scale, side, side, 0.0)
+    mesh = landmarker.measure(head, roi)
+    mesh = landmarker.measure(head, roi_of_landmarks(mesh.points))
+    return mesh.points, landmarker.blendshapes(mesh.points)
+
+
+def _limit(
+    landmarker: Landmarker,
+    actors: list[Actor],
+    full: list[list[tuple[np.ndarray, np.ndarray]]],
+    size: float,
+) -> Limit:
+    places, shapes, correlations = [], [], []
+    for actor, reference in zip(actors, full, strict=True):
+        scale = size / actor.face_px
+        small = [_measure(landmarker, head, scale, box) for head, box in _some(actor)]
+        for (points, values), (true_points, true_values) in zip(small, reference, strict=True):
+            eyes = float(np.linalg.norm(true_points[263, :2] - true_points[33, :2]))
+            off = np.linalg.norm(points[:, :2] / scale - true_points[:, :2], axis=1).mean()
+            places.append(float(off) / eyes)
+            shapes.append(float(np.abs(values - true_values).mean()))
+        seen = np.stack([values for _, values in small])
+        true = np.stack([values for _, values in reference])
+        moving = (true.std(axis=0) > MOVING) & (seen.std(axis=0) > 1e-6)
+        correlations += [
+            float(np.corrcoef(seen[:, i], true[:, i])[0, 1]) for i in np.flatnonzero(moving)
+        ]
+    return Limit(
+        face_px=size,
+        n=len(places),
+        landmark_error=float(np.mean(places)),
+        blendshape_error=float(np.mean(shapes)),
+        correlation=float(np.median(correlations)),
+    )

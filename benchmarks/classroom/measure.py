@@ -1,0 +1,130 @@
+"""Accuracy in the simulated classroom: recall by size, identity switches, false faces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+
+from benchmarks.classroom.layouts import board, classroom, empty_room
+from benchmarks.classroom.score import Score
+from edge.config import Faces
+from edge.errors import InputError
+from edge.faces.open import open_faces
+from edge.values import Frame, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from benchmarks.classroom.actors import Actor
+    from benchmarks.classroom.scene import Scene, Truth
+    from edge.faces.effort import Effort
+
+WARM_S = 0.5
+"""Time a back end has to find everyone before recall is counted."""
+
+
+def score_scene(
+    scene: Scene,
+    actors: tuple[Actor, ...],
+    *,
+    assets: Path,
+    count: int,
+    config: Faces | None = None,
+    effort: Effort | None = None,
+) -> Score:
+    """Run a back end in line over ``count`` frames of a scene and score what it finds."""
+    return score_frames(
+        scene.frames(actors, count), assets=assets, config=config, effort=effort, warm_s=WARM_S
+    )
+
+
+def score_frames(
+    frames: Iterable[tuple[Frame, tuple[Truth, ...]]],
+    *,
+    assets: Path,
+    config: Faces | None = None,
+    effort: Effort | None = None,
+    warm_s: float = 0.0,
+) -> Score:
+    """Run a back end in line over frames with known faces."""
+    score = Score()
+    settings = config or Faces(backend="direct")
+    with open_faces(settings, assets=assets, random_seed=0, background=False) as finder:
+        if effort is not None:
+            finder.spend(effort)
+        for frame, truths in frames:
+            faces = finder.find(frame)
+            if frame.captured_s >= warm_s:
+                score.add(faces, truths, frame.captured_s)
+    return score
+
+
+def recall_by_size(
+    actors: tuple[Actor, ...],
+    *,
+    assets: Path,
+    sizes_px: Iterable[float],
+    faces: int = 30,
+    count: int = 60,
+    seeds: Iterable[int] = (100, 101),
+) -> dict[float, Score]:
+    """Score boards of equal faces, 1280 x 720, one entry for each face width."""
+    scores = {}
+    for size in sizes_px:
+        total = Score()
+        for seed in seeds:
+            scene = board(actors, faces=faces, face_px=size, seed=seed)
+            config = Faces(backend="direct", min_width_px=max(8, int(size * 0.7)))
+            total = total.plus(
+                score_scene(scene, actors, assets=assets, count=count, config=config)
+            )
+        scores[size] = total
+    return scores
+
+
+def identity(
+    actors: tuple[Actor, ...],
+    *,
+    assets: Path,
+    faces: int = 30,
+    seconds: float = 20.0,
+    seeds: Iterable[int] = (100, 101),
+) -> Score:
+    """Score a classroom in which some walk across and faces are hidden now and then."""
+    total = Score()
+    for seed in seeds:
+        scene = classroom(actors, faces=faces, seed=seed, minutes=seconds / 60)
+        total = total.plus(
+            score_scene(scene, actors, assets=assets, count=round(seconds * scene.fps))
+        )
+    return total
+
+
+def faceless(*, assets: Path, seconds: float = 20.0, clips: Iterable[Path] = ()) -> Score:
+    """Score pictures without a face: an empty cluttered room, and clips that show none."""
+    total = Score()
+    for seed in (100, 101):
+        scene = empty_room(seed=seed)
+        total = total.plus(score_scene(scene, (), assets=assets, count=round(seconds * scene.fps)))
+    for clip in clips:
+        total = total.plus(score_frames(_clip(clip), assets=assets))
+    return total
+
+
+def _clip(path: Path) -> Iterator[tuple[Frame, tuple[Truth, ...]]]:
+    capture = cv2.VideoCapture(str(path))
+    if not capture.isOpened():
+        raise InputError(f"{path}: not a clip OpenCV can read")
+    fps = capture.get(cv2.CAP_PROP_FPS) or 25.0
+    seq = 0
+    try:
+        while True:
+            ok, image = capture.read()
+            if not ok:
+                return
+            yield Frame(image=frozen(image), seq=seq, captured_s=seq / fps), ()
+            seq += 1
+    finally:
+        capture.release()

@@ -1,0 +1,551 @@
+"""The ``edge-bench`` command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from edge import __version__
+from edge.cli import INTERRUPTED, one_line_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.report import AnyReport, Report
+    from benchmarks.workload import Request
+    from edge.config import Config
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+OVER_BUDGET: Final = 1
+THROTTLED: Final = 3
+_MOUNTED: Final = {"transitions": "benchmarks.transitions.command"}
+"""Commands that live in a folder of their own, where it is there."""
+
+# As in `edge.cli`, heavy modules are imported by the commands that need them.
+
+
+class _Group(click.Group):
+    """Finds the commands of other folders only when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        there = [name for name, module in _MOUNTED.items() if _is_there(module)]
+        return sorted([*super().list_commands(ctx), *there])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _MOUNTED.get(cmd_name)
+        if module is None or not _is_there(module):
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(module), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def workload_options(command: F) -> F:
+    """Add the options that say what is run."""
+    options = (
+        click.option(
+            "--source",
+            default="synthetic",
+            show_default=True,
+            metavar="CLIP|camera|synthetic",
+            help="What is looked at.",
+        ),
+        click.option("--faces", default=1, show_default=True, help="Faces in a synthetic picture."),
+        click.option(
+            "--size",
+            default="640x480",
+            show_default=True,
+            metavar="WxH",
+            help="Size of a synthetic picture.",
+        ),
+        click.option(
+            "--pace",
+            type=click.Choice(["flat-out", "live"]),
+            help="Every picture at once, or the newest only.  [default: flat-out; live for camera]",
+        ),
+        click.option(
+            "--landmarks",
+            type=click.Choice(["every", "due"]),
+            help="Measure every face in every frame, or when due, as the daemon does."
+            "  [default: every; due when live]",
+        ),
+        click.option(
+            "--fps", default=30.0, show_default=True, help="Pictures a second of a live source."
+        ),
+        click.option("--camera", default="0", show_default=True, help="Camera for that source."),
+        click.option(
+            "--backend",
+            type=click.Choice(["auto", "direct", "mediapipe"]),
+            default="auto",
+            show_default=True,
+            help="What finds the faces.",
+        ),
+        click.option("--bundle", default="default", show_default=True, help="Model bundle."),
+        click.option("--threads", default=1, show_default=True, help="Threads for each network."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+json_option = click.option(
+    "--json",
+    "json_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the whole report, with samples, to this file.",
+)
+
+
+def requested(wishes: dict[str, Any]) -> tuple[Request, Config]:
+    """Turn the workload options into what is run, and the configuration it is run with."""
+    from benchmarks.running import bench_config  # noqa: PLC0415 - see the top
+    from benchmarks.workload import Request  # noqa: PLC0415 - see the top
+    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+
+    size = wishes["size"].lower().split("x")
+    if len(size) != 2 or not all(part.isdecimal() and int(part) >= 64 for part in size):
+        raise UsageError(f"--size {wishes['size']}: expected WIDTHxHEIGHT, such as 640x480")
+    if not wishes["fps"] > 0:
+        raise UsageError(f"--fps {wishes['fps']:g}: expected more than 0")
+    if not 1 <= wishes["threads"] <= 16:
+        raise UsageError(f"--threads {wishes['threads']}: expected 1 to 16")
+    request = Request(
+        source=wishes["source"],
+        faces=wishes["faces"],
+        pace=wishes["pace"],
+        landmarks=wishes["landmarks"],
+        fps=wishes["fps"],
+        width_px=int(size[0]),
+        height_px=int(size[1]),
+    )
+    config = bench_config(
+        backend=wishes["backend"],
+        bundle=wishes["bundle"],
+        threads=wishes["threads"],
+        camera=wishes["camera"],
+    )
+    return request, config
+
+
+def called() -> str:
+    """The command line, as it is quoted in reports: without the file it writes to."""
+    words = iter(sys.argv[1:])
+    kept = []
+    for word in words:
+        if word == "--json":
+            next(words, None)
+        elif not word.startswith("--json="):
+            kept.append(word)
+    return shlex.join(["edge-bench", *kept])
+
+
+def progress(line: str) -> None:
+    """Show how far it is: in place on a terminal, else nothing."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{line}", nl=False, err=True)
+
+
+def deliver(report: Report, text: str, json_path: Path | None) -> None:
+    """Print the table and write the file; an interrupted run ends here with its exit code."""
+    from benchmarks.report import write_report  # noqa: PLC0415 - see the top
+
+    if sys.stderr.isatty():
+        click.echo(err=True)
+    if json_path is not None:
+        write_report(json_path, report)
+    click.echo(text)
+    if report.incomplete:
+        sys.exit(INTERRUPTED)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edge-bench")
+def main() -> None:
+    """Measure latency that can be believed, on this machine and towards the target."""
+
+
+def _measured(
+    *,
+    kind: str,
+    wishes: dict[str, Any],
+    seconds: float | None,
+    frames: int | None,
+    budget_ms: float,
+    starts: int,
+    json_path: Path | None,
+    plot_path: Path | None,
+) -> None:
+    from benchmarks.running import Plan, measure  # noqa: PLC0415 - see the top
+    from benchmarks.startup import measure_startup  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_run  # noqa: PLC0415 - see the top
+
+    request, config = requested(wishes)
+    plan = Plan(
+        kind="soak" if kind == "soak" else "run",
+        request=request,
+        seconds=seconds,
+        frames=frames,
+        budget_ms=budget_ms,
+        startup_tries=starts,
+        command=called(),
+    )
+    startup_ms = measure_startup(request, config, starts) if starts else ()
+    report = measure(plan, config, progress=progress, startup_ms=startup_ms)
+    if plot_path is not None:
+        from benchmarks.plot import plot_run  # noqa: PLC0415 - see the top
+
+        plot_run(report, plot_path)
+    deliver(report, show_run(report), json_path)
+    if report.throttled:
+        sys.exit(THROTTLED)
+    if report.latency.p95 > report.budget_ms:
+        sys.exit(OVER_BUDGET)
+
+
+@main.command()
+@workload_options
+@click.option("--seconds", type=float, help="How long.  [default: 30, or no limit with --frames]")
+@click.option("--frames", type=int, help="How many frames.")
+@click.option(
+    "--budget-ms", default=100.0, show_default=True, help="For capture to outbox, at the p95."
+)
+@click.option("--starts", default=0, show_default=True, help="Also time so many fresh starts.")
+@json_option
+@click.option(
+    "--plot",
+    "plot_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the latencies into this picture (needs matplotlib).",
+)
+@one_line_errors
+def run(
+    *,
+    seconds: float | None,
+    frames: int | None,
+    budget_ms: float,
+    starts: int,
+    json_path: Path | None,
+    plot_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Measure the real pipeline, capture to outbox, and each stage of it.
+
+    Exit code 1 when the 95th percentile is over the budget, 3 when the processor throttled.
+
+    \b
+    Example:
+      edge-bench run --faces 4 --seconds 60 --json run.json
+      edge-bench run --source camera --budget-ms 100
+    """
+    _measured(
+        kind="run",
+        wishes=wishes,
+        seconds=30.0 if seconds is None and frames is None else seconds,
+        frames=frames,
+        budget_ms=budget_ms,
+        starts=starts,
+        json_path=json_path,
+        plot_path=plot_path,
+    )
+
+
+@main.command()
+@workload_options
+@click.option("--seconds", default=600.0, show_default=True, help="How long.")
+@click.option(
+    "--budget-ms", default=100.0, show_default=True, help="For capture to outbox, at the p95."
+)
+@json_option
+@one_line_errors
+def soak(
+    *,
+    seconds: float,
+    budget_ms: float,
+    json_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Run for ten minutes or more; compare the first minute with the last.
+
+    \b
+    Example:
+      edge-bench soak --seconds 3600 --json soak.json
+    """
+    _measured(
+        kind="soak",
+        wishes=wishes,
+        seconds=seconds,
+        frames=None,
+        budget_ms=budget_ms,
+        starts=0,
+        json_path=json_path,
+        plot_path=None,
+    )
+
+
+@main.command()
+@click.argument("before", type=click.Path(path_type=Path))
+@click.argument("after", type=click.Path(path_type=Path))
+@click.option(
+    "--fail-above",
+    type=float,
+    metavar="RATIO",
+    help="Exit with 1 when capture to outbox got slower than so many times, beyond doubt.",
+)
+@one_line_errors
+def compare(before: Path, after: Path, fail_above: float | None) -> None:
+    """Compare two runs of the same workload on the same device.
+
+    Ratios come with 95 % bootstrap intervals; one that holds 1 is no change.
+
+    \b
+    Example:
+      edge-bench compare before.json after.json --fail-above 1.1
+    """
+    from benchmarks.comparison import compare as changes_of  # noqa: PLC0415 - see the top
+    from benchmarks.comparison import show  # noqa: PLC0415 - see the top
+    from benchmarks.report import read_report  # noqa: PLC0415 - see the top
+
+    reports: list[AnyReport] = [read_report(path) for path in (before, after)]
+    changes = changes_of(reports[0], reports[1], (before, after))
+    click.echo(show(changes))
+    if fail_above is not None and changes[0].median.low > fail_above:
+        sys.exit(OVER_BUDGET)
+
+
+@main.command()
+@workload_options
+@click.option("--frames", default=200, show_default=True, help="How many frames.")
+@json_option
+@one_line_errors
+def stages(
+    *,
+    frames: int,
+    json_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Measure each stage alone, fed with what the one before it made.
+
+    \b
+    Example:
+      edge-bench stages --faces 4
+    """
+    from benchmarks.stages import measure_stages  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_stages  # noqa: PLC0415 - see the top
+
+    request, config = requested(wishes)
+    report = measure_stages(request, config, frames=at_least_one(frames), command=called())
+    deliver(report, show_stages(report), json_path)
+
+
+@main.command()
+@workload_options
+@click.option("--frames", default=300, show_default=True, help="How many frames.")
+@click.option("--top", default=25, show_default=True, help="How many functions to show.")
+@json_option
+@one_line_errors
+def profile(
+    *,
+    frames: int,
+    top: int,
+    json_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Show where the time of a frame goes, function by function.
+
+    \b
+    Example:
+      edge-bench profile --backend direct --top 40
+    """
+    from benchmarks.hotspots import profile as profiled  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_profile  # noqa: PLC0415 - see the top
+
+    request, config = requested(wishes)
+    report = profiled(request, config, frames=at_least_one(frames), most=top, command=called())
+    deliver(report, show_profile(report), json_path)
+
+
+@main.command()
+@click.option("--target", required=True, help="Board: pi3, pi4, pi5 or zero2w.")
+@workload_options
+@click.option("--rounds", default=20, show_default=True, help="Turns of pipeline and references.")
+@json_option
+@one_line_errors
+def project(
+    *,
+    target: str,
+    rounds: int,
+    json_path: Path | None,
+    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+) -> None:
+    """Project this machine's figures onto a board that is not at hand: an interval.
+
+    Two reference models (MobileNetV1, float32 and int8, random weights) run in turns with the
+    pipeline; published figures say what they take on the board. The result is marked projected.
+
+    \b
+    Example:
+      edge-bench project --target pi4
+    """
+    from benchmarks.projection import project as projected  # noqa: PLC0415 - see the top
+    from benchmarks.projection import read_target  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_project  # noqa: PLC0415 - see the top
+
+    board = read_target(target)
+    request, config = requested(wishes)
+    report = projected(
+        board, request, config, rounds=at_least_one(rounds), command=called(), progress=progress
+    )
+    deliver(report, show_project(report), json_path)
+
+
+def at_least_one(count: int) -> int:
+    """Refuse zero frames or rounds."""
+    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+
+    if count < 1:
+        raise UsageError(f"{count} is too few: expected 1 or more")
+    return count
+
+
+@main.command()
+@click.option("--rounds", default=15, show_default=True, help="Turns of everyone.")
+@click.option("--frames", default=40, show_default=True, help="Frames in each turn.")
+@click.option("--only", multiple=True, metavar="NAME", help="Run these (and ours) only.")
+@click.option("--bundle", default="default", show_default=True, help="Our model bundle.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="EMOSHIFT_DATA",
+    default=Path("../shared/data"),
+    show_default=True,
+    help="Folder of fer2013/; where it is absent nobody classifies.",
+)
+@click.option("--install", is_flag=True, help="First make the environment of the others (5 GB).")
+@json_option
+@one_line_errors
+def peers(
+    *,
+    rounds: int,
+    frames: int,
+    only: tuple[str, ...],
+    bundle: str,
+    data: Path,
+    install: bool,
+    json_path: Path | None,
+) -> None:
+    """Run against others in turns: same pictures, one processor each, medians, intervals.
+
+    Whoever is not installed is told absent, with the reason.
+
+    \b
+    Example:
+      edge-bench peers --install
+      edge-bench peers --only mediapipe --rounds 30
+    """
+    from benchmarks.peers.contestants import CONTESTANTS  # noqa: PLC0415 - see the top
+    from benchmarks.peers.environment import environment_folder  # noqa: PLC0415 - see the top
+    from benchmarks.peers.environment import install as make  # noqa: PLC0415 - see the top
+    from benchmarks.peers.race import Race, race  # noqa: PLC0415 - see the top
+    from benchmarks.tables import show_peers  # noqa: PLC0415 - see the top
+    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+
+    known = [contestant.name for contestant in CONTESTANTS]
+    if unknown := [name for name in only if name not in known]:
+        raise UsageError(f"--only {unknown[0]}: unknown; they are {', '.join(known)}")
+    if install:
+        make(lambda line: click.echo(line, err=True))
+    report = race(
+        Race(
+            rounds=at_least_one(rounds),
+            frames=at_least_one(frames),
+            only=only,
+            bundle=bundle,
+            environment=environment_folder(),
+            pictures=data,
+            command=called(),
+        ),
+        progress=progress,
+    )
+    deliver(report, show_peers(report), json_path)
+
+
+@main.command()
+@click.argument("only", nargs=-1)
+@click.option("--bundle", default="default", show_default=True, help="Model bundle.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    help="Folder that holds one folder for each device.",
+)
+@one_line_errors
+def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
+    """Make every result that is kept, or those named; half an hour on a quiet machine.
+
+    \b
+    Example:
+      edge-bench suite
+      edge-bench suite run-1-face peers
+    """
+    from benchmarks.suite import run_suite  # noqa: PLC0415 - see the top
+
+    where = run_suite(only, bundle, results, tell=lambda line: click.echo(line, err=True))
+    click.echo(where)
+
+
+@main.command()
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    default=Path("benchmarks/results"),
+    show_default=True,
+    help="Folder that holds one folder for each device.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("docs/benchmarks.md"),
+    show_default=True,
+    help="The page to write.",
+)
+@one_line_errors
+def docs(*, results: Path, out: Path) -> None:
+    """Write the page of results from the reports.
+
+    \b
+    Example:
+      edge-bench docs
+    """
+    from benchmarks.pages import make_page  # noqa: PLC0415 - see the top
+
+    out.write_text(make_page(results), encoding="utf-8")
+    click.echo(out)
+
+
+@main.command()
+@one_line_errors
+def schema() -> None:
+    """Print the JSON Schema of every report.
+
+    \b
+    Example:
+      edge-bench schema > bench.schema.json
+    """
+    from benchmarks.report import json_schema  # noqa: PLC0415 - see the top
+
+    click.echo(json.dumps(json_schema(), indent=1))

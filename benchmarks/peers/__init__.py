@@ -1,0 +1,1 @@
+"""The same pictures for everyone, in turns, each on one processor."""

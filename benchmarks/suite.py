@@ -1,0 +1,84 @@
+"""Every measurement whose results are kept, one process each, into the folder of this device."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.machine import read_device
+from edge.errors import UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+RESULTS: Final = Path("benchmarks/results")
+_EXPECTED: Final = (0, 1, 3)
+"""Exit codes that leave a whole report: good, over budget, throttled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One measurement: the name of its file, and what to call."""
+
+    name: str
+    arguments: tuple[str, ...]
+
+
+ITEMS: Final = (
+    Item(name="run-1-face", arguments=("run", "--seconds", "60", "--starts", "5")),
+    Item(name="peers", arguments=("peers", "--rounds", "12", "--frames", "30")),
+    Item(name="run-1-face-live", arguments=("run", "--pace", "live", "--seconds", "30")),
+    Item(name="run-1-face-due", arguments=("run", "--landmarks", "due", "--seconds", "30")),
+    Item(name="run-2-faces", arguments=("run", "--faces", "2", "--seconds", "20")),
+    Item(name="run-4-faces", arguments=("run", "--faces", "4", "--seconds", "20")),
+    Item(name="run-8-faces", arguments=("run", "--faces", "8", "--seconds", "20")),
+    Item(
+        name="run-30-faces-720p-live",
+        arguments=("run", "--faces", "30", "--size", "1280x720", "--pace", "live",
+                   "--seconds", "30"),
+    ),
+    Item(
+        name="run-1-face-mediapipe",
+        arguments=("run", "--backend", "mediapipe", "--seconds", "20"),
+    ),
+    Item(name="stages-1-face", arguments=("stages", "--frames", "300")),
+    Item(name="profile-1-face", arguments=("profile", "--frames", "300")),
+    Item(name="project-pi4", arguments=("project", "--target", "pi4")),
+    Item(name="project-pi5", arguments=("project", "--target", "pi5")),
+    Item(name="project-pi3", arguments=("project", "--target", "pi3")),
+    Item(name="project-zero2w", arguments=("project", "--target", "zero2w")),
+    Item(name="soak-1-face", arguments=("soak", "--seconds", "600")),
+)  # fmt: skip
+
+
+def run_suite(
+    only: Sequence[str], bundle: str, folder: Path, *, tell: Callable[[str], None]
+) -> Path:
+    """Run the items, every one or those named, and return where their reports lie.
+
+    Raises:
+        UsageError: There is no such item.
+        UnavailableError: An item failed.
+    """
+    known = {item.name: item for item in ITEMS}
+    if unknown := [name for name in only if name not in known]:
+        raise UsageError(f"{unknown[0]}: unknown; the measurements are {', '.join(known)}")
+    results = folder / read_device().key
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    for item in [known[name] for name in only] or ITEMS:
+        path = results / f"{item.name}.json"
+        extra = () if bundle == "default" else ("--bundle", bundle)
+        tell(f"{item.name}: edge-bench {' '.join((*item.arguments, *extra))}")
+        done = subprocess.run(  # noqa: S603 - this very program
+            [sys.executable, "-m", "benchmarks", *item.arguments, *extra, "--json", str(path)],
+            check=False,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+        if done.returncode not in _EXPECTED:
+            raise UnavailableError(f"{item.name}: ended with code {done.returncode}")
+    return results

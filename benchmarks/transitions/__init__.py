@@ -1,0 +1,1 @@
+"""The benchmark of online seven-class facial transitions: streams, measures, baselines, fitting."""

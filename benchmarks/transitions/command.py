@@ -1,0 +1,243 @@
+"""``edge-bench transitions``, and the command that fits the detector."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from benchmarks.transitions import report, sets, tuned
+from benchmarks.transitions.fitting import fit as fit_parameters
+from benchmarks.transitions.fitting import tune_baselines
+from benchmarks.transitions.suite import compare
+from edge import __version__
+from edge.cli import one_line_errors
+from edge.config import Models, parse_config
+from edge.errors import UsageError
+from edge.models.library import configured_bundle
+from edge.pipeline import replay
+from edge.transitions import TransitionParameters
+
+if TYPE_CHECKING:
+    from benchmarks.transitions.level_c import Recorded, Replay
+    from benchmarks.transitions.suite import Comparison
+    from edge.config import Config
+
+_FOLDER = click.Path(path_type=Path, file_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_DATA = click.option(
+    "--data",
+    type=_FOLDER,
+    default=lambda: Path(os.environ.get("EMOSHIFT_DATA", "../shared/data")),
+    help="Folder with fer2013/ and ckplus48/.  [default: $EMOSHIFT_DATA or ../shared/data]",
+)
+_BUNDLE = click.option("--bundle", default="default", show_default=True, help="Model bundle.")
+_SCALE = click.option(
+    "--scale", default=1.0, show_default=True, help="Share of the clips of each set that is made."
+)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--level",
+    "levels",
+    type=click.Choice(["a", "b", "c"]),
+    multiple=True,
+    help="a: probability streams; b: crops and blendshapes; c: whole clips.  [default: all, or"
+    " none with --labels]",
+)
+@click.option("--labels", type=_FILE, help="Label file of real clips; needs --clips.")
+@click.option("--clips", type=_FOLDER, help="Folder of the labelled clips.")
+@_DATA
+@_BUNDLE
+@click.option("--sensitivity", type=click.FloatRange(0, 1), help="Instead of the bundle's own.")
+@click.option("--seed", default=101, show_default=True, help="Of the streams; 101 or above.")
+@_SCALE
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option("--report", "folder", type=_FOLDER, help="Write table, JSON and plots here.")
+@one_line_errors
+def transitions(
+    *,
+    levels: tuple[str, ...],
+    labels: Path | None,
+    clips: Path | None,
+    data: Path,
+    bundle: str,
+    sensitivity: float | None,
+    seed: int,
+    scale: float,
+    as_json: bool,
+    folder: Path | None,
+) -> None:
+    r"""Score the change detector against the usual ones, on streams it was not tuned on.
+
+    \b
+    Example:
+      edge-bench transitions --report out/transitions
+      edge-bench transitions --labels labels.json --clips clips/
+    """
+    if (labels is None) != (clips is None):
+        raise UsageError("--labels and --clips belong together")
+    if seed <= 100:
+        raise UsageError(f"--seed {seed}: seeds up to 100 are for tuning; take 101 or above")
+    wanted = levels or (("a", "b", "c") if labels is None else ())
+    config = _config(bundle, sensitivity)
+    comparisons = [
+        _level(level, config, data=data, seed=seed, scale=scale, sensitivity=sensitivity)
+        for level in wanted
+    ]
+    if labels is not None and clips is not None:
+        recorded = sets.labelled(labels, clips, _replay(config), note=_note)
+        comparisons.append(_recorded("labels", f"real clips of {labels.name}", recorded, config))
+    setup = {"version": __version__, "seed": seed, "scale": scale, "bundle": bundle}
+    if folder is not None:
+        for path in report.write(folder, comparisons, setup):
+            _note(f"wrote {path}")
+    if as_json:
+        click.echo(report.to_json(comparisons, setup))
+    else:
+        click.echo("\n\n".join([*map(report.table, comparisons), report.LEGEND]))
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--level", type=click.Choice(["a", "b"]), default="b", show_default=True)
+@_DATA
+@_BUNDLE
+@_SCALE
+@click.option("--draws", default=90, show_default=True, help="Settings tried.")
+@click.option("--seed", default=sets.TUNE_SEED, show_default=True, help="Of the tuning streams.")
+@click.option("--clips/--no-clips", default=True, help="Tune on rendered clips, too (level b).")
+@click.option("--write", type=_FILE, help="Write the manifest's temporal block here (level b).")
+@one_line_errors
+def fit(
+    *,
+    level: str,
+    data: Path,
+    bundle: str,
+    scale: float,
+    draws: int,
+    seed: int,
+    clips: bool,
+    write: Path | None,
+) -> None:
+    r"""Fit the detector and the baselines on tuning streams, never on those of the report.
+
+    Level b writes the block that the converter puts into the bundle; the settings of the
+    baselines, and all of level a, go to benchmarks/transitions/tuned.json.
+
+    \b
+    Example:
+      python -m benchmarks.transitions fit --write models/sources/temporal.json
+    """
+    if seed > 100:
+        raise UsageError(f"--seed {seed}: seeds above 100 are for the report; take 100 or below")
+    if level == "a":
+        streams = sets.level_a(seed=seed, scale=scale)
+        about = f"level (a) tuning streams, seed {seed}"
+    else:
+        loaded = configured_bundle(Models(bundle=bundle))
+        fresh = sets.networks(loaded)
+        streams = sets.level_b(data, "tune", fresh, seed=seed, scale=scale, note=_note)
+        about = (
+            "synthetic streams of FER2013 PublicTest and every second CK+48 subject,"
+            f" {loaded.manifest.bundle_id}, seed {seed}"
+        )
+        if clips:
+            recorded = sets.level_c(
+                data, "tune", _replay(_config(bundle, None)), seed=seed, scale=scale, note=_note
+            )
+            streams += sets.streams_of(recorded)
+    parameters = fit_parameters(streams, seed=seed, draws=draws, note=_note)
+    found = tune_baselines(streams, note=_note)
+    block = tuned.temporal(parameters, f"{about}; python -m benchmarks.transitions fit")
+    values = {"baselines": found}
+    if level == "a":
+        values["temporal"] = block.model_dump(mode="json")
+    tuned.store(level, values)
+    if write is not None:
+        tuned.write_json(write, block.model_dump(mode="json"))
+        _note(f"wrote {write}")
+
+
+def _level(
+    level: str,
+    config: Config,
+    *,
+    data: Path,
+    seed: int,
+    scale: float,
+    sensitivity: float | None,
+) -> Comparison:
+    if level == "a":
+        parameters = tuned.level_a_parameters()
+        if sensitivity is not None:
+            parameters = parameters.model_copy(update={"sensitivity": sensitivity})
+        return compare(
+            "a",
+            f"probability streams of a model network, seed {seed}",
+            sets.level_a(seed=seed, scale=scale),
+            parameters,
+            tuned.settings_of("a"),
+            seed=seed,
+            note=_note,
+        )
+    if level == "c":
+        recorded = sets.level_c(data, "report", _replay(config), seed=seed, scale=scale, note=_note)
+        source = f"rendered clips of held-out pictures through the whole pipeline, seed {seed}"
+        return _recorded("c", source, recorded, config)
+    loaded = configured_bundle(config.models)
+    fresh, other = sets.networks(loaded), sets.xception()
+    streams = sets.level_b(data, "report", fresh, seed=seed, scale=scale, note=_note)
+    others = (
+        []
+        if other is None
+        else sets.level_b(data, "report", lambda: other, seed=seed, scale=scale, note=_note)
+    )
+    return compare(
+        "b",
+        f"crop and blendshape sequences of held-out pictures, seed {seed},"
+        f" {loaded.manifest.bundle_id}",
+        streams,
+        _parameters(config),
+        tuned.settings_of("b"),
+        others=others,
+        seed=seed,
+        note=_note,
+    )
+
+
+def _recorded(level: str, source: str, recorded: list[Recorded], config: Config) -> Comparison:
+    return compare(
+        level,
+        source,
+        sets.streams_of(recorded),
+        _parameters(config),
+        tuned.settings_of(level),
+        others=[r.others for r in recorded if r.others is not None],
+        events=[r.events for r in recorded],
+        note=_note,
+    )
+
+
+def _config(bundle: str, sensitivity: float | None) -> Config:
+    values = {"models": {"bundle": bundle}, "transitions": {"sensitivity": sensitivity}}
+    return parse_config(values, where="command line")
+
+
+def _parameters(config: Config) -> TransitionParameters:
+    loaded = configured_bundle(config.models)
+    return TransitionParameters.from_temporal(
+        loaded.manifest.temporal,
+        sensitivity=config.transitions.sensitivity,
+        where=loaded.manifest.bundle_id,
+    )
+
+
+def _replay(config: Config) -> Replay:
+    return lambda path: replay(path, config)
+
+
+def _note(message: str) -> None:
+    click.echo(message, err=True)

@@ -1,0 +1,199 @@
+"""From a recipe to a bundle, one stage after the other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from convert.answers import ask, fit, stills_of
+from convert.bundle import manifest_bytes, staged, write_files
+from convert.calibrate import choose
+from convert.card import CARD_NAME, write_card
+from convert.data import CALIBRATION_SPLIT, HELD_OUT_SPLIT, read_pictures, read_sequences
+from convert.members import make_draft
+from convert.verify import failures, judge, measure, measure_ensemble
+from edge import __version__
+from edge.errors import ConfigError, InputError
+from edge.models.bundle import load_bundle
+from edge.models.manifest import MANIFEST_NAME, Manifest, Temporal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from convert.calibrate import CalibrationSet
+    from convert.data import Pictures, Sequences
+    from convert.members import Draft
+    from convert.recipe import Recipe
+    from edge.models.bundle import Bundle
+    from edge.models.manifest import GateResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """Everything a build reads beside the networks.
+
+    Attributes:
+        calibration: Pictures of the training split.
+        held_out: The split that judges and that numbers are fitted to.
+        report: The split that is only reported; ``None`` for none.
+        sequences: By the recurrent member's name.
+    """
+
+    calibration: CalibrationSet
+    held_out: Pictures
+    report: Pictures | None
+    sequences: dict[str, Sequences]
+
+
+def build(
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    overwrite: bool = False,
+    allow_failing: bool = False,
+    cache: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Manifest:
+    """Convert, fit, verify and write a bundle.
+
+    Args:
+        recipe: What to build.
+        data: Folder with FER2013 and the FER+ votes.
+        out: Folder of the bundle.
+        overwrite: Whether a bundle there may be replaced.
+        allow_failing: Write the bundle, marked so, although the gate fails.
+        cache: Folder where decoded pictures are kept.
+        tell: Told one line a stage.
+
+    Raises:
+        InputError: A network or the data cannot be used, or the gate fails.
+        OutputError: The bundle cannot be written.
+    """
+    with staged(out, overwrite=overwrite) as folder:
+        material = gather(recipe, data, cache, tell)
+        drafts = convert_all(recipe, material, tell)
+        manifest = assemble(recipe, drafts, material, tell)
+        if manifest.failing and not allow_failing:
+            failed = "; ".join(failures(manifest.gate))
+            raise InputError(
+                f"the verify gate fails ({failed}); nothing was written, --allow-failing writes a"
+                " bundle that is marked so"
+            )
+        manifest, text = manifest_bytes(manifest)
+        files = {draft.member.file: draft.content for draft in drafts}
+        files[MANIFEST_NAME] = text
+        files[CARD_NAME] = write_card(manifest).encode()
+        write_files(folder, files)
+        load_bundle(folder)  # the device's own checks
+    tell(f"{out}: {manifest.bundle_id}")
+    return manifest
+
+
+def gather(recipe: Recipe, data: Path, cache: Path | None, tell: Callable[[str], None]) -> Material:
+    """Read the pictures and sequences."""
+    sequences = {
+        member.name: read_sequences(recipe.sources / member.samples)
+        for member in recipe.members
+        if member.samples is not None
+    }
+    tell(f"reading {data}")
+    calibration = choose(read_pictures(data, CALIBRATION_SPLIT, cache=cache), recipe.calibration)
+    tell(f"calibrating on {calibration.described}")
+    return Material(
+        calibration=calibration,
+        held_out=read_pictures(data, HELD_OUT_SPLIT, cache=cache),
+        report=read_pictures(data, recipe.report, cache=cache) if recipe.report else None,
+        sequences=sequences,
+    )
+
+
+def convert_all(recipe: Recipe, material: Material, tell: Callable[[str], None]) -> list[Draft]:
+    """Convert every member."""
+    drafts: list[Draft] = []
+    for member in recipe.members:
+        samples = (
+            material.sequences[member.name].calibration
+            if member.kind == "lstm"
+            else material.calibration.crops
+        )
+        precision = recipe.precision(member)
+        tell(f"converting {member.name} to {precision}")
+        drafts.append(make_draft(member, recipe.sources, samples, precision))
+    return drafts
+
+
+def assemble(
+    recipe: Recipe, drafts: Sequence[Draft], material: Material, tell: Callable[[str], None]
+) -> Manifest:
+    """Fit the numbers, judge, and put the manifest together; its id is still empty."""
+    tell(f"fitting and verifying on {material.held_out.split}")
+    sequences = material.sequences
+    answers = ask(drafts, material.held_out, stills_of(sequences, report=False))
+    drafts = fit(drafts, answers)
+    gate = judge(drafts, answers, sequences, recipe.gate)
+    judged = [answers]
+    if material.report is not None:
+        judged.append(ask(drafts, material.report, stills_of(sequences, report=True)))
+    calibration = [material.calibration.described]
+    calibration += [f"{name}: {s.origin}" for name, s in sequences.items()]
+    return Manifest(
+        bundle_id="",
+        name=recipe.name,
+        members=tuple(
+            draft.member.model_copy(
+                update={"metrics": tuple(m for split in judged for m in measure(draft, split))}
+            )
+            for draft in drafts
+        ),
+        metrics=tuple(m for split in judged for m in measure_ensemble(drafts, split)),
+        temporal=_temporal(recipe),
+        training_data=recipe.training_data,
+        calibration_data="; ".join(calibration),
+        licence=recipe.licence,
+        software=f"emoshift {__version__}, {drafts[0].software}",
+        recipe=recipe.model_dump(mode="json", exclude={"sources"}),
+        gate=tuple(gate),
+        failing=any(not result.passed for result in gate),
+    )
+
+
+def judge_again(
+    bundle: Bundle, recipe: Recipe, *, data: Path, cache: Path | None
+) -> tuple[GateResult, ...]:
+    """Compare the very files of a bundle with the float networks of a recipe.
+
+    Raises:
+        InputError: The recipe has other members than the bundle.
+    """
+    names = [member.name for member in bundle.manifest.members]
+    if names != [member.name for member in recipe.members]:
+        raise InputError(
+            f"{bundle.folder}: its members are {', '.join(names)}, the recipe's"
+            f" {', '.join(m.name for m in recipe.members)}; give its own recipe with --recipe"
+        )
+    material = gather(recipe, data, cache, lambda _: None)
+    drafts = [
+        replace(draft, member=member, content=bundle.contents[member.name]).fitted(
+            temperature=member.temperature, weight=member.weight
+        )
+        for draft, member in zip(
+            convert_all(recipe, material, lambda _: None), bundle.manifest.members, strict=True
+        )
+    ]
+    sequences = material.sequences
+    answers = ask(drafts, material.held_out, stills_of(sequences, report=False))
+    return tuple(judge(drafts, answers, sequences, recipe.gate))
+
+
+def _temporal(recipe: Recipe) -> Temporal | None:
+    path = recipe.sources / recipe.temporal
+    if not path.exists():
+        return None
+    try:
+        return Temporal.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as why:
+        line = " ".join(str(why).split())[:200]
+        raise ConfigError(str(path), [f"not a temporal block: {line}"]) from why

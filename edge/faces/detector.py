@@ -1,0 +1,64 @@
+"""What every detector takes and gives: regions of a frame in, detections out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.faces.tracks import Detection
+    from edge.values import Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """An upright part of the frame, and the size at which a detector is to look at it.
+
+    Attributes:
+        x, y: Left and upper edge, pixels of the frame, inside the frame.
+        width, height: Size, pixels of the frame.
+        scale: Pixels of the detector's input for each pixel of the frame, at most 1.
+    """
+
+    x: int
+    y: int
+    width: int
+    height: int
+    scale: float
+
+    def holds(self, box: Box, margin_px: float = 0.0) -> bool:
+        """Whether ``box`` lies inside, at least ``margin_px`` from every edge."""
+        return (
+            box.x >= self.x + margin_px
+            and box.y >= self.y + margin_px
+            and box.x + box.width <= self.x + self.width - margin_px
+            and box.y + box.height <= self.y + self.height - margin_px
+        )
+
+
+class Detector(Protocol):
+    """Finds faces in one region of one picture; not for two threads at a time."""
+
+    @property
+    def name(self) -> str:
+        """Name for the log and ``/info``."""
+        ...
+
+    @property
+    def smallest_px(self) -> float:
+        """Width of the smallest face it finds reliably, pixels of its input."""
+        ...
+
+    @property
+    def tiled(self) -> bool:
+        """Whether looking at a part of the frame shows it smaller faces."""
+        ...
+
+    def search(self, image: NDArray[np.uint8], region: Region) -> Sequence[Detection]:
+        """Return the faces in ``region`` of a BGR picture, without duplicates."""
+        ...

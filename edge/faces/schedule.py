@@ -1,0 +1,55 @@
+"""Whose landmarks are measured on this frame: the oldest and most changed first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CHANGE: Final = 0.06
+"""A keypoint that moved within the face by this share of its size doubles the urgency."""
+EARLY: Final = 0.25
+"""Share of the interval by which a measurement may come early, so that frames need not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One face that could be measured.
+
+    Attributes:
+        track: Number of its track.
+        age_s: Time since its last measurement; ``None`` when there was none.
+        change: How far its keypoints have moved within the face since, face sizes.
+    """
+
+    track: int
+    age_s: float | None
+    change: float
+
+
+def choose(needs: Sequence[Need], *, budget: int, interval_s: float) -> tuple[int, ...]:
+    """Choose the tracks to measure.
+
+    Args:
+        needs: Every face large enough.
+        budget: Most faces to measure.
+        interval_s: Time between two measurements of one face that is short enough.
+
+    Returns:
+        Track numbers, most urgent first; faces never measured come before all others.
+    """
+    due = [
+        (need.age_s is None, _urgency(need), -need.track)
+        for need in needs
+        if need.age_s is None or need.age_s >= interval_s * (1.0 - EARLY)
+    ]
+    due.sort(reverse=True)
+    return tuple(-track for _, _, track in due[:budget])
+
+
+def _urgency(need: Need) -> float:
+    if need.age_s is None:
+        return 0.0
+    return need.age_s * (1.0 + min(need.change / CHANGE, 2.0))

@@ -1,0 +1,70 @@
+"""Tells systemd how a service is doing: sd_notify(3), without its library."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Notifier:
+    """Sends states to the service manager, if there is one; otherwise does nothing.
+
+    Connected when it is made, so that it keeps working in a network namespace of its own.
+
+    Args:
+        address: Of the manager's socket; ``@`` begins an abstract one.
+        watchdog_s: After how long without a sign of life the manager restarts the service.
+    """
+
+    def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
+        self.feed_every_s = None if watchdog_s is None else watchdog_s / 3
+        self._status = ""
+        self._socket: socket.socket | None = None
+        if address:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            try:
+                self._socket.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+            except OSError:
+                self.close()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Find the manager by the variables it sets."""
+        microseconds = environment.get("WATCHDOG_USEC", "")
+        meant_for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        watchdog_s = int(microseconds) / 1e6 if microseconds.isdecimal() and meant_for_us else None
+        return cls(environment.get("NOTIFY_SOCKET", ""), watchdog_s)
+
+    def ready(self) -> None:
+        """The service does its work now."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """A sign of life for the watchdog."""
+        self._send("WATCHDOG=1")
+
+    def status(self, text: str) -> None:
+        """What ``systemctl status`` shows; sent when it changes."""
+        if text != self._status:
+            self._status = text
+            self._send(f"STATUS={text}")
+
+    def stopping(self) -> None:
+        """The service ends by itself."""
+        self._send("STOPPING=1")
+
+    def close(self) -> None:
+        """Forget the manager."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _send(self, message: str) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.send(message.encode())

@@ -1,0 +1,126 @@
+"""When to try again, with which protocol, and how loudly to say so: no clock, no socket."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from edge.publish.link import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST_DELAY_S: Final = 0.5
+LONGEST_DELAY_S: Final = 4.0
+"""Short enough that a broker that returns is found within five seconds."""
+ANSWER_S: Final = 5.0
+"""A broker that takes a connection but does not answer CONNECT in this time is given up."""
+SLOW_DELAY_S: Final = 60.0
+"""For what only a person can mend."""
+SETTLED_S: Final = 30.0
+"""A connection that held this long makes the delays start from the beginning."""
+
+_OTHER_VERSION_MAY_WORK: Final = (Failure.PROTOCOL, Failure.HUNG_UP, Failure.SILENT)
+_SLOW: Final = (Failure.CREDENTIALS, Failure.IDENTITY, Failure.PROTOCOL, Failure.TAKEN_OVER)
+
+
+class LinkState(Enum):
+    """Where the publisher stands with its broker."""
+
+    WAITING = "waiting"
+    CONNECTING = "connecting"
+    ONLINE = "online"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What to log of a failure."""
+
+    level: int
+    text: str
+
+
+class Reconnect:
+    """The state of the link and the plan for the next attempt.
+
+    Args:
+        protocols: MQTT versions to try, the preferred one first.
+        jitter: Gives numbers in 0 to 1, so that a building's devices do not return as one.
+    """
+
+    def __init__(self, protocols: tuple[str, ...], jitter: Callable[[], float]) -> None:
+        self.state = LinkState.WAITING
+        self.due_s = float("-inf")
+        self._protocols = protocols
+        self._choice = 0
+        self._jitter = jitter
+        self._delay_s = FIRST_DELAY_S
+        self._since_s = 0.0
+        self._said: Failure | None = None
+        self._refused_protocols = 0
+
+    @property
+    def protocol(self) -> str:
+        """Which version to try, or is in use."""
+        return self._protocols[self._choice]
+
+    @property
+    def since_s(self) -> float:
+        """When the present state began."""
+        return self._since_s
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether it is time to connect."""
+        return self.state is LinkState.WAITING and now_s >= self.due_s
+
+    def start(self, now_s: float) -> None:
+        """An attempt begins."""
+        self.state = LinkState.CONNECTING
+        self._since_s = now_s
+
+    def succeed(self, now_s: float) -> None:
+        """The broker has accepted us."""
+        self.state = LinkState.ONLINE
+        self._since_s = now_s
+        self._said = None
+        self._refused_protocols = 0
+
+    def fail(self, failure: Failure, detail: str, now_s: float) -> Notice:
+        """There is no connection (any more); plan the next attempt and tell what to log."""
+        if self.state is LinkState.ONLINE:
+            self._choice = 0  # it may have been another broker, or a hang-up, that refused
+            if now_s - self._since_s >= SETTLED_S:
+                self._delay_s = FIRST_DELAY_S
+        self.state = LinkState.WAITING
+        self._since_s = now_s
+        if failure in _OTHER_VERSION_MAY_WORK:
+            refused = self.protocol
+            if self._next_protocol():
+                self.due_s = now_s
+                return Notice(
+                    level=logging.DEBUG,
+                    text=f"MQTT {refused}: {detail}; trying MQTT {self.protocol}",
+                )
+        if failure in _SLOW:
+            wait_s = SLOW_DELAY_S
+        else:
+            wait_s = self._delay_s
+            self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)
+        wait_s *= 0.5 + 0.5 * self._jitter()
+        self.due_s = now_s + wait_s
+        level = logging.DEBUG if failure is self._said else logging.WARNING
+        self._said = failure
+        return Notice(
+            level=level, text=f"{detail}; {failure.value}; next attempt in {wait_s:.1f} s"
+        )
+
+    def _next_protocol(self) -> bool:
+        """Turn to the next version, unless all have been refused since the last success."""
+        self._refused_protocols += 1
+        self._choice = (self._choice + 1) % len(self._protocols)
+        if self._refused_protocols < len(self._protocols):
+            return True
+        self._refused_protocols = 0
+        return False

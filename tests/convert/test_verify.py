@@ -1,0 +1,126 @@
+"""The gate passes what says the same as its original and stops what does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from convert.answers import ask, fit, fuse, stills_of
+from convert.data import Pictures, Sequences
+from convert.recipe import Gate
+from convert.verify import failures, judge, long_sequences, measure, measure_ensemble
+from tests.convert.material import drafts, halves
+from train.data.ferplus import LABELS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from convert.answers import Answers
+    from convert.members import Draft
+
+N = 120
+
+
+@pytest.fixture
+def pictures() -> Pictures:
+    labels = np.tile([LABELS.index("happy"), LABELS.index("sad")], N // 2).astype(np.int8)
+    labels[:10] = -1
+    labels[10:20] = LABELS.index("contempt")
+    return Pictures(split="PublicTest", rows=np.arange(N) + 500, crops=halves(N), labels=labels)
+
+
+@pytest.fixture
+def sequences() -> dict[str, Sequences]:
+    rng = np.random.default_rng(2)
+    some = rng.uniform(-0.2, 0.2, (60, 50, 1)).astype(np.float32)
+    rows = np.arange(40) + 530
+    return {
+        "lstm_a": Sequences(
+            calibration=some,
+            held_out=some,
+            stills=some[:40, 0],
+            still_rows=rows,
+            report=some[:40, 0],
+            report_rows=rows,
+            origin="by hand",
+        )
+    }
+
+
+def asked(
+    folder: Path, pictures: Pictures, sequences: dict[str, Sequences], *, worse: bool
+) -> tuple[list[Draft], Answers]:
+    made = drafts(folder, worse=worse)
+    answers = ask(made, pictures, stills_of(sequences, report=False))
+    return fit(made, answers), answers
+
+
+def test_faithful(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+    """A network that equals its original passes every check."""
+    made, answers = asked(tmp_path, pictures, sequences, worse=False)
+    report = judge(made, answers, sequences, Gate(delegated=0))
+    assert failures(report) == []
+    assert {r.member for r in report} == {"cnn_a", "lstm_a", "ensemble"}
+    assert all(r.n > 0 for r in report)
+
+
+def test_unfaithful(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+    """A network that answers otherwise fails, and the report names what and by how much."""
+    made, answers = asked(tmp_path, pictures, sequences, worse=True)
+    failed = failures(judge(made, answers, sequences, Gate()))
+    assert any("cnn_a: arg-max agreement, at least 0.97, found 0" in line for line in failed)
+    assert any("lstm_a: arg-max agreement over time" in line for line in failed)
+    assert any(line.startswith("ensemble:") for line in failed)
+
+
+def test_too_large(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+    """A bundle beyond its size is stopped."""
+    made, answers = asked(tmp_path, pictures, sequences, worse=False)
+    failed = failures(judge(made, answers, sequences, Gate(most_bytes=1000, delegated=0)))
+    assert failed == ["ensemble: bytes, at most 1000, found 20512"]
+
+
+def test_fit(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+    """What is fitted favours the member that knows, and both precisions get the same numbers."""
+    made, _ = asked(tmp_path, pictures, sequences, worse=False)
+    weights = {d.member.name: d.member.weight for d in made}
+    assert weights["cnn_a"] > weights["lstm_a"]
+    for draft in made:
+        assert draft.member.temperature == draft.reference_member.temperature
+        assert draft.member.weight == draft.reference_member.weight
+
+
+def test_fusion_leaves_out_the_unseen(
+    tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]
+) -> None:
+    """Where landmarks are missing the picture member's own calibrated answer stands."""
+    made, answers = asked(tmp_path, pictures, sequences, worse=False)
+    fused = fuse(made, answers.converted, N)
+    logs = answers.converted["cnn_a"].log_probs / made[0].member.temperature
+    alone = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(fused[:30], alone[:30], atol=1e-5)
+    assert not np.allclose(fused[30:70], alone[30:70], atol=1e-5)
+
+
+def test_figures(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+    """Every figure says on how many rows, of what, in which precision it was measured."""
+    made, answers = asked(tmp_path, pictures, sequences, worse=False)
+    by_name = {(m.name, m.precision): m for m in measure(made[0], answers) if m.views == 1}
+    eight = by_name["FER+8 accuracy", "int8"]
+    assert eight.n == N - 10
+    assert eight.value == pytest.approx((N - 20) / (N - 10), abs=1e-5)
+    assert by_name["accuracy", "float32"].n == N - 20
+    assert by_name["accuracy", "float32"].value == 1.0
+    data = {m.data for m in measure_ensemble(made, answers)}
+    assert data == {"FER2013 PublicTest", "FER2013 PublicTest with landmarks"}
+
+
+def test_long_sequences() -> None:
+    """Short sequences are joined to long ones, and none is mixed with itself."""
+    channels = np.arange(25 * 48, dtype=np.float32).reshape(25, 48, 1)
+    long = long_sequences(channels)
+    assert long.shape == (2, 500, 1)
+    np.testing.assert_array_equal(long[0, :, 0], np.arange(500))
+    assert long_sequences(channels[:3]).shape == (3, 48, 1)

@@ -1,0 +1,339 @@
+"""The direct back end with its real models and clip, and with a scripted detector."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge.config import Faces
+from edge.errors import InputError, UnavailableError
+from edge.faces.detector import Region
+from edge.faces.direct import DirectFaces
+from edge.faces.effort import Effort
+from edge.faces.landmarker import Landmarker
+from edge.faces.open import LANDMARKER, YUNET, open_faces
+from edge.faces.search import InlineSearcher, ThreadSearcher
+from edge.faces.tracks import Detection
+from edge.values import Box, Face, Frame
+
+if TYPE_CHECKING:
+    from edge.faces.protocol import FaceFinder
+
+Asset = Callable[[str], Path]
+Blank = Callable[[int, int], NDArray[np.uint8]]
+
+
+@pytest.fixture
+def folder(asset: Asset, tmp_path: Path) -> Path:
+    """A folder with both models."""
+    for name in (LANDMARKER, YUNET):
+        (tmp_path / name).symlink_to(asset(name).resolve())
+    return tmp_path
+
+
+def watch(finder: FaceFinder, frames: Sequence[Frame]) -> list[tuple[Face, ...]]:
+    return [finder.find(frame) for frame in frames]
+
+
+def digest(seen: list[tuple[Face, ...]]) -> str:
+    """One number for everything a run has said."""
+    summary = hashlib.sha256()
+    for faces in seen:
+        for face in faces:
+            summary.update(f"{face.track} {face.label} {face.box} {face.score}".encode())
+            summary.update(face.keypoints.tobytes())
+            if face.landmarks is not None:
+                summary.update(face.landmarks.blendshapes.tobytes())
+    return summary.hexdigest()
+
+
+@pytest.mark.clip
+def test_one_man_has_one_track(folder: Path, sample_frames: list[Frame]) -> None:
+    """The face is found in every frame of the sample clip, with landmarks, under one name."""
+    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+        assert finder.name == "direct (yunet)"
+        assert finder.reason == "runs on every board"
+        seen = watch(finder, sample_frames)
+        report = finder.report
+    assert [len(faces) for faces in seen] == [1] * len(sample_frames)
+    assert {face.track for faces in seen for face in faces} == {1}
+    assert all(face.landmarks is not None for faces in seen for face in faces)
+    assert {"detect", "track", "landmarks"} <= set(report.stages_s)
+    assert report.landmarks_age_s[1] <= 0.1
+    for (face,) in seen:
+        assert not face.keypoints.flags.writeable
+        right, left, nose, *_ = face.keypoints
+        assert right[0] < nose[0] < left[0]
+
+
+@pytest.mark.clip
+def test_a_replay_repeats_itself(folder: Path, sample_frames: list[Frame]) -> None:
+    """With a seed, the same clip gives the same faces twice, to the last bit."""
+    runs = []
+    for _ in range(2):
+        with open_faces(Faces(), assets=folder, random_seed=3) as finder:
+            runs.append(digest(watch(finder, sample_frames[:30])))
+    assert runs[0] == runs[1]
+
+
+@pytest.mark.clip
+def test_a_thread_of_its_own(folder: Path, sample_frames: list[Frame]) -> None:
+    """Live, the detector works beside the caller, and the face is found all the same."""
+    with open_faces(Faces(), assets=folder) as finder:
+        found = 0
+        for frame in sample_frames[:60]:
+            found += len(finder.find(frame))
+            time.sleep(0.005)
+    assert found > 30
+
+
+@pytest.mark.clip
+def test_without_the_classroom_detector(asset: Asset, tmp_path: Path) -> None:
+    """Its file missing, the near-range detector takes over and the reason says so."""
+    (tmp_path / LANDMARKER).symlink_to(asset(LANDMARKER).resolve())
+    with open_faces(Faces(backend="direct"), assets=tmp_path, random_seed=1) as finder:
+        assert finder.name == "direct (blazeface short range)"
+        assert "near range only" in finder.reason
+        assert YUNET in finder.reason
+
+
+@pytest.mark.clip
+def test_the_near_detector_finds_the_man(
+    asset: Asset, tmp_path: Path, sample_frames: list[Frame]
+) -> None:
+    """The fallback follows one near face just as well."""
+    (tmp_path / LANDMARKER).symlink_to(asset(LANDMARKER).resolve())
+    with open_faces(Faces(), assets=tmp_path, random_seed=1) as finder:
+        seen = watch(finder, sample_frames[:30])
+    assert all(len(faces) == 1 for faces in seen)
+
+
+def test_no_models_at_all(tmp_path: Path) -> None:
+    """The message names the file and the command."""
+    with pytest.raises(InputError, match=r"face_landmarker\.task: no such file.*assets fetch"):
+        open_faces(Faces(), assets=tmp_path)
+
+
+@pytest.mark.parametrize("name", [LANDMARKER, YUNET])
+def test_damaged_models(asset: Asset, tmp_path: Path, name: str) -> None:
+    """A damaged file is named in one line."""
+    for other in (LANDMARKER, YUNET):
+        if other != name:
+            (tmp_path / other).symlink_to(asset(other).resolve())
+    (tmp_path / name).write_bytes(b"no model")
+    with pytest.raises(InputError, match=name):
+        open_faces(Faces(backend="direct"), assets=tmp_path)
+
+
+def test_mediapipe_where_it_cannot_run() -> None:
+    """Asked for where it is absent, MediaPipe is refused with what to do."""
+    code = (
+        "import sys; sys.modules['mediapipe'] = None\n"
+        "import importlib.util; importlib.util.find_spec = lambda name: None\n"
+        "from pathlib import Path\n"
+        "from edge.config import Faces\n"
+        "from edge.errors import UnavailableError\n"
+        "from edge.faces.open import open_faces\n"
+        "try: open_faces(Faces(backend='mediapipe'), assets=Path('.'))\n"
+        "except UnavailableError as why: print(why)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+    assert said.strip() == 'MediaPipe is not installed; set faces.backend = "direct"'
+    assert UnavailableError.exit_code == 69
+
+
+def turned(frames: list[Frame], turns: int) -> list[Frame]:
+    """Turn pictures clockwise by quarter turns."""
+    return [
+        Frame(image=np.rot90(f.image, -turns).copy(), seq=f.seq, captured_s=f.captured_s)
+        for f in frames
+    ]
+
+
+@pytest.mark.clip
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_turned_picture(folder: Path, sample_frames: list[Frame], turns: int) -> None:
+    """A camera hung sideways finds the face or not, but never fails and never finds two."""
+    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+        seen = watch(finder, turned(sample_frames[:20], turns))
+    assert max(len(faces) for faces in seen) <= 1
+
+
+@pytest.mark.clip
+def test_a_face_at_the_border(folder: Path, sample_frames: list[Frame]) -> None:
+    """A face half out of the picture gives boxes and landmarks that may reach beyond it."""
+    cut = [
+        Frame(image=f.image[:, 62:].copy(), seq=f.seq, captured_s=f.captured_s)
+        for f in sample_frames[:30]
+    ]
+    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+        seen = watch(finder, cut)
+    for faces in seen:
+        for face in faces:
+            assert np.isfinite(face.keypoints).all()
+            assert face.box.width > 0
+
+
+@pytest.mark.clip
+def test_an_empty_picture(folder: Path, blank: Blank) -> None:
+    """No face is an empty tuple, at any size, tiny ones included."""
+    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+        for seq, (width, height) in enumerate([(64, 64), (1280, 720), (64, 4000), (33, 65)]):
+            frame = Frame(image=blank(width, height), seq=seq, captured_s=seq * 1.0)
+            assert finder.find(frame) == ()
+        assert finder.report.faces == 0
+
+
+@pytest.mark.clip
+def test_a_poster_is_ignored(folder: Path, sample_frames: list[Frame]) -> None:
+    """The same picture for longer than the limit is a poster; the man who moves is none."""
+    config = Faces(ignore_still_after_s=1.0)
+    poster = [Frame(image=sample_frames[0].image, seq=n, captured_s=n / 10) for n in range(30)]
+    with open_faces(config, assets=folder, random_seed=1) as finder:
+        seen = watch(finder, poster)
+        assert len(seen[5]) == 1
+        assert seen[-1] == ()
+        moving = [
+            Frame(image=f.image, seq=f.seq, captured_s=3 + n / 10)
+            for n, f in enumerate(sample_frames[::4])
+        ]
+        assert len(watch(finder, moving)[-1]) == 1
+
+
+class Scripted:
+    """A detector that finds what it is told."""
+
+    name = "scripted"
+    smallest_px = 10.0
+    tiled = False
+
+    def __init__(self, boxes: list[Box]) -> None:
+        self.boxes = boxes
+        self.rounds = 0
+
+    def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
+        """Find the boxes told, whatever the picture."""
+        del image, region
+        self.rounds += 1
+        unit = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
+        return [
+            Detection(
+                box=b,
+                keypoints=(unit * (b.width, b.height) + (b.x, b.y)).astype(np.float32),
+                score=0.95,
+            )
+            for b in self.boxes
+        ]
+
+
+def scripted(asset: Asset, detector: Scripted, **settings: float) -> DirectFaces:
+    return DirectFaces(
+        Faces.model_validate(settings),
+        detector=detector,
+        searcher=InlineSearcher(detector),
+        landmarker=Landmarker(asset(LANDMARKER)),
+        random_seed=1,
+    )
+
+
+def crowd(count: int, size: float) -> list[Box]:
+    return [
+        Box(x=20 + 60 * (i % 10), y=20 + 60 * (i // 10), width=size, height=size * 1.2)
+        for i in range(count)
+    ]
+
+
+def test_small_faces_have_no_landmarks(asset: Asset, blank: Blank) -> None:
+    """Faces too small for landmarks are given without, counted, and cost no measurement."""
+    with scripted(asset, Scripted(crowd(12, 20.0))) as finder:
+        for seq in range(4):
+            faces = finder.find(Frame(image=blank(640, 480), seq=seq, captured_s=seq / 30))
+    assert len(faces) == 12
+    assert all(face.landmarks is None for face in faces)
+    assert finder.report.too_small == 12
+    assert finder.report.measured == 0
+
+
+def test_more_than_thirty_faces(asset: Asset, blank: Blank) -> None:
+    """The largest thirty are followed."""
+    boxes = crowd(40, 18.0)
+    large = [Box(x=b.x, y=b.y, width=30, height=36) for b in boxes[:30]]
+    with scripted(asset, Scripted(large + boxes[30:])) as finder:
+        for seq in range(4):
+            faces = finder.find(Frame(image=blank(640, 480), seq=seq, captured_s=seq / 30))
+    assert len(faces) == 30
+    assert min(face.box.width for face in faces) > 25
+
+
+def test_what_is_no_face_to_the_landmark_model_is_none(asset: Asset, blank: Blank) -> None:
+    """A detector's mistake that is large enough to be looked at closely is dropped."""
+    with scripted(asset, Scripted(crowd(1, 80.0))) as finder:
+        counts = [
+            len(finder.find(Frame(image=blank(640, 480), seq=n, captured_s=n / 30)))
+            for n in range(10)
+        ]
+    assert counts[-1] == 0
+
+
+def test_effort_sets_the_pace(asset: Asset, blank: Blank) -> None:
+    """Detection runs every few frames, as often as the effort says."""
+    for every, rounds in ((1, 12), (3, 4), (6, 2)):
+        detector = Scripted(crowd(1, 20.0))
+        with scripted(asset, detector) as finder:
+            finder.spend(Effort(detect_every=every))
+            for seq in range(12):
+                finder.find(Frame(image=blank(320, 240), seq=seq, captured_s=seq / 30))
+        assert detector.rounds == rounds
+
+
+@pytest.mark.clip
+def test_the_landmark_budget_goes_round(folder: Path, sample_frames: list[Frame]) -> None:
+    """With a budget of one, four faces take turns and each keeps its last landmarks."""
+    tiled = []
+    for frame in sample_frames[:24]:
+        big = cv2.resize(frame.image, (352, 288))
+        image = np.vstack([np.hstack([big, big]), np.hstack([big, big])])
+        tiled.append(Frame(image=image, seq=frame.seq, captured_s=frame.captured_s))
+    with open_faces(Faces(), assets=folder, random_seed=1) as finder:
+        finder.spend(Effort(landmark_budget=1))
+        measured = []
+        for frame in tiled:
+            faces = finder.find(frame)
+            assert finder.report.measured <= 1
+            measured += [
+                f.track
+                for f in faces
+                if f.landmarks is not None and f.landmarks.measured_s == frame.captured_s
+            ]
+        assert len(faces) == 4
+        assert max(finder.report.landmarks_age_s.values()) < 0.25
+    assert {measured.count(track) for track in measured[-8:]} <= {4, 5, 6, 7}
+
+
+def test_what_fails_on_the_thread_is_told(blank: Blank) -> None:
+    """An error of the detector reaches the caller."""
+
+    class Broken(Scripted):
+        def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
+            raise RuntimeError(f"detector broke on {image.shape} at {region.scale}")
+
+    searcher = ThreadSearcher(Broken([]))
+    frame = Frame(image=blank(64, 64), seq=0, captured_s=0.0)
+    searcher.offer(frame, Region(x=0, y=0, width=64, height=64, scale=1.0))
+    while searcher.busy:
+        time.sleep(0.005)
+    with pytest.raises(RuntimeError, match="detector broke"):
+        searcher.take()
+    searcher.close()

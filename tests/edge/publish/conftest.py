@@ -1,0 +1,154 @@
+"""A publisher, a subscriber and a broker, all real, in one test."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from edge.config import Config, parse_config
+from edge.events import Change
+from edge.outbox import Outbox
+from edge.publish.dedup import Fresh, Gap
+from edge.publish.paho import Broker
+from edge.publish.run import run_publisher
+from edge.publish.subscribe import LinkChange, News, listen, subscriber_id
+from edge.values import Emotion
+from tests.brokers import BrokerProcess, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CHANGE = Change(
+    device="room-12",
+    camera="front",
+    model="default-1",
+    track="kx3q",
+    before=Emotion.NEUTRAL,
+    after=Emotion.HAPPY,
+    confidence=0.9,
+    onset=datetime(2026, 11, 21, 9, 30, tzinfo=UTC),
+    decided=datetime(2026, 11, 21, 9, 30, 1, tzinfo=UTC),
+    dwell_s=4.0,
+    latency_ms=20,
+    clock_synced=True,
+    degraded=False,
+)
+
+
+def changes(count: int, start: int = 0) -> list[Change]:
+    """Changes told apart by their track."""
+    return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
+
+
+def make_config(folder: Path, port: int, **mqtt: Any) -> Config:
+    """A configuration whose outbox and broker are a test's own."""
+    return parse_config(
+        {
+            "device": {"site": "school", "name": "room-12"},
+            "outbox": {"path": str(folder / "outbox.db")},
+            "mqtt": {"host": "127.0.0.1", "port": port, **mqtt},
+        },
+        where="test",
+    )
+
+
+class Running:
+    """A publisher in a thread; leaving the block stops it cleanly."""
+
+    def __init__(self, config: Config, *, grace_s: float = 0.0) -> None:
+        self._grace_s = grace_s
+        self.state = ""
+        self.failure: BaseException | None = None
+        self._stop = threading.Event()
+        self._config = config
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        try:
+            run_publisher(self._config, self._stop, alive=self._note, grace_s=self._grace_s)
+        except BaseException as why:  # noqa: BLE001 - told by the test that waits for it
+            self.failure = why
+
+    def _note(self, state: str) -> None:
+        self.state = state
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """Ask for a clean stop and wait for it."""
+        self._stop.set()
+        self._thread.join(30.0)
+        assert not self._thread.is_alive()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class Listening:
+    """A subscriber in a thread that keeps the news."""
+
+    def __init__(self, port: int) -> None:
+        self.news: list[News] = []
+        self._stop = threading.Event()
+        self._broker = Broker.from_config(make_config_mqtt(port), client_id=subscriber_id())
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        for news in listen(self._broker, self._stop, keep_s=0):
+            self.news.append(news)
+
+    @property
+    def online(self) -> bool:
+        """Whether its link is up."""
+        changes = [n for n in self.news if isinstance(n, LinkChange)]
+        return bool(changes) and changes[-1].online
+
+    @property
+    def tracks(self) -> list[str]:
+        """The events heard, after de-duplication, as they came."""
+        return [n.event.change.track for n in list(self.news) if isinstance(n, Fresh)]
+
+    @property
+    def late(self) -> int:
+        """How many events filled a gap that had been told."""
+        return sum(isinstance(n, Fresh) and n.late for n in list(self.news))
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The gaps told."""
+        return [n for n in list(self.news) if isinstance(n, Gap)]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        wait_until(lambda: self.online)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(30.0)
+
+
+def make_config_mqtt(port: int) -> Any:
+    """The broker's table alone."""
+    return parse_config({"mqtt": {"host": "127.0.0.1", "port": port}}, where="test").mqtt
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[BrokerProcess]:
+    """A broker that takes everyone."""
+    with BrokerProcess(tmp_path / "broker") as process:
+        yield process
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Outbox]:
+    """The vision process's side of the outbox."""
+    with Outbox.open(tmp_path / "outbox.db", writer=True) as store:
+        yield store

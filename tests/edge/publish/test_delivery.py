@@ -1,0 +1,147 @@
+"""From the outbox over a real broker to a real subscriber, through every kind of trouble."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.publish.subscribe import Seen
+from tests.brokers import BadWire, BrokerProcess, wait_until
+from tests.edge.publish.conftest import Listening, Running, changes, make_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.outbox import Outbox
+
+pytestmark = pytest.mark.broker
+
+
+def named(count: int) -> list[str]:
+    """The tracks of so many events."""
+    return [f"t{i}" for i in range(count)]
+
+
+def test_events_arrive_in_order(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
+    """What is put arrives, each once, in order, and leaves the outbox."""
+    with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port), grace_s=10.0):
+        for start in range(0, 100, 10):
+            outbox.put(changes(10, start=start))
+        wait_until(lambda: len(ear.tracks) >= 100)
+        wait_until(lambda: outbox.stats().depth == 0)
+    assert ear.tracks == named(100)
+    assert ear.gaps == []
+    assert [n.state.value for n in ear.news if isinstance(n, Seen)] == ["online", "stopped"]
+
+
+def test_broker_killed_in_mid_stream(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
+    """A broker killed and restarted, twice, loses no event and repeats none."""
+    with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port), grace_s=10.0):
+        for start in range(0, 300, 10):
+            outbox.put(changes(10, start=start))
+            if start in (100, 200):
+                broker.kill()
+                outbox.put(changes(0))
+                time.sleep(1.0)
+                broker.start()
+            time.sleep(0.02)
+        wait_until(lambda: len(ear.tracks) >= 300)
+    assert ear.tracks == named(300)
+    assert ear.gaps == []
+
+
+def test_connections_cut_in_mid_acknowledgement(
+    tmp_path: Path, broker: BrokerProcess, outbox: Outbox
+) -> None:
+    """However few bytes of the acknowledgements come back, no event is lost or told twice."""
+    cuts = random.Random(7)  # noqa: S311 - no secret
+    with (
+        BadWire(broker.port) as wire,
+        Listening(broker.port) as ear,
+        Running(make_config(tmp_path, wire.port), grace_s=10.0),
+    ):
+        for start in range(0, 200, 20):
+            wire.cut_after(cuts.randrange(1, 60))
+            outbox.put(changes(20, start=start))
+            time.sleep(0.3)
+        wait_until(lambda: outbox.stats().depth == 0, 40.0)
+        wait_until(lambda: len(ear.tracks) >= 200)
+        assert wire.connections > 5
+    assert ear.tracks == named(200)
+    assert ear.gaps == []
+
+
+def test_no_broker_at_all(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a broker events wait, it is said once, and all arrive when one comes."""
+    caplog.set_level(logging.INFO)
+    broker = BrokerProcess(tmp_path / "broker")
+    outbox.put(changes(30))
+    with Running(make_config(tmp_path, broker.port), grace_s=10.0):
+        wait_until(lambda: caplog.text.count("next attempt") >= 1)
+        time.sleep(2.0)
+        assert outbox.stats().depth == 30
+        with broker, Listening(broker.port) as ear:
+            wait_until(lambda: len(ear.tracks) >= 30)
+            assert ear.tracks == named(30)
+    assert caplog.text.count("check mqtt.host") == 1
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+def test_the_protocol_is_found(
+    tmp_path: Path, kind: str, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MQTT 5 where the broker speaks it, 3.1.1 where it does not, and the log says which."""
+    caplog.set_level(logging.INFO)
+    if kind == "mosquitto" and BrokerProcess(tmp_path / "probe").kind != kind:
+        pytest.skip("no mosquitto is installed")
+    with (
+        BrokerProcess(tmp_path / "broker", kind=kind) as broker,
+        Running(make_config(tmp_path, broker.port), grace_s=10.0),
+        Listening(broker.port) as ear,
+    ):
+        outbox.put(changes(5))
+        wait_until(lambda: len(ear.tracks) >= 5)
+    spoken = "5" if kind == "mosquitto" else "3.1.1"
+    assert f"(MQTT {spoken})" in caplog.text
+    assert ear.tracks == named(5)
+
+
+def test_subscriber_comes_back_after_the_publisher(
+    tmp_path: Path, broker: BrokerProcess, outbox: Outbox
+) -> None:
+    """After a broker's death, events wait a little for the subscribers it lost."""
+    if broker.kind != "mosquitto":
+        pytest.skip("MQTT 3.1.1 does not tell whether anybody listens")
+    with Running(make_config(tmp_path, broker.port), grace_s=10.0):
+        with Listening(broker.port) as ear:
+            outbox.put(changes(3))
+            wait_until(lambda: len(ear.tracks) == 3)
+        broker.kill()
+        outbox.put(changes(40, start=3))
+        broker.start()
+        time.sleep(2.0)
+        with Listening(broker.port) as late:
+            wait_until(lambda: len(late.tracks) == 40)
+    assert late.tracks == named(43)[3:]
+    assert late.gaps == []
+
+
+def test_a_broker_that_never_answers(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
+    """A wire that swallows everything delays events and loses none."""
+    with (
+        BadWire(broker.port) as wire,
+        Listening(broker.port) as ear,
+        Running(make_config(tmp_path, wire.port), grace_s=10.0) as publisher,
+    ):
+        wait_until(lambda: publisher.state == "online")
+        wire.block()
+        outbox.put(changes(50))
+        time.sleep(1.0)
+        assert ear.tracks == []
+        wire.unblock()
+        wait_until(lambda: len(ear.tracks) >= 50)
+    assert ear.tracks == named(50)

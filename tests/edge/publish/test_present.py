@@ -1,0 +1,61 @@
+"""How an event is told after it has waited: its date corrected, its age admitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.clock import ClockReading
+from edge.events import Event
+from edge.outbox import Row
+from edge.publish.delivery import HISTORICAL_AFTER_S, present
+from tests.edge.publish.conftest import CHANGE
+
+
+def told(
+    *,
+    waited_s: float = 0.0,
+    clock_moved_s: float = 0.0,
+    then: bool = True,
+    now: bool = True,
+    kernel: str = "this",
+) -> Event:
+    """Store an event at monotonic second 100, tell it ``waited_s`` later."""
+    event = Event(boot_id="a" * 32, seq=1, change=replace(CHANGE, clock_synced=then))
+    row = Row(id=1, event=event, kernel=kernel, monotonic_s=100.0, utc_s=1000.0, synced=then)
+    reading = ClockReading(
+        monotonic_s=100.0 + waited_s, utc_s=1000.0 + waited_s + clock_moved_s, synced=now
+    )
+    return present(row, now=reading, kernel="this")
+
+
+@pytest.mark.parametrize(
+    ("waited_s", "kernel", "historical"),
+    [
+        pytest.param(0.0, "this", False, id="at once"),
+        pytest.param(HISTORICAL_AFTER_S, "this", False, id="just in time"),
+        pytest.param(HISTORICAL_AFTER_S + 0.1, "this", True, id="late"),
+        pytest.param(0.0, "another", True, id="from before a reboot"),
+    ],
+)
+def test_history(waited_s: float, kernel: str, historical: bool) -> None:
+    """What is told long after it happened says so, whatever the wall clock did."""
+    assert told(waited_s=waited_s, kernel=kernel).historical is historical
+    assert told(waited_s=waited_s, kernel=kernel, clock_moved_s=1e9).historical is historical
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "kernel", "moved_s"),
+    [
+        pytest.param(False, True, "this", 3600.0, id="set since: corrected"),
+        pytest.param(True, True, "this", 0.0, id="was set: left alone"),
+        pytest.param(False, False, "this", 0.0, id="still not set"),
+        pytest.param(False, True, "another", 0.0, id="reboot: nobody knows"),
+    ],
+)
+def test_dates(then: bool, now: bool, kernel: str, moved_s: float) -> None:
+    """Dates of a clock that was set after the event are corrected by as much as it moved."""
+    event = told(then=then, now=now, kernel=kernel, clock_moved_s=3600.0, waited_s=5.0)
+    assert (event.change.decided - CHANGE.decided).total_seconds() == moved_s
+    assert event.change.clock_synced is (then or moved_s > 0)

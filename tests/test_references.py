@@ -1,0 +1,24 @@
+"""The references in docs/ say what the code says."""
+
+from __future__ import annotations
+
+import click
+import pytest
+
+from edge.cli import main as edge
+from tests.references import DOCS, REFERENCES, commands
+
+
+@pytest.mark.parametrize("file", list(REFERENCES))
+def test_a_reference_is_fresh(file: str) -> None:
+    """Run ``make docs`` when this fails."""
+    assert (DOCS / file).read_text(encoding="utf-8") == REFERENCES[file]()
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [pair for pair in commands(edge, "edge") if not isinstance(pair[1], click.Group)],
+)
+def test_every_command_gives_an_example(name: str, command: click.Command) -> None:
+    """Help ends with a line that can be copied."""
+    assert "Example:" in (command.help or ""), name

@@ -1,0 +1,74 @@
+"""The units: understood by systemd, tight, and true to what the code needs."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge.isolation import PRIVATE_NETWORK
+from edge.supervise import FINAL_CODES
+
+UNITS = Path(__file__).resolve().parent.parent / "systemd"
+SERVICES = {"emoshift-vision.service": 1.5, "emoshift-publish.service": 2.0}
+
+needs_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+
+
+@needs_systemd
+def test_units_are_understood(tmp_path: Path) -> None:
+    """``systemd-analyze verify`` has nothing to say (the program itself is not installed here)."""
+    for unit in UNITS.glob("emoshift*"):
+        text = unit.read_text()
+        (tmp_path / unit.name).write_text(text.replace("/usr/lib/emoshift/python", "/bin/sh"))
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, tmp_path.iterdir())],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/bin:/bin"},
+    )
+    ours = [line for line in done.stderr.splitlines() if "emoshift" in line]
+    assert ours == []
+    assert done.returncode == 0
+
+
+@needs_systemd
+@pytest.mark.parametrize(("service", "most"), SERVICES.items())
+def test_exposure(service: str, most: float) -> None:
+    """``systemd-analyze security`` gives at most 1.5 for vision and 2.0 for publish."""
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(UNITS / service)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None
+    assert float(found[1]) <= most
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_what_cannot_work_is_not_retried(service: str) -> None:
+    """The units and ``edge run`` agree on which exit codes another start would only repeat."""
+    text = (UNITS / service).read_text()
+    codes = re.search(r"^RestartPreventExitStatus=(.*)$", text, re.MULTILINE)
+    assert codes is not None
+    assert tuple(map(int, codes[1].split())) == FINAL_CODES
+
+
+def test_vision_has_no_network_and_publish_no_device() -> None:
+    """The two walls stand in the units themselves."""
+    vision = (UNITS / "emoshift-vision.service").read_text().splitlines()
+    publish = (UNITS / "emoshift-publish.service").read_text().splitlines()
+    assert {"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX", "IPAddressDeny=any"} <= set(
+        vision
+    )
+    assert f"Environment={PRIVATE_NETWORK}=1" in vision
+    assert {"PrivateDevices=yes", "DevicePolicy=closed"} <= set(publish)
+    assert not [line for line in publish if line.startswith(("DeviceAllow", "Supplementary"))]

@@ -1,0 +1,101 @@
+"""The command line: every command explains itself, and a toy goes from data to report."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+pytest.importorskip("keras")
+pytest.importorskip("matplotlib")
+
+from click.testing import CliRunner
+
+from train.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+TOY = """
+model = "residual"
+seed = 4
+batch_size = 16
+[[phases]]
+epochs = {epochs}
+side_px = 48
+rate = 0.02
+[network]
+stem = 4
+widths = [4, 8]
+blocks = [1, 1]
+"""
+
+
+@pytest.mark.parametrize("name", [None, *main.commands])
+def test_help_shows_an_example(name: str | None) -> None:
+    """Nobody has to guess how a command is called."""
+    for flag in ("-h", "--help"):
+        found = CliRunner().invoke(main, [flag] if name is None else [name, flag])
+        assert found.exit_code == 0
+        assert "Example:" in found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told", "code"),
+    [
+        pytest.param(["evaluate", "none.keras"], "no such file", 66, id="no net"),
+        pytest.param(
+            ["run", "--name", "x", "--recipe", "none.toml"], "none.toml", 66, id="no recipe"
+        ),
+        pytest.param(["export", "none", "-o", "x.keras"], "not the config", 66, id="no run"),
+    ],
+)
+def test_expected_errors_are_one_line(arguments: list[str], told: str, code: int) -> None:
+    """The exit codes are the project's."""
+    found = CliRunner().invoke(main, arguments)
+    assert found.exit_code == code
+    assert told in found.output
+    assert found.output.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
+    """Train, go on with a changed recipe, list, export, evaluate."""
+    for epochs in (1, 2):
+        (tmp_path / f"{epochs}.toml").write_text(TOY.format(epochs=epochs), encoding="utf-8")
+    shared = ["--data", str(made_up), "--cache", str(tmp_path / "cache")]
+    runs = ["--runs", str(tmp_path / "runs")]
+
+    def told(*arguments: str) -> str:
+        found = CliRunner().invoke(main, arguments, catch_exceptions=False)
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    recipe = ["--recipe", str(tmp_path / "1.toml")]
+    first = told("run", "--name", "one", *recipe, *shared, *runs).split()[-1]
+    recipe = ["--recipe", str(tmp_path / "2.toml"), "--resume", f"{first}/best_checkpoint.npz"]
+    second = told("run", "--name", "two", "--keep", "1", *recipe, *shared, *runs).split()[-1]
+    listed = told("list", *runs)
+    assert "-one: 1 epochs" in listed
+    assert "-two: 2 epochs" in listed
+    folder = tmp_path / "runs" / second.split("/")[-1]
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["epoch-002.npz"]
+    assert "phases" in (folder / "experiment_changes.log").read_text(encoding="utf-8")
+    assert json.loads((folder / "experiment_config.json").read_text())["resumed"].endswith(".npz")
+
+    assert told("report", second).strip().endswith("learning_curves.png")
+    net = str(tmp_path / "net.keras")
+    assert "epoch 2" in told("export", second, "-o", net)
+    report = tmp_path / "report"
+    found = told("evaluate", net, "--mirrored", "--report", str(report), *shared)
+    assert "2 views" in found
+    assert "FER2013-7 accuracy" in found
+    assert "n = 16" in found
+    assert {path.name for path in report.iterdir()} == {
+        "classification_report.txt",
+        "confusion_matrix.png",
+        "reliability.png",
+    }

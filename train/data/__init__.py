@@ -1,0 +1,1 @@
+"""Readers for the data sets, each in its official form."""

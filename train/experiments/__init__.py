@@ -1,0 +1,1 @@
+"""Runs: a recipe in, a folder of checkpoints, histories and reports out."""

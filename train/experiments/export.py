@@ -1,0 +1,40 @@
+"""From a checkpoint to a Keras file without optimiser: what the converter reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge.errors import InputError
+from train.experiments.checkpoint import load_checkpoint
+from train.experiments.folder import checkpoints, read_config
+from train.experiments.recipe import Recipe, recipe_from
+from train.networks.residual import build_residual
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from train.experiments.checkpoint import Checkpoint
+
+
+def write_averaged(recipe: Recipe, state: Checkpoint, path: Path, side_px: int = 48) -> None:
+    """Write the net with the averaged weights, for pictures of ``side_px``."""
+    model = build_residual(recipe.network, side_px)
+    model.set_weights(state.average)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+
+
+def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
+    """Write a run's net and return its epoch; the last one where none is asked for.
+
+    Raises:
+        InputError: The folder holds no such checkpoint, or none of a picture net.
+    """
+    config = read_config(folder)
+    wanted = "epoch-" if epoch is None else f"epoch-{epoch:03d}."
+    found = [one for one in checkpoints(folder) if one.name.startswith(wanted)]
+    if not found:
+        raise InputError(f"{folder}/checkpoints: found no {wanted}*.npz")
+    state = load_checkpoint(found[-1])
+    write_averaged(recipe_from(config.recipe, Recipe, where=str(folder)), state, path)
+    return state.epoch

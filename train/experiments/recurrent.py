@@ -1,0 +1,100 @@
+"""Train the recurrent net on sequences that are drawn as they are needed."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import keras
+import numpy as np
+
+from edge.features.blendshapes import channels
+from train.experiments.ahead import ahead
+from train.experiments.score import accuracy, vote_loss
+from train.networks.recurrent import build_recurrent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from edge.models.manifest import ChannelTransform
+    from train.experiments.recipe import RecurrentRecipe
+    from train.features.sequences import Director, Sequences, Stills
+
+
+def fit_recurrent(
+    recipe: RecurrentRecipe,
+    director: Director,
+    validate: Callable[[keras.Model], dict[str, float]],
+    *,
+    width: int,
+    tell: Callable[[str], None] = print,
+) -> tuple[keras.Model, list[dict[str, float]]]:
+    """Train and return the net with its history.
+
+    Args:
+        recipe: What to do.
+        director: Draws the sequences.
+        validate: Scores the net after every epoch.
+        width: Channels.
+        tell: Told one line an epoch.
+    """
+    keras.utils.set_random_seed(recipe.seed)
+    model = build_recurrent(width, units=recipe.units, noise=recipe.noise, dropout=recipe.dropout)
+    total = recipe.epochs * recipe.batches
+    model.compile(
+        optimizer=keras.optimizers.Adam(
+            keras.optimizers.schedules.CosineDecay(recipe.rate, total), clipnorm=1.0
+        ),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+    )
+    history: list[dict[str, float]] = []
+    for epoch in range(recipe.epochs):
+        began = time.monotonic()
+        rng = np.random.default_rng([recipe.seed, epoch])
+        drawn = (director.draw(recipe.batch_size, rng) for _ in range(recipe.batches))
+        losses = [float(_step(model, batch)) for batch in ahead(drawn)]
+        record = {
+            "epoch": float(epoch + 1),
+            "loss": float(np.mean(losses)),
+            **validate(model),
+            "seconds": time.monotonic() - began,
+        }
+        history.append(record)
+        tell(" ".join(f"{name} {value:.4g}" for name, value in record.items()))
+    return model, history
+
+
+def _step(model: keras.Model, batch: Sequences) -> float:
+    logs = model.train_on_batch(batch.channels, batch.targets, return_dict=True)
+    return float(logs["loss"])
+
+
+def still_logits(
+    model: keras.Model, stills: Stills, form: ChannelTransform, steps: int = 12
+) -> NDArray[np.float32]:
+    """Return the logits ``(n, 8)`` after looking at each still for ``steps`` steps.
+
+    The person's resting face is not known, as with a stranger's picture.
+    """
+    shown = np.repeat(channels(stills.levels, form)[:, None], steps, axis=1)
+    return np.asarray(model.predict(shown, batch_size=512, verbose=0)[:, -1], np.float32)
+
+
+def recurrent_scores(
+    model: keras.Model, stills: Stills, form: ChannelTransform, sequences: Sequences
+) -> dict[str, float]:
+    """Score on single stills and on held-out sequences, frame by frame."""
+    votes = stills.votes
+    logits = still_logits(model, stills, form)
+    frames = model.predict(sequences.channels, batch_size=256, verbose=0)
+    flat = frames.reshape(-1, frames.shape[-1])
+    targets = sequences.targets.reshape(-1, frames.shape[-1])
+    sure = np.where(targets.max(axis=1) > 0.5, targets.argmax(axis=1), -1)
+    return {
+        "still_accuracy": accuracy(logits, stills.majority)[0],
+        "still_loss": vote_loss(logits, votes, np.ones(len(votes))),
+        "frame_accuracy": accuracy(flat, sure)[0],
+        "frame_loss": vote_loss(flat, targets, np.ones(len(targets))),
+    }

@@ -1,0 +1,1 @@
+"""The networks, in pure Keras 3 for any back end; ReLU only, which int8 kernels are fast at."""

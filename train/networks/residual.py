@@ -1,0 +1,87 @@
+"""The product's picture members: a residual net that leaves 48x48 early, with two heads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import keras
+from keras import layers
+
+if TYPE_CHECKING:
+    from train.networks.shapes import ResidualNet
+
+FERPLUS_CLASSES = 8
+FER2013_CLASSES = 7
+
+
+def build_residual(shape: ResidualNet, side_px: int | None = 48) -> keras.Model:
+    """Build the net.
+
+    Input ``(batch, side, side, 1)``, float32, ``(crop - 128) / 64``. Outputs, as logits:
+    ``ferplus`` ``(batch, 8)`` in the order of `train.data.ferplus.LABELS`, and ``fer2013``
+    ``(batch, 7)``. With ``side_px=None`` any side fits.
+    """
+    inputs = keras.Input((side_px, side_px, 1), name="crop")
+    x = _conv(inputs, shape.stem, kernel=5, stride=2)
+    for stage, (width, blocks) in enumerate(zip(shape.widths, shape.blocks, strict=True)):
+        for block in range(blocks):
+            x = _block(x, width, stride=2 if stage > 0 and block == 0 else 1, squeeze=shape.squeeze)
+    if shape.top:
+        x = _conv(x, shape.top, kernel=1)
+    x = layers.GlobalAveragePooling2D()(x)
+    x = layers.Dropout(shape.dropout)(x)
+    outputs = {
+        "ferplus": layers.Dense(FERPLUS_CLASSES, name="ferplus")(x),
+        "fer2013": layers.Dense(FER2013_CLASSES, name="fer2013")(x),
+    }
+    return keras.Model(inputs, outputs, name="residual")
+
+
+def _conv(
+    x: keras.KerasTensor, channels: int, *, kernel: int = 3, stride: int = 1, relu: bool = True
+) -> keras.KerasTensor:
+    x = layers.Conv2D(
+        channels,
+        kernel,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+    )(x)
+    x = layers.BatchNormalization(momentum=0.95)(x)
+    return layers.ReLU()(x) if relu else x
+
+
+def _block(x: keras.KerasTensor, channels: int, *, stride: int, squeeze: int) -> keras.KerasTensor:
+    kept = x
+    if stride != 1 or x.shape[-1] != channels:
+        if stride != 1:
+            kept = layers.AveragePooling2D(stride, padding="same")(kept)
+        kept = _conv(kept, channels, kernel=1, relu=False)
+    y = _conv(x, channels, stride=stride)
+    y = _conv(y, channels, relu=False)
+    if squeeze:
+        y = _excite(y, channels, squeeze)
+    return layers.ReLU()(layers.Add()([y, kept]))
+
+
+def _excite(x: keras.KerasTensor, channels: int, ratio: int) -> keras.KerasTensor:
+    """Weigh channels by what the whole picture holds (Hu et al., 2018)."""
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = layers.Conv2D(max(8, channels // ratio), 1, activation="relu")(gate)
+    gate = layers.Conv2D(channels, 1, activation="sigmoid")(gate)
+    return layers.Multiply()([x, gate])
+
+
+def multiply_adds(model: keras.Model, side_px: int = 48) -> int:
+    """Count the multiply-adds of convolutions and dense layers for one picture."""
+    probe = keras.Model(model.inputs, [layer.output for layer in model.layers])
+    shapes = probe.compute_output_shape((1, side_px, side_px, 1))
+    total = 0
+    for layer, shape in zip(model.layers, shapes, strict=True):
+        if isinstance(layer, layers.DepthwiseConv2D | layers.Conv2D):
+            weights = int(layer.kernel.shape[0] * layer.kernel.shape[1] * layer.kernel.shape[2])
+            total += int(shape[1] * shape[2]) * weights * int(layer.kernel.shape[3])
+        elif isinstance(layer, layers.Dense):
+            total += int(layer.kernel.shape[0] * layer.kernel.shape[1])
+    return total
