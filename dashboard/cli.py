@@ -51,7 +51,10 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
         overrides: dict[str, dict[str, Any]] = {
             "broker": {"host": mqtt_host, "port": mqtt_port},
             "history": {"database": database},
-            "worker": {"name": rest.pop("name", None)},
+            "worker": {
+                "name": rest.pop("name", None),
+                "shared": rest.pop("shared", False) or None,
+            },
             "web": {"host": rest.pop("host", None), "port": rest.pop("port", None)},
         }
         command(config=load_config(file, **overrides), **rest)
@@ -111,13 +114,14 @@ def _option(name: str, value: object) -> list[str]:
 @main.command()
 @_settings
 @click.option("--name", help="Stable name of this worker; each needs its own.")
+@click.option("--shared", is_flag=True, help="Share the messages with other workers (MQTT 5).")
 @click.option("--leashed", is_flag=True, hidden=True, help="End when standard input does.")
 def worker(config: Config, leashed: bool) -> None:
     """Store what devices tell; several workers share the load (MQTT 5).
 
     \b
     Example:
-      edge-dashboard worker --name worker-2 --database postgresql://dashboard@db/dashboard
+      edge-dashboard worker --name worker-2 --shared --database postgresql://dashboard@db/dash
     """
     from dashboard.run import run_worker  # noqa: PLC0415 - --help needs none of it
 

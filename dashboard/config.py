@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path  # noqa: TC003 - pydantic reads the annotations
+from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -115,12 +115,15 @@ class Worker(_Table):
 
     Attributes:
         name: Stable name of this worker; the broker keeps its messages under it while it is away.
-        group: Workers of one group share the messages (MQTT 5 shared subscription).
+        shared: Whether other workers share the messages (MQTT 5 shared subscription). Mosquitto
+            forgets such subscriptions when it is restarted, until a worker is back.
+        group: The workers that share.
         buffer: Messages held while the database is away; the broker keeps the rest.
         batch: Most messages of one transaction.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")] = "worker-1"
+    shared: bool = False
     group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] = "emoshift-dashboard"
     buffer: Annotated[int, Field(ge=20, le=60_000)] = 8000
     batch: Annotated[int, Field(ge=1, le=10_000)] = 2000

@@ -67,6 +67,7 @@ class Link:
         client_id: str,
         topics: Callable[[str], Iterable[str]],
         on_delivery: Callable[[Delivery], None],
+        leave: Callable[[str], Iterable[str]] = lambda _protocol: (),
         on_state: Callable[[bool], None] = lambda _connected: None,
         keep_session_s: int = 0,
         inflight: int = 1000,
@@ -78,6 +79,7 @@ class Link:
             broker: Where to connect.
             client_id: Name of the session at the broker.
             topics: Given the protocol in use, ``5`` or ``3.1.1``, the filters to subscribe to.
+            leave: Likewise, the filters that a kept session may have and should not.
             on_delivery: Called on the link's thread for each message.
             on_state: Called there with whether the link is up.
             keep_session_s: How long the broker keeps what was not delivered; 0 keeps nothing.
@@ -87,6 +89,7 @@ class Link:
         self._broker = broker
         self._client_id = client_id
         self._topics = topics
+        self._leave = leave
         self._on_delivery = on_delivery
         self._on_state = on_state
         self._keep_session_s = keep_session_s
@@ -239,6 +242,8 @@ class Link:
             answer.append(code)
             if code.is_failure:
                 return
+            if leave := list(self._leave(self._protocol)):
+                client.unsubscribe(leave)
             filters = [(topic, 1) for topic in self._topics(self._protocol)]
             if filters:
                 client.subscribe(filters)

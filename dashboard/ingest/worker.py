@@ -71,18 +71,23 @@ class Worker:
         self._link = Link(
             config.broker,
             client_id=f"{settings.group}-{settings.name}",
-            topics=self._topics,
+            topics=lambda protocol: self._topics(protocol)[:1],
+            leave=lambda protocol: self._topics(protocol)[1:],
             on_delivery=self._take,
             keep_session_s=SESSION_S,
             inflight=settings.buffer,
         )
 
-    def _topics(self, protocol: str) -> list[str]:
+    def _topics(self, protocol: str) -> tuple[str, str]:
+        """Return the filter to subscribe to, and the one that the session may still have."""
         everything = f"{ROOT}/+/+/+"
-        # Without MQTT 5 there is no shared subscription to rely on: one worker does it all.
-        return [
-            f"$share/{self._config.worker.group}/{everything}" if protocol == "5" else everything
-        ]
+        shared = f"$share/{self._config.worker.group}/{everything}"
+        if not self._config.worker.shared:
+            return everything, shared
+        if protocol != "5":  # a filter that an old broker takes for a plain topic stores nothing
+            LOG.warning("broker: no MQTT 5, so nothing is shared; run one worker only")
+            return everything, shared
+        return shared, everything
 
     def _take(self, delivery: Delivery) -> None:
         """Put one delivery into the buffer; runs on the link's thread and never waits."""

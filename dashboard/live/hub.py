@@ -166,7 +166,7 @@ class Hub:
             if why.address is not None:
                 self._soon(self._refuse, why.address)
             return
-        self._soon(self._take, message, delivery.retained)
+        self._soon(self.take, message, delivery.retained)
 
     def _state(self, _connected: bool) -> None:
         self._soon(self._tell_all, Happening(kind="link"))
@@ -183,7 +183,8 @@ class Hub:
             self.refused[address] += 1
             self._tell(Happening(kind="device", address=address))
 
-    def _take(self, message: Message, retained: bool) -> None:
+    def take(self, message: Message, retained: bool) -> None:
+        """Fold one message into what is known, and tell whoever listens."""
         address, body = message.address, message.body
         if address not in self.devices and len(self.devices) >= _MOST_DEVICES:
             return

@@ -83,6 +83,11 @@ class Classroom:
         self._tracks = [self._track() for _ in range(faces)]
         self._since_ms = [0] * faces
 
+    @property
+    def faces(self) -> int:
+        """How many faces the camera sees."""
+        return len(self._states)
+
     def _track(self) -> str:
         return f"{self._random.getrandbits(48):012x}"
 

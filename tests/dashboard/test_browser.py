@@ -57,6 +57,22 @@ KEEP_IMAGES = "EMOSHIFT_SCREENSHOTS" in os.environ
 ROOM = "school-1/room-101"
 
 
+FOCUSED = """() => {
+  const focused = document.activeElement;
+  return focused.tagName + (focused.id || focused.dataset.key || "");
+}"""
+WATCH = """() => {
+  window.seenAt = {};
+  new MutationObserver((changes) => {
+    for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+      const name = node.dataset?.event;
+      const seen = () => { window.seenAt[name] = performance.timeOrigin + performance.now(); };
+      if (name) requestAnimationFrame(seen);
+    }
+  }).observe(document.getElementById("latest"), { childList: true });
+}"""
+
+
 class Site:
     """A whole dashboard: broker, worker, pages, and a device that speaks when told to."""
 
@@ -147,9 +163,11 @@ def open_page(
     page.on("pageerror", lambda why: page.complaints.append(str(why)))
     page.on(
         "request",
-        lambda r: None
-        if r.url.startswith((site.url, "data:"))
-        else page.complaints.append(f"request to {r.url}"),
+        lambda r: (
+            None
+            if r.url.startswith((site.url, "data:"))
+            else page.complaints.append(f"request to {r.url}")
+        ),
     )
     page.goto(f"/login?next={path}")
     page.fill("input[name=name]", name)
@@ -221,10 +239,10 @@ def test_class_page_is_live(site, browser):
 
 def test_a_small_class_is_not_shown(site, browser):
     """Below five faces nothing is shown, and the page says why."""
-    small = next(room for room in site.rooms if len(room._states) < 5)
+    small = next(room for room in site.rooms if room.faces < 5)
     context, page = open_page(browser, site, "viewer", f"/class/{small.address}")
     sync_api.expect(page.locator("#reason")).to_contain_text("Too few faces")
-    assert set(page.locator(".count").all_text_contents()) == {"–"}
+    assert set(page.locator(".count").all_text_contents()) == {"\u2013"}
     assert page.locator("#latest li").count() == 0
     context.close()
 
@@ -260,7 +278,9 @@ def test_fleet_page(site, browser):
     """The fleet is ordered by need, filtered by a word, and follows a device that goes away."""
     context, page = open_page(browser, site, "admin", "/fleet")
     sync_api.expect(page.locator("#fleet tbody tr")).to_have_count(6)
-    weights = page.locator("#fleet tbody tr").evaluate_all("rows => rows.map(r => +r.dataset.weight)")
+    weights = page.locator("#fleet tbody tr").evaluate_all(
+        "rows => rows.map(r => +r.dataset.weight)"
+    )
     assert weights == sorted(weights, reverse=True)
     page.fill("#filter", "room-101")
     sync_api.expect(page.locator("#fleet tbody tr:visible")).to_have_count(1)
@@ -308,7 +328,9 @@ def test_viewers_are_refused(site, browser):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/login", f"/class/{ROOM}", "/fleet", f"/device/{ROOM}", "/about"])
+@pytest.mark.parametrize(
+    "path", ["/login", f"/class/{ROOM}", "/fleet", f"/device/{ROOM}", "/about"]
+)
 def test_no_barrier(site, browser, path, theme):
     """The accessibility check finds nothing, on any page, light or dark."""
     if path == "/login":
@@ -336,7 +358,7 @@ def test_phone(site, browser):
     )
     site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
     sync_api.expect(page.locator("h2", has_text="Jetzt")).to_be_visible()
-    sync_api.expect(page.locator("[data-state=happy] .count")).not_to_have_text("–")
+    sync_api.expect(page.locator("[data-state=happy] .count")).not_to_have_text("\u2013")
     for path in (f"/class/{ROOM}", "/fleet", f"/device/{ROOM}", "/about"):
         page.goto(path)
         width = page.evaluate("document.documentElement.scrollWidth")
@@ -358,7 +380,7 @@ def test_keyboard(site, browser):
     reached = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.tagName + (document.activeElement.id || document.activeElement.dataset.key || '')"))
+        reached.add(page.evaluate(FOCUSED))
     assert {"INPUTfilter", "BUTTONneeds", "BUTTONfps"} <= reached
     context.close()
 
@@ -368,14 +390,7 @@ def test_seen_within_the_bar(site, browser, record_property):
     room = Classroom(Address("school-1", "room-101"), seed=77)
     context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
     site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
-    page.evaluate("""() => {
-      window.seenAt = {};
-      new MutationObserver((changes) => {
-        for (const change of changes) for (const node of change.addedNodes) {
-          if (node.dataset && node.dataset.event) requestAnimationFrame(() => { window.seenAt[node.dataset.event] = performance.timeOrigin + performance.now(); });
-        }
-      }).observe(document.getElementById("latest"), { childList: true });
-    }""")
+    page.evaluate(WATCH)
     sent = {}
     for _ in range(int(os.environ.get("EMOSHIFT_LATENCY_EVENTS", "25"))):
         event = room.change(time.time_ns() // 1_000_000)

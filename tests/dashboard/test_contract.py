@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.dashboard.support import NOW_MS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from dashboard.contract import (
     read_topic,
 )
 from dashboard.simulate.classroom import Classroom
+from tests.dashboard.support import NOW_MS
 
 SCHEMAS = Path("edge/schemas")
 TOPIC = "emoshift/v1/school/room-1/transition"

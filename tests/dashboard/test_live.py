@@ -89,11 +89,11 @@ def test_listeners_hear_each_event_once(room):
         with hub.listen(ROOM) as mine, hub.listen(Address("school", "other")) as other:
             event = read(room.change(NOW_MS))
             for _ in range(3):
-                hub._take(event, False)
+                hub.take(event, False)
             assert mine.queue.qsize() == 1
             assert other.queue.empty()
             for _ in range(1000):
-                hub._take(read(room.change(NOW_MS)), False)
+                hub.take(read(room.change(NOW_MS)), False)
             assert mine.overrun
 
     asyncio.run(story())

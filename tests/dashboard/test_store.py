@@ -6,7 +6,6 @@ import json
 import random
 
 import pytest
-from tests.dashboard.support import NOW_MS
 from hypothesis import HealthCheck, given
 from hypothesis import settings as trying
 from hypothesis import strategies as st
@@ -24,6 +23,7 @@ from dashboard.store.people import IDLE_MS, People, Role
 from dashboard.store.read import Archive
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import MINUTE_MS, History
+from tests.dashboard.support import NOW_MS
 
 ROOM = Address("school", "room-1")
 MINUTE = NOW_MS // MINUTE_MS * MINUTE_MS

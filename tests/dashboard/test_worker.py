@@ -26,7 +26,6 @@ from tests.dashboard.support import settings, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from dashboard.config import Config
     from tests.dashboard.support import Postgres
@@ -85,8 +84,8 @@ def test_everything_is_stored(mqtt, database, history):
 def test_two_workers_share(mqtt, postgres, history):
     """Two workers with one shared subscription store each event once, and both work."""
     database = postgres.make_database()
-    first = settings(mqtt, database, worker={"name": "worker-1"})
-    second = settings(mqtt, database, worker={"name": "worker-2"})
+    first = settings(mqtt, database, worker={"name": "worker-1", "shared": True})
+    second = settings(mqtt, database, worker={"name": "worker-2", "shared": True})
     with working(first) as one, working(second) as two:
         simulate(first, events=1000)
         archive = history(database)
@@ -175,9 +174,7 @@ def test_restarts_lose_and_double_nothing(tmp_path, sqlite, history):
         simulator = Simulator(config.broker, rooms, connections=2)
         told: list[int] = []
         thread = threading.Thread(
-            target=lambda: told.append(
-                simulator.run(Load(rate=150, events=3000), stop).transitions
-            )
+            target=lambda: told.append(simulator.run(Load(rate=150, events=3000), stop).transitions)
         )
         thread.start()
         for _ in range(3):  # a worker that is killed in the middle of its work
