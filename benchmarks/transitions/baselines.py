@@ -156,7 +156,7 @@ GRIDS: Final[Mapping[str, tuple[Callable[..., list[Transition]], tuple[dict[str,
         tuple(
             {"time_s": t, "margin": m}
             for t in (0.15, 0.25, 0.4, 0.6)
-            for m in (0.05, 0.15, 0.25, 0.35, 0.5)
+            for m in (0.05, 0.15, 0.3, 0.5, 0.65, 0.8)
         ),
     ),
     "majority window": (
