@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -33,12 +33,13 @@ class Answer:
     Attributes:
         rows: Positions among the split's pictures it answered, ``(m,)``.
         log_probs: ``(m, len(Emotion))``, float32.
-        logits: ``(m, labels)`` for picture members, with contempt; ``None`` for recurrent ones.
+        views: Logits ``(m, labels)`` of picture members, with contempt: from one view, and from
+            two (the mirror image beside it); empty for recurrent ones.
     """
 
     rows: NDArray[np.intp]
     log_probs: NDArray[np.float32]
-    logits: NDArray[np.float32] | None
+    views: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -164,15 +165,12 @@ def walk_network(network: Network, channels: NDArray[np.float32]) -> NDArray[np.
 
 def _of_pictures(network: Network, pictures: Pictures) -> Answer:
     n = len(pictures.crops)
-    logits = np.concatenate(
-        [
-            network.logits(pictures.crops[start : start + BATCH], mirror=network.member.mirrored)
-            for start in range(0, n, BATCH)
-        ]
-    )
-    return Answer(
-        rows=np.arange(n, dtype=np.intp), log_probs=network.log_probs(logits), logits=logits
-    )
+    views: dict[int, NDArray[np.float32]] = {}
+    for count, mirror in ((1, False), (2, True)):
+        batches = [pictures.crops[start : start + BATCH] for start in range(0, n, BATCH)]
+        views[count] = np.concatenate([network.logits(crops, mirror=mirror) for crops in batches])
+    own = views[2 if network.member.mirrored else 1]
+    return Answer(rows=np.arange(n, dtype=np.intp), log_probs=network.log_probs(own), views=views)
 
 
 def _of_stills(
@@ -187,7 +185,6 @@ def _of_stills(
     return Answer(
         rows=np.array([place[int(row)] for row in rows[kept]], np.intp),
         log_probs=walk_network(network, shown)[:, -1],
-        logits=None,
     )
 
 
@@ -195,7 +192,7 @@ def _at(answer: Answer, temperature: float) -> Answer:
     scaled = answer.log_probs / np.float32(temperature)
     scaled = scaled - scaled.max(axis=1, keepdims=True)
     scaled = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-    return Answer(rows=answer.rows, log_probs=scaled, logits=answer.logits)
+    return Answer(rows=answer.rows, log_probs=scaled, views=answer.views)
 
 
 def _on(answer: Answer, rows: NDArray[np.intp]) -> NDArray[np.float32]:

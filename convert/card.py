@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edge.errors import InputError
+
 if TYPE_CHECKING:
     from edge.models.manifest import Manifest, Metric
 
 CARD_NAME: Final = "CARD.md"
+START: Final = "<!-- written by convert document: begin -->"
+END: Final = "<!-- written by convert document: end -->"
 
 USE: Final = """\
 ## Use and limits
@@ -24,9 +28,9 @@ USE: Final = """\
   given. Its pictures are for research use and are not part of this package. FER+ gives ten
   annotators' votes for each (MIT licence); one annotator agrees with the majority of the other nine
   on 77.1 % of the test rows.
-- **Weak spots**: disgust, fear and contempt are rare in the data, and their figures are noise
-  (18 and 16 test pictures for disgust and contempt). Sadness can hardly be read from blendshapes.
-  Turned heads, hands before the face, masks and faces under about 30 pixels lower the accuracy.
+- **Weak spots**: disgust and contempt are rare in the data (18 and 16 test pictures), so what is
+  said of them is noise. Sadness can hardly be read from blendshapes. How much turned heads, hands
+  before the face, masks and small faces lower the accuracy has not been measured with this bundle.
 - **Precision**: with the members listed above, int8 where the table says so. A figure for single
   pictures says little of transitions; those are measured apart.
 """
@@ -72,6 +76,31 @@ def write_card(manifest: Manifest) -> str:
         USE,
     ]
     return "\n".join(lines)
+
+
+def update_document(text: str, manifest: Manifest) -> str:
+    """Return a document with the tables between its markers written anew.
+
+    Raises:
+        InputError: It has no markers.
+    """
+    start, end = text.find(START), text.find(END)
+    if start < 0 or end < start:
+        raise InputError(f"the document has no lines {START!r} and {END!r}")
+    made = "\n".join(
+        [
+            START,
+            "",
+            f"Bundle `{manifest.bundle_id}`, {manifest.software}.",
+            "",
+            *metric_table(manifest),
+            "",
+            *gate_table(manifest),
+            "",
+            "",
+        ]
+    )
+    return text[:start] + made + text[end:]
 
 
 def metric_table(manifest: Manifest) -> list[str]:

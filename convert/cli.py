@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from convert.recipe import DEFAULT_RECIPE, Precision, load_recipe
-from edge.errors import BundleError, EmoshiftError, UsageError
+from edge.errors import BundleError, EmoshiftError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from convert.recipe import Recipe
@@ -207,6 +207,43 @@ def diff(one: Path, other: Path) -> None:
     if not lines:
         click.echo("the bundles are the same")
     raise SystemExit(1 if lines else 0)
+
+
+@main.command()
+@click.argument("folder", metavar="BUNDLE", type=_PATH)
+@click.argument("parameters", metavar="JSON", type=_PATH)
+def retune(folder: Path, parameters: Path) -> None:
+    """Put fitted parameters of the change detector into a bundle; its networks stay.
+
+    \b
+    Example:
+        convert retune models/default models/sources/temporal.json
+    """
+    from convert.build import retune as put  # noqa: PLC0415
+    from edge.models.bundle import load_bundle  # noqa: PLC0415
+
+    click.echo(f"{folder}: {put(load_bundle(folder), parameters).bundle_id}")
+
+
+@main.command()
+@click.argument("document", type=_PATH)
+@click.argument("folder", metavar="[BUNDLE]", type=_PATH, default=Path("models/default"))
+def document(document: Path, folder: Path) -> None:
+    """Write a bundle's figures into the marked part of a Markdown file.
+
+    \b
+    Example:
+        convert document docs/quantisation.md models/default
+    """
+    from convert.card import update_document  # noqa: PLC0415
+    from edge.models.bundle import load_bundle  # noqa: PLC0415
+
+    try:
+        text = document.read_text(encoding="utf-8")
+        document.write_text(update_document(text, load_bundle(folder).manifest), encoding="utf-8")
+    except OSError as why:
+        raise OutputError(f"{document}: {why.strerror}") from why
+    click.echo(f"{document}")
 
 
 def _chosen(recipe: Recipe, models: tuple[Path, ...]) -> Recipe:

@@ -67,8 +67,9 @@ def judge(
             answers.labels[one.rows],
             gate,
         )
-        if one.logits is not None and other.logits is not None:
-            report.append(_eight(name, one.logits, other.logits, answers, gate))
+        if draft.member.kind == "cnn":
+            views = 2 if draft.member.mirrored else 1
+            report.append(_eight(name, one.views[views], other.views[views], answers, gate))
         if draft.member.kind == "lstm":
             report += _over_time(draft, sequences[name], gate)
         if draft.member.quantisation == "int8":
@@ -102,10 +103,11 @@ def measure(draft: Draft, answers: Answers) -> tuple[Metric, ...]:
             "precision": precision,
             "views": 2 if member.mirrored else 1,
         }
-        if found.logits is not None:
-            known = answers.pictures.labels >= 0
-            value = accuracy(found.logits[known], answers.pictures.labels[known])
-            out.append(_metric("FER+8 accuracy", value, int(known.sum()), MAJORITY, about))
+        known = answers.pictures.labels >= 0
+        for views, logits in found.views.items():
+            value = accuracy(logits[known], answers.pictures.labels[known])
+            told = {**about, "views": views}
+            out.append(_metric("FER+8 accuracy", value, int(known.sum()), MAJORITY, told))
         probs = probabilities(found, member.temperature)
         out += _seven(probs, answers.labels[found.rows], about)
     return tuple(out)

@@ -2,6 +2,9 @@
 
 Without ``--config`` the configuration comes as JSON on standard input, from `edge.supervise`;
 so no secret ever stands on a command line, and the vision half never gets the broker's.
+
+The vision half gives up the network here, before anything but the standard library is imported:
+a library that starts threads while it is loaded would make a network namespace impossible.
 """
 
 from __future__ import annotations
@@ -12,20 +15,12 @@ import logging
 import os
 import signal
 import sys
-import time
+import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
-from edge.capture.protocol import CaptureState
-from edge.config import Config, load_config, parse_config
 from edge.errors import ConfigError, EmoshiftError
-from edge.identity import settle_name
 from edge.isolation import Isolation, die_with_parent, isolate, needs_network
-from edge.notify import Notifier
-from edge.reload import Control
-
-if TYPE_CHECKING:
-    from edge.capture.protocol import CaptureStatus
 
 log = logging.getLogger("edge.half")  # also when run as a module
 
@@ -41,140 +36,66 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     set_up_logging(logging.DEBUG if options.verbose else logging.INFO)
     try:
-        config = _read_config(options.config)
-        run = run_vision_half if options.half == "vision" else run_publish_half
-        run(config, path=options.config, parent=options.parent)
+        data = _read_input() if options.config is None else None
+        isolation = Isolation.NONE
+        if options.half == "vision":
+            isolation = _give_up_network(_peek_source(options.config, data))
+        if options.parent is not None:
+            # A publisher that loses its parent still drains; nothing may keep a camera open.
+            number = signal.SIGKILL if options.half == "vision" else signal.SIGTERM
+            die_with_parent(options.parent, number)
+        _serve(options.half, options.config, data, isolation)
     except EmoshiftError as why:
         log.error("%s", why)  # noqa: TRY400 - expected: one line, no trace
         return why.exit_code
     return 0
 
 
-def run_vision_half(config: Config, *, path: Path | None = None, parent: int | None = None) -> None:
-    """Give the network up, then watch.
+def _serve(half: str, path: Path | None, data: object, isolation: Isolation) -> None:
+    # Only now: whatever these import starts its life without a network.
+    from edge.config import load_config, parse_config  # noqa: PLC0415 - see above
+    from edge.identity import settle_name  # noqa: PLC0415 - see above
+    from edge.service import run_publish_half, run_vision_half  # noqa: PLC0415 - see above
 
-    Args:
-        config: The whole configuration.
-        path: Where it came from, to be read again on SIGHUP.
-        parent: Process that must not be outlived.
-    """
-    notifier = Notifier.from_environment()
-    if needs_network(config.camera.source):
-        isolation = Isolation.NONE
-        log.warning(
-            "the camera is a network stream, so this process keeps the network: isolation none"
-        )
+    if path is not None:
+        config = load_config(path)
+    elif isinstance(data, dict):
+        config = parse_config(data, where="standard input")
     else:
-        isolation = isolate()
-        level = logging.WARNING if isolation is Isolation.NONE else logging.INFO
-        log.log(level, "network of the vision process: isolation %s", isolation.value)
-    if parent is not None:
-        die_with_parent(parent, signal.SIGKILL)
-    control = Control("vision", config, path)
+        raise ConfigError("standard input", ["expected a JSON object"])
+    config = settle_name(config)
+    if half == "vision":
+        run_vision_half(config, isolation=isolation.value, path=path)
+    else:
+        run_publish_half(config, path=path)
 
-    # Only now: whatever this imports starts its life without a network.
-    from edge.vision import run_vision  # noqa: PLC0415 - see above
 
-    watch = VisionWatchdog(notifier)
+def _give_up_network(source: str) -> Isolation:
+    if needs_network(source):
+        log.warning("the camera is a network stream, so the vision process keeps the network")
+        return Isolation.NONE
+    isolation = isolate()
+    level = logging.WARNING if isolation is Isolation.NONE else logging.INFO
+    log.log(level, "network of the vision process: isolation %s", isolation.value)
+    return isolation
 
-    def alive(status: CaptureStatus) -> None:
-        watch.turn(status)
-        control.look()
 
+def _peek_source(path: Path | None, data: object) -> str:
+    """Find the camera's source without validating anything, which comes later."""
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return ""
+    table: Any = data.get("camera") if isinstance(data, dict) else None
+    return str(table.get("source", "")) if isinstance(table, dict) else ""
+
+
+def _read_input() -> object:
     try:
-        while True:
-            run_vision(control.config, stop=control.stop, isolation=isolation.value, alive=alive)
-            if not control.again():
-                break
-            watch.restart()
-    finally:
-        notifier.stopping()
-
-
-def run_publish_half(
-    config: Config, *, path: Path | None = None, parent: int | None = None
-) -> None:
-    """Publish.
-
-    Args:
-        config: The whole configuration.
-        path: Where it came from, to be read again on SIGHUP.
-        parent: Process that must not be outlived.
-    """
-    from edge.publish.run import run_publisher  # noqa: PLC0415 - the vision half needs none of it
-
-    notifier = Notifier.from_environment()
-    if parent is not None:
-        die_with_parent(parent, signal.SIGTERM)
-    control = Control("publish", config, path)
-    watch = PublishWatchdog(notifier)
-
-    def alive(state: str) -> None:
-        watch.turn(state)
-        control.look()
-
-    try:
-        while True:
-            run_publisher(control.config, control.stop, alive=alive)
-            if not control.again():
-                break
-    finally:
-        notifier.stopping()
-
-
-class VisionWatchdog:
-    """Feeds the watchdog while capture and inference advance, or the camera is known to be away.
-
-    A camera that claims to run but gives nothing, or an inference that hangs, starves it.
-    """
-
-    def __init__(self, notifier: Notifier) -> None:
-        self._notifier = notifier
-        self._ready = False
-        self._frames = 0
-        self._fed_s = float("-inf")
-
-    def restart(self) -> None:
-        """The camera is opened anew and counts its frames from zero."""
-        self._frames = 0
-
-    def turn(self, status: CaptureStatus) -> None:
-        """Take note of one turn of the frame loop."""
-        away = status.state is CaptureState.LOST
-        advanced = status.frames > self._frames
-        if not away and not advanced:
-            return
-        self._frames = status.frames
-        self._notifier.status(f"no camera: {status.reason}" if away else "watching")
-        if not self._ready:
-            self._ready = True
-            self._notifier.ready()
-        now_s = time.monotonic()
-        every_s = self._notifier.feed_every_s
-        if every_s is not None and now_s - self._fed_s >= every_s:
-            self._fed_s = now_s
-            self._notifier.alive()
-
-
-class PublishWatchdog:
-    """Feeds the watchdog while the publisher turns; a lost broker is no reason to restart."""
-
-    def __init__(self, notifier: Notifier) -> None:
-        self._notifier = notifier
-        self._ready = False
-        self._fed_s = float("-inf")
-
-    def turn(self, state: str) -> None:
-        """Take note of one turn of the publisher."""
-        self._notifier.status(f"broker: {state}")
-        if not self._ready:
-            self._ready = True
-            self._notifier.ready()
-        now_s = time.monotonic()
-        every_s = self._notifier.feed_every_s
-        if every_s is not None and now_s - self._fed_s >= every_s:
-            self._fed_s = now_s
-            self._notifier.alive()
+        return json.load(sys.stdin)
+    except ValueError as why:
+        raise ConfigError("standard input", [f"not JSON: {why}"]) from why
 
 
 def set_up_logging(level: int) -> None:
@@ -200,16 +121,6 @@ class _OneLine(logging.Formatter):
 def _add_priority(record: logging.LogRecord) -> bool:
     record.priority = next((p for level, p in _PRIORITIES if record.levelno >= level), 7)
     return True
-
-
-def _read_config(path: Path | None) -> Config:
-    if path is not None:
-        return settle_name(load_config(path))
-    try:
-        data = json.load(sys.stdin)
-    except ValueError as why:
-        raise ConfigError("standard input", [f"not JSON: {why}"]) from why
-    return settle_name(parse_config(data, where="standard input"))
 
 
 def _parser() -> argparse.ArgumentParser:

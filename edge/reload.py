@@ -7,7 +7,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
-from edge.config import Config, load_config
+from edge.config import Config, demand_legal_basis, load_config
 from edge.errors import ConfigError
 from edge.identity import settle_name
 from edge.isolation import needs_network
@@ -70,6 +70,8 @@ class Control:
             return
         try:
             found = settle_name(load_config(self._path))
+            if self._half == "vision":
+                demand_legal_basis(found, where=str(self._path))
         except ConfigError as why:
             log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
             return

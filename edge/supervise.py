@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from edge.errors import ConfigError
 from edge.identity import settle_name
 
 if TYPE_CHECKING:
@@ -85,12 +86,19 @@ def half_command(name: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "edge.half", name)
 
 
-def supervise(config: Config, *, command: Callable[[str], Sequence[str]] = half_command) -> int:
+def supervise(
+    config: Config,
+    *,
+    command: Callable[[str], Sequence[str]] = half_command,
+    reread: Callable[[], Config] | None = None,
+) -> int:
     """Run both halves until a signal, the end of a clip, or an error that a restart cannot mend.
 
     Args:
         config: The whole configuration.
         command: How to start a half, given its name.
+        reread: Reads the configuration again on SIGHUP; a half whose part has changed is started
+            anew, and a configuration that does not validate changes nothing.
 
     Returns:
         The exit code: 0 after a clean stop, else that of the half that cannot go on.
@@ -98,16 +106,36 @@ def supervise(config: Config, *, command: Callable[[str], Sequence[str]] = half_
     config = settle_name(config)
     vision = _Half("vision", command("vision"), config_json(config, secrets=False))
     publish = _Half("publish", command("publish"), config_json(config, secrets=True))
-    code = 0
-    with _signals() as stopped:
+    code: int | None = None
+    with _signals() as heard:
         try:
-            while not stopped and (done := _turn(vision, publish)) is None:
+            while code is None and not heard & {signal.SIGTERM, signal.SIGINT}:
+                if signal.SIGHUP in heard:
+                    heard.discard(signal.SIGHUP)
+                    _reload(reread, vision, publish)
+                code = _turn(vision, publish)
                 time.sleep(_LOOK_S)
-            code = 0 if stopped or done is None else done
         finally:
             vision.stop()  # first, so that its last events still go out
             publish.stop()
-    return code
+    return code or 0
+
+
+def _reload(reread: Callable[[], Config] | None, vision: _Half, publish: _Half) -> None:
+    if reread is None:
+        log.warning("SIGHUP ignored: the configuration did not come from a file")
+        return
+    try:
+        config = settle_name(reread())
+    except ConfigError as why:
+        log.warning("not reloaded, the old configuration stays: %s", why)
+        return
+    for half in (vision, publish):
+        found = config_json(config, secrets=half is publish)
+        if found != half.config:
+            log.info("reloaded: %s is started anew", half.name)
+            half.stop()
+            half.config, half.due_s = found, float("-inf")
 
 
 def config_json(config: Config, *, secrets: bool) -> str:
@@ -143,15 +171,15 @@ def _turn(vision: _Half, publish: _Half) -> int | None:
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in a list for the length of a block; pass SIGHUP by."""
-    stopped: list[int] = []
+def _signals() -> Iterator[set[int]]:
+    """Collect SIGTERM, SIGINT and SIGHUP in a set for the length of a block."""
+    heard: set[int] = set()
     before = {
-        number: signal.signal(number, lambda n, _: stopped.append(n))
-        for number in (signal.SIGTERM, signal.SIGINT)
+        number: signal.signal(number, lambda n, _: heard.add(n))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     }
     try:
-        yield stopped
+        yield heard
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

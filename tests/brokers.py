@@ -107,6 +107,9 @@ class BadWire:
 
     Args:
         port: Where it connects to, on 127.0.0.1.
+
+    Attributes:
+        keep: Set to a byte array to have all that is carried kept in it.
     """
 
     def __init__(self, port: int) -> None:
@@ -121,6 +124,7 @@ class BadWire:
         self._open = threading.Event()
         self._open.set()
         self._lock = threading.Lock()
+        self.keep: bytearray | None = None
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -170,6 +174,8 @@ class BadWire:
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
                 self._open.wait()
+                if self.keep is not None:
+                    self.keep += data
                 if back and self._back_left is not None:
                     data, over = data[: self._back_left], len(data) >= self._back_left
                     self._back_left -= len(data)

@@ -10,8 +10,6 @@ import click
 
 from edge.errors import EmoshiftError
 
-RECIPES = Path(__file__).parent / "recipes"
-
 
 class _OneLineErrors(click.Group):
     """Tells expected errors as one line with their exit code."""

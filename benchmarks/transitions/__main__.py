@@ -1,12 +1,12 @@
-"""``python -m benchmarks.transitions``: the benchmark, and ``fit``."""
+"""``python -m benchmarks.transitions``: the benchmark, ``fit`` and ``learn``."""
 
 import click
 
-from benchmarks.transitions.command import fit, transitions
+from benchmarks.transitions.command import fit, learn, transitions
 
 main = click.Group(
-    commands={"fit": fit, "run": transitions},
-    help="Score or fit the change detector.",
+    commands={"fit": fit, "learn": learn, "run": transitions},
+    help="Score or fit the change detector, or train the learned one.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

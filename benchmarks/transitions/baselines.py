@@ -38,7 +38,9 @@ def device(parameters: TransitionParameters) -> Detector:
 
 def raw_argmax(series: Series) -> list[Transition]:
     """Report every change of the top class."""
-    return _chain(series, zip(series.probs.argmax(axis=1), series.probs.max(axis=1), strict=True))
+    return chain_labels(
+        series, zip(series.probs.argmax(axis=1), series.probs.max(axis=1), strict=True)
+    )
 
 
 def average(series: Series, *, time_s: float, margin: float) -> list[Transition]:
@@ -54,7 +56,7 @@ def average(series: Series, *, time_s: float, margin: float) -> list[Transition]
                 state = best
             yield state, float(mean[state])
 
-    return _chain(series, labels())
+    return chain_labels(series, labels())
 
 
 def majority(series: Series, *, window_s: float, share: float) -> list[Transition]:
@@ -70,7 +72,7 @@ def majority(series: Series, *, window_s: float, share: float) -> list[Transitio
                 state = int(counts.argmax())
             yield state, float(counts[state])
 
-    return _chain(series, labels())
+    return chain_labels(series, labels())
 
 
 def cusum(series: Series, *, threshold: float, drift: float) -> list[Transition]:
@@ -89,7 +91,7 @@ def cusum(series: Series, *, threshold: float, drift: float) -> list[Transition]
                 state, sums = best, np.zeros(N)
             yield state, float(np.exp(log[state]))
 
-    return _chain(series, labels())
+    return chain_labels(series, labels())
 
 
 def bocpd(series: Series, *, hazard_per_s: float, margin: float) -> list[Transition]:
@@ -121,7 +123,7 @@ def bocpd(series: Series, *, hazard_per_s: float, margin: float) -> list[Transit
                 state = best
             yield state, float(mean[state])
 
-    return _chain(series, labels())
+    return chain_labels(series, labels())
 
 
 def offline(series: Series, *, penalty: float) -> list[Transition]:
@@ -144,7 +146,7 @@ def offline(series: Series, *, penalty: float) -> list[Transition]:
     labels = np.empty(len(logs), int)
     for begin, end in zip([0, *ends], ends, strict=False):
         labels[begin:end] = logs[begin:end].mean(axis=0).argmax()
-    return _chain(series, ((int(label), 1.0) for label in labels))
+    return chain_labels(series, ((int(label), 1.0) for label in labels))
 
 
 GRIDS: Final[Mapping[str, tuple[Callable[..., list[Transition]], tuple[dict[str, Any], ...]]]] = {
@@ -154,7 +156,7 @@ GRIDS: Final[Mapping[str, tuple[Callable[..., list[Transition]], tuple[dict[str,
         tuple(
             {"time_s": t, "margin": m}
             for t in (0.15, 0.25, 0.4, 0.6)
-            for m in (0.05, 0.15, 0.25, 0.35, 0.5)
+            for m in (0.05, 0.15, 0.3, 0.5, 0.65, 0.8)
         ),
     ),
     "majority window": (
@@ -185,7 +187,7 @@ def _steps(series: Series) -> list[float]:
     return [float(dt) for dt in np.diff(series.times_s, prepend=series.times_s[:1])]
 
 
-def _chain(series: Series, labels: Iterator[tuple[int, float]]) -> list[Transition]:
+def chain_labels(series: Series, labels: Iterator[tuple[int, float]]) -> list[Transition]:
     """Turn a label for each frame into changes; the first is reported after `SETTLE_S`."""
     events: list[Transition] = []
     state: Emotion | None = None

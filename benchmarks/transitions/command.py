@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.transitions import report, sets, tuned
+from benchmarks.transitions import learned, report, sets, tuned
 from benchmarks.transitions.fitting import fit as fit_parameters
-from benchmarks.transitions.fitting import tune_baselines
+from benchmarks.transitions.fitting import objective, tune_baselines
+from benchmarks.transitions.metrics import score, tally
 from benchmarks.transitions.suite import compare
 from edge import __version__
 from edge.cli import one_line_errors
@@ -21,9 +23,14 @@ from edge.pipeline import replay
 from edge.transitions import TransitionParameters
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmarks.transitions.level_c import Recorded, Replay
+    from benchmarks.transitions.metrics import Scores
     from benchmarks.transitions.suite import Comparison
+    from benchmarks.transitions.values import Stream
     from edge.config import Config
+    from edge.values import Transition
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -159,6 +166,35 @@ def fit(
     if write is not None:
         tuned.write_json(write, block.model_dump(mode="json"))
         _note(f"wrote {write}")
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@_DATA
+@_BUNDLE
+@_SCALE
+@click.option("--epochs", default=150, show_default=True, help="Of the training.")
+@one_line_errors
+def learn(*, data: Path, bundle: str, scale: float, epochs: int) -> None:
+    r"""Train the learned alternative on the tuning streams of level b and score it on the report's.
+
+    \b
+    Example:
+      python -m benchmarks.transitions learn
+    """
+    fresh = sets.networks(configured_bundle(_config(bundle, None).models))
+    tuning = sets.level_b(data, "tune", fresh, seed=sets.TUNE_SEED, scale=scale, note=_note)
+    weights = learned.train(tuning, epochs=epochs, note=_note)
+    margin = max(
+        (0.0, 0.15, 0.3, 0.5, 0.7),
+        key=lambda m: objective(_score(tuning, learned.events(weights, tuning, margin=m))),
+    )
+    unseen = sets.level_b(data, "report", fresh, seed=101, scale=scale, note=_note)
+    scores = _score(unseen, learned.events(weights, unseen, margin=margin))
+    click.echo(json.dumps({"epochs": epochs, "margin": margin, **scores.to_json()}, indent=1))
+
+
+def _score(streams: Sequence[Stream], events: Sequence[Sequence[Transition]]) -> Scores:
+    return score([tally(s.truth, found) for s, found in zip(streams, events, strict=True)])
 
 
 def _level(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -36,14 +37,8 @@ def aligned_crop(image: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> ND
     to_crop = similarity(keypoints[_USED].astype(np.float64), _CANONICAL)
     # Only the part that is needed is turned grey, and shrunk by area first where the face is
     # large: bilinear sampling alone would alias beyond a factor of two.
-    corners = np.array([[0, 0, 1], [CROP_PX, 0, 1], [0, CROP_PX, 1], [CROP_PX, CROP_PX, 1]])
-    back = cv2.invertAffineTransform(to_crop)
-    inside = corners @ back.T
     height, width = image.shape[:2]
-    left, top = np.clip(np.floor(inside.min(axis=0)).astype(int) - 2, 0, (width - 1, height - 1))
-    right, bottom = np.clip(
-        np.ceil(inside.max(axis=0)).astype(int) + 2, (left + 1, top + 1), (width, height)
-    )
+    left, top, right, bottom = _seen(to_crop, width, height)
     grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
     to_crop[:, 2] += to_crop[:, :2] @ (left, top)
 
@@ -75,10 +70,40 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
         Shape ``(2, 3)``: ``target ~ source @ m[:, :2].T + m[:, 2]`` (Umeyama 1991, in the plane
         without reflection).
     """
-    mean_s, mean_t = source.mean(axis=0), target.mean(axis=0)
-    s, t = source - mean_s, target - mean_t
-    power = max(float((s * s).sum()), 1e-9)
-    a = float((s * t).sum()) / power
-    b = float((s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()) / power
-    turn = np.array([[a, -b], [b, a]])
-    return np.column_stack([turn, mean_t - turn @ mean_s])
+    # Plain numbers: for a handful of points they are ten times as fast as arrays.
+    from_, to = source.tolist(), target.tolist()
+    count = len(from_)
+    from_x, from_y = (sum(column) / count for column in zip(*from_, strict=True))
+    to_x, to_y = (sum(column) / count for column in zip(*to, strict=True))
+    power = across = turned = 0.0
+    for (sx, sy), (tx, ty) in zip(from_, to, strict=True):
+        x, y, u, v = sx - from_x, sy - from_y, tx - to_x, ty - to_y
+        power += x * x + y * y
+        across += x * u + y * v
+        turned += x * v - y * u
+    power = max(power, 1e-9)
+    a, b = across / power, turned / power
+    return np.array(
+        [[a, -b, to_x - a * from_x + b * from_y], [b, a, to_y - b * from_x - a * from_y]]
+    )
+
+
+def _seen(to_crop: NDArray[np.float64], width: int, height: int) -> tuple[int, int, int, int]:
+    """Which part of the picture the crop shows: left, top, right and bottom, never empty.
+
+    Args:
+        to_crop: Shape ``(2, 3)``: a similarity.
+        width: Of the picture, pixels.
+        height: Likewise.
+    """
+    (a, _, x), (b, _, y) = to_crop.tolist()
+    power = max(a * a + b * b, 1e-12)
+    xs, ys = [], []
+    for u, v in ((0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)):
+        xs.append((a * (u - x) + b * (v - y)) / power)
+        ys.append((a * (v - y) - b * (u - x)) / power)
+    left = min(max(math.floor(min(xs)) - 2, 0), width - 1)
+    top = min(max(math.floor(min(ys)) - 2, 0), height - 1)
+    right = min(max(math.ceil(max(xs)) + 2, left + 1), width)
+    bottom = min(max(math.ceil(max(ys)) + 2, top + 1), height)
+    return left, top, right, bottom

@@ -30,10 +30,11 @@ def standardise_crop(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
         Same shape, uint8, clipped at 0 and 255.
     """
     values = crop.astype(np.float32)
-    mean = values.mean(axis=(-2, -1), keepdims=True)
-    std = values.std(axis=(-2, -1), keepdims=True)
-    values -= mean
+    values -= values.mean(axis=(-2, -1), keepdims=True)
+    std = np.sqrt(np.mean(values * values, axis=(-2, -1), keepdims=True))
     values *= np.float32(GAIN) / np.maximum(std, np.float32(STD_FLOOR))
     values += np.float32(MIDDLE)
     np.rint(values, out=values)
-    return np.clip(values, 0, 255).astype(np.uint8)
+    np.maximum(values, 0, out=values)
+    np.minimum(values, 255, out=values)
+    return values.astype(np.uint8)

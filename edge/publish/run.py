@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import time
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from edge.clock import kernel_boot, read_clock
@@ -141,6 +142,8 @@ class Publisher:
         self._window = 0
         self._session = 0
         self._sessions_until = 0
+        self._run = uuid.uuid4().hex[:12]
+        self._been_online = self._returned = False
         self._protocol = PROTOCOLS[0]
         self._quiet_until_s = 0.0
         self._progress_s = 0.0
@@ -227,18 +230,19 @@ class Publisher:
 
     def _go_online(self, event: Connected) -> None:
         now_s = time.monotonic()
-        self._plan.succeed(now_s)
+        level = self._plan.succeed(now_s)
+        self._returned, self._been_online = self._been_online, True
         self._window = event.window
         self._progress_s = now_s
         self._quiet_until_s = self._looked_s = 0.0
         self._probing = True
-        log.info("connected to %s (MQTT %s)", self._address, event.protocol)
+        log.log(level, "connected to %s (MQTT %s)", self._address, event.protocol)
         self._delivery.flush(force=True)
         self._delivery.restart()
         self._snapshots.restart()
-        self._send(self._status(Presence.ONLINE))
         if self._link is not None:
-            self._link.subscribe(f"{self._base}/status")
+            self._link.subscribe(f"{self._base}/status")  # first: to see what stood there before
+        self._send(self._status(Presence.ONLINE))
 
     def _settle(self, event: Acknowledged) -> None:
         now_s = self._progress_s = time.monotonic()
@@ -300,6 +304,7 @@ class Publisher:
         try:
             status = json.loads(event.payload)
             session, instance = int(status["session"]), str(status["instance"])
+            run = str(status["run"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return
         if instance != self._instance:
@@ -308,7 +313,9 @@ class Publisher:
                     f"another device ({instance}) speaks as {self._base}; "
                     "give each device its own device.name"
                 )
-        elif session < self._session:
+        elif self._returned and run != self._run:
+            self._say_once(f"{self._base}: {Failure.TAKEN_OVER.value}")
+        elif session < self._session and not event.retained:
             log.info("a late %s of session %d was overruled", status.get("state"), session)
             self._send(self._status(Presence.ONLINE))
 
@@ -321,6 +328,7 @@ class Publisher:
             state=presence,
             session=self._session,
             instance=self._instance,
+            run=self._run,
             protocol=self._protocol,
         )
         return Message(topic=f"{self._base}/status", payload=status.to_json(), qos=1, retain=True)

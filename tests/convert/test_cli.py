@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner, Result
 
+from convert.card import END, START, update_document
 from convert.cli import main
+from edge.models.bundle import default_bundle_path, load_bundle
 from edge.models.manifest import MANIFEST_NAME
 from tests.edge.models.handmade import cnn_member, write_bundle
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PASSED = {
     "member": "cnn_a",
@@ -151,7 +151,52 @@ def test_diff(tmp_path: Path) -> None:
     assert "licence: Apache-2.0 -> other" in result.output
 
 
+def test_retune(tmp_path: Path) -> None:
+    """Other detector parameters change the manifest and its id, and nothing else."""
+    folder = write_bundle(tmp_path / "b", gate=[PASSED])
+    before = load_bundle(folder)
+    block = {"method": "m/1", "sensitivity": 0.5, "parameters": {"a": 1}, "fitted_on": "here"}
+    path = tmp_path / "temporal.json"
+    path.write_text(json.dumps(block))
+    assert run("retune", folder, path).exit_code == 0
+    after = load_bundle(folder)
+    assert after.contents == before.contents
+    assert after.manifest.temporal is not None
+    assert after.manifest.temporal.method == "m/1"
+    assert after.manifest.bundle_id != before.manifest.bundle_id
+    assert run("retune", folder, tmp_path / "none.json").exit_code == 66
+    path.write_text("{}")
+    assert run("retune", folder, path).exit_code == 78
+
+
+def test_document(tmp_path: Path) -> None:
+    """Only what lies between the markers is written anew."""
+    folder = write_bundle(tmp_path / "b", gate=[PASSED])
+    path = tmp_path / "d.md"
+    path.write_text(f"before\n{START}\nold\n{END}\nafter\n")
+    assert run("document", path, folder).exit_code == 0
+    text = path.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    assert "| cnn_a | arg-max agreement, at least | 0.97 | 0.99 | 10 |" in text
+    path.write_text("nothing")
+    assert run("document", path, folder).exit_code == 66
+
+
+def test_documentation_is_fresh() -> None:
+    """The figures in docs/quantisation.md are those of the bundle that comes with the package."""
+    path = Path(__file__).parents[2] / "docs" / "quantisation.md"
+    bundle = default_bundle_path()
+    if not path.exists() or not (bundle / MANIFEST_NAME).exists():
+        pytest.skip("docs/quantisation.md or models/default is not there")
+    text = path.read_text(encoding="utf-8")
+    assert update_document(text, load_bundle(bundle).manifest) == text, (
+        "stale; run: convert document docs/quantisation.md"
+    )
+
+
 def test_every_command_is_a_click_command() -> None:
     """The group's commands are found by name."""
     assert isinstance(main, click.Group)
-    assert set(main.commands) == {"bundle", "verify", "inspect", "diff"}
+    assert set(main.commands) == {"bundle", "verify", "inspect", "diff", "document", "retune"}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.capture.protocol import CaptureState, CaptureStatus
-from edge.half import PublishWatchdog, VisionWatchdog
 from edge.notify import Notifier
+from edge.service import PublishWatchdog, VisionWatchdog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +134,7 @@ def test_watchdog_interval(environment: dict[str, str], every_s: float | None) -
     ("given", "code", "complaint"),
     [
         pytest.param("not json", 78, "standard input: 1 problem", id="not JSON"),
+        pytest.param("[]", 78, "expected a JSON object", id="no object"),
         pytest.param('{"camra": {}}', 78, "did you mean [camera]?", id="unknown table"),
     ],
 )
@@ -150,6 +151,20 @@ def test_wrong_configuration(given: str, code: int, complaint: str) -> None:
     assert done.returncode == code
     assert complaint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_nothing_is_watched_without_a_legal_basis() -> None:
+    """The vision half itself demands a stated basis, however it was started."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.half", "vision"],
+        input='{"camera": {"source": "0"}}',
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 78
+    assert "device.legal_basis: missing" in done.stderr
 
 
 def test_journal_priorities() -> None:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +21,11 @@ from pathlib import Path
 from edge import isolation
 if sys.argv[1] == "seccomp":  # as on a kernel that refuses namespaces
     isolation._enter_namespace = lambda: False
+if sys.argv[1] == "user":
+    import os
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
 holds = isolation.isolate()
 
 def attempt(work):
@@ -100,14 +108,24 @@ def probe(way: str, port: int, file: str) -> dict[str, dict[str, object]]:
     return result
 
 
-@pytest.mark.parametrize("way", ["best", "seccomp"])
-def test_no_socket_reaches_out(way: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+@pytest.mark.parametrize(
+    "way",
+    [
+        "best",
+        "seccomp",
+        pytest.param(
+            "user", marks=pytest.mark.skipif(os.geteuid() != 0, reason="drops root's rights")
+        ),
+    ],
+)
+def test_no_socket_reaches_out(way: str) -> None:
     """From inside: no TCP, UDP, packet or netlink socket reaches anything; files and pipes do."""
     import socket
 
     if platform.machine() not in {"x86_64", "aarch64"}:
         pytest.skip("the filter is written for x86-64 and aarch64")
-    file = tmp_path_factory.mktemp("isolated") / "file"
+    file = Path(tempfile.mkdtemp()) / "file"  # where another user reaches it, too
+    file.parent.chmod(0o777)
     with socket.create_server(("127.0.0.1", 0)) as server:
         result = probe(way, server.getsockname()[1], str(file))
         server.setblocking(False)
@@ -119,6 +137,7 @@ def test_no_socket_reaches_out(way: str, tmp_path_factory: pytest.TempPathFactor
     assert found.pop("unix") == "reached"
     assert {name for name, outcome in found.items() if outcome == "reached"} == set()
     assert file.read_text() == "files still work"
+    shutil.rmtree(file.parent)
     if way == "seccomp":
         assert result["holds"] == "seccomp"
 
@@ -171,7 +190,7 @@ def imported(module: str) -> set[str]:
 
 def test_the_publisher_knows_no_camera() -> None:
     """Nothing the publisher imports can open a camera or look at a picture."""
-    modules = imported("edge.publish.run, edge.half")
+    modules = imported("edge.publish.run, edge.service")
     forbidden = {"cv2", "mediapipe", "picamera2", "ai_edge_litert", "tflite_runtime"}
     assert modules & forbidden == set()
     ours = {name for name in modules if name.startswith("edge.")}
@@ -182,9 +201,17 @@ def test_the_publisher_knows_no_camera() -> None:
     }
 
 
+def test_nothing_is_loaded_before_the_network_is_gone() -> None:
+    """What runs before `isolate` is the standard library: no thread, no foreign code."""
+    modules = imported("edge.half")
+    assert not modules & {"numpy", "pydantic", "cv2", "edge.config", "edge.values"}
+    ours = {name for name in modules if name.startswith("edge.")}
+    assert ours == {"edge.errors", "edge.half", "edge.isolation"}
+
+
 def test_the_vision_half_knows_no_broker() -> None:
     """Nothing the vision process imports speaks MQTT."""
-    modules = imported("edge.vision, edge.half")
+    modules = imported("edge.vision, edge.service")
     assert "paho" not in modules
     assert not {name for name in modules if name.startswith("edge.publish")}
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -42,7 +43,11 @@ from edge.config import Config
 from edge.supervise import supervise
 logging.basicConfig(level=logging.INFO)
 folder, stories = sys.argv[1], dict(zip(("vision", "publish"), sys.argv[2:4]))
-sys.exit(supervise(Config(), command=lambda name: [
+from edge.config import parse_config
+def reread():
+    import tomllib
+    return parse_config(tomllib.load(open(f"{folder}/edge.toml", "rb")), where="edge.toml")
+sys.exit(supervise(Config(), reread=reread, command=lambda name: [
     sys.executable, f"{folder}/half.py", name, folder, stories[name]]))
 """
 
@@ -124,6 +129,24 @@ def test_killed_halves_return(tmp_path: Path) -> None:
     wait_until(lambda: len(run.pids()) == 4)
     run.process.send_signal(signal.SIGTERM)
     assert run.end()[0] == 0
+
+
+def test_reload_restarts_only_what_it_concerns(tmp_path: Path) -> None:
+    """SIGHUP: a bad file changes nothing, a good one starts anew the half that it concerns."""
+    run = Run(tmp_path, vision="on", publish="on")
+    wait_until(lambda: len(run.pids()) == 2)
+    file = tmp_path / "edge.toml"
+    for text in ("[mqtt]\nhots = 3\n", '[mqtt]\nusername = "school"\n'):
+        file.write_text(text)
+        run.process.send_signal(signal.SIGHUP)
+        time.sleep(1.0)
+    wait_until(lambda: len(run.pids()) == 3)
+    run.process.send_signal(signal.SIGTERM)
+    code, said = run.end()
+    assert code == 0
+    assert "unknown key mqtt.hots; did you mean host?" in said
+    assert "reloaded: publish is started anew" in said
+    assert run.log.count("publish starts") == 2
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:

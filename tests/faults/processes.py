@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from edge.config import load_config
 from edge.events import Change
-from edge.half import run_publish_half
 from edge.outbox import Limits, Outbox
+from edge.service import run_publish_half
 from edge.values import Emotion
 
 if TYPE_CHECKING:

@@ -29,8 +29,8 @@ side_px = 48
 rate = 0.02
 [network]
 stem = 4
-widths = [4, 8]
-blocks = [1, 1]
+widths = [4]
+blocks = [1]
 """
 
 
@@ -87,6 +87,15 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     assert json.loads((folder / "experiment_config.json").read_text())["resumed"].endswith(".npz")
 
     assert told("report", second).strip().endswith("learning_curves.png")
+    assert {path.name for path in folder.iterdir()} >= {
+        "best_checkpoint.npz",
+        "classification_report.txt",
+        "confusion_matrix.png",
+        "learning_curves.png",
+        "net.keras",
+        "reliability.png",
+        "training_history.csv",
+    }
     net = str(tmp_path / "net.keras")
     assert "epoch 2" in told("export", second, "-o", net)
     report = tmp_path / "report"

@@ -31,7 +31,7 @@ TOY = Recipe(
         Phase(epochs=1, side_px=32, rate=0.02),
         Phase(epochs=2, side_px=40, rate=0.02, end_rate=0.0),
     ),
-    network=ResidualNet(stem=4, widths=(4, 8), blocks=(1, 1), squeeze=4, dropout=0.2),
+    network=ResidualNet(stem=4, widths=(4,), blocks=(1,), squeeze=4, dropout=0.2),
 )
 
 

@@ -13,7 +13,9 @@ from edge.features.blendshapes import LIMIT, channel_names, channels
 from train.data.ferplus import LABELS
 from train.experiments.fit import write_history
 from train.experiments.pictures import read_pictures
-from train.experiments.recurrent import fit_recurrent, recurrent_scores
+from train.experiments.recurrent import fit_recurrent, recurrent_scores, still_logits
+from train.experiments.report import draw_run, write_report
+from train.experiments.score import softmax
 from train.features.form import fitted, open_form
 from train.features.motion import read_motion
 from train.features.sequences import Director
@@ -74,6 +76,9 @@ def train_blendshapes(
     )
     model.save(folder / "net.keras")
     write_history(folder / "training_history.csv", history)
+    shown = still_logits(model, stills, form)
+    write_report(folder, softmax(shown), stills.majority, LABELS)
+    draw_run(folder)
     write_form(folder / "net.json", form, recipe, history[-1])
     rng = np.random.default_rng([recipe.seed, 1 << 21])
     report = read_stills(table, pictures["PrivateTest"], form)

@@ -9,12 +9,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import ConfigError, InputError
+from train.data.ferplus import LABELS
 from train.experiments.checkpoint import load_checkpoint
 from train.experiments.export import write_averaged
 from train.experiments.fit import fit
 from train.experiments.folder import RunConfig, create_run, prune, read_config, run_of
 from train.experiments.pictures import read_pictures
 from train.experiments.recipe import Recipe, RecurrentRecipe, read_recipe, recipe_kind
+from train.experiments.report import draw_run, write_report
+from train.experiments.score import softmax
+from train.experiments.scorer import logits, open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,6 +104,9 @@ def _train_pictures(
         told=told,
     )
     write_averaged(recipe, state, folder / "net.keras")
+    found = logits(open_scorer(folder / "net.keras"), validation.crops)
+    write_report(folder, softmax(found["ferplus"]), validation.majority, LABELS)
+    draw_run(folder)
 
 
 def _train_recurrent(

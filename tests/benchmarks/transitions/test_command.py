@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.transitions.command import fit, transitions
+from benchmarks.transitions.command import fit, learn, transitions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import click
 
 
-@pytest.mark.parametrize("command", [transitions, fit])
+@pytest.mark.parametrize("command", [transitions, fit, learn])
 def test_help_has_an_example(command: click.Command) -> None:
     """-h explains the command and shows one."""
     shown = CliRunner().invoke(command, ["-h"])

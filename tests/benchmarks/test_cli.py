@@ -1,0 +1,192 @@
+"""The command line of the benchmarks, as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.report import RunReport, read_report
+from tests.edge.models.handmade import write_bundle
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "benchmarks", *map(str, arguments)]
+
+
+def bench(*arguments, **environment):
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return write_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+@pytest.fixture(scope="module")
+def report_path(tmp_path_factory, bundle):
+    path = tmp_path_factory.mktemp("run") / "run.json"
+    done = bench(
+        "run", "--frames", 40, "--backend", "direct", "--bundle", bundle, "--json", path,
+        "--budget-ms", 10000,
+    )  # fmt: skip
+    assert done.returncode in (0, 3), done.stderr
+    assert "capture to outbox" in done.stdout
+    return path
+
+
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param(("run", "--frames", 0), 2, "--frames 0: expected 1 or more", id="no frames"),
+        pytest.param(("run", "--seconds", 0), 2, "--seconds 0: expected more", id="no time"),
+        pytest.param(("run", "--faces", 0), 2, "--faces 0", id="no faces"),
+        pytest.param(("run", "--size", "big"), 2, "--size big: expected WIDTHx", id="no size"),
+        pytest.param(("run", "--source", "none.mp4"), 66, "none.mp4: no such file", id="no clip"),
+        pytest.param(("run", "--source", os.devnull), 66, "is empty", id="empty clip"),
+        pytest.param(
+            ("run", "--source", "camera", "--camera", "/dev/video97"), 74, "/dev/video97",
+            id="no camera",
+        ),
+        pytest.param(("project", "--target", "pi9"), 2, "the targets are", id="no such target"),
+        pytest.param(("compare", "a.json", "b.json"), 66, "a.json: no such file", id="no report"),
+        pytest.param(("peers", "--only", "nobody"), 2, "--only nobody: unknown", id="no peer"),
+        pytest.param(("suite", "nothing"), 2, "nothing: unknown", id="no measurement"),
+        pytest.param(("profile", "--frames", 0), 2, "0 is too few", id="nothing to profile"),
+    ],
+)  # fmt: skip
+def test_bad_input(arguments, code, said, bundle):
+    """One clear line and an exit code, whatever is asked for."""
+    wishes = ("--bundle", bundle) if arguments[0] in ("run", "profile") else ()
+    done = bench(*arguments, *wishes)
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+def test_a_report_holds_every_stage(report_path):
+    """Each stage and each network is there, with the machine, the models and the mode."""
+    report = read_report(report_path)
+    assert isinstance(report, RunReport)
+    assert report.mode == "measured"
+    assert not report.incomplete
+    assert report.frames == report.latency.n == 40
+    assert {
+        "grab", "faces", "faces: landmarks", "features", "models", "models: cnn_a",
+        "models: lstm_a", "models: fusion", "transitions", "after the landmarks, per face",
+    } <= set(report.stages)  # fmt: skip
+    assert report.fresh > 0.5
+    assert report.by_faces["1"].n > 30
+    assert {"cnn_a", "lstm_a", "face_landmarker.task"} <= {m.name for m in report.models}
+    assert all(len(m.sha256) == 64 for m in report.models)
+    assert report.memory.rss_mb > 30
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+def test_over_budget_is_an_exit_code(bundle):
+    """A budget nobody can hold ends with 1, and the table says so."""
+    done = bench("run", "--frames", 5, "--bundle", bundle, "--budget-ms", 0.001)
+    assert done.returncode in (1, 3)
+    assert "OVER the budget" in done.stdout
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+def test_an_interrupted_run_keeps_what_it_measured(tmp_path, bundle, sample_clip):
+    """Ctrl-C still writes the report, marked incomplete."""
+    path = tmp_path / "run.json"
+    process = subprocess.Popen(
+        command("run", "--seconds", 600, "--bundle", bundle, "--json", path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "EMOSHIFT_CACHE": str(tmp_path), "EMOSHIFT_ASSETS": assets(sample_clip)},
+    )
+    try:
+        # The outbox's folder is made when the measurement begins.
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("bench-*/outbox.db")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "INCOMPLETE" in out
+    assert json.loads(path.read_text())["incomplete"] is True
+
+
+def assets(clip):
+    return os.environ.get("EMOSHIFT_ASSETS", str(clip.parent))
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+def test_a_run_compared_with_itself_is_the_same(report_path):
+    """No stage is faster or slower than itself."""
+    done = bench("compare", report_path, report_path, "--fail-above", "1.01")
+    assert done.returncode == 0, done.stderr
+    assert "capture to outbox" in done.stdout
+    assert "slower" not in done.stdout
+    assert "faster" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": "emoshift.bench/9"}, "schema is 'emoshift.bench/9', expected"),
+        ({"device": "other"}, "device is other-board"),
+        ({"mode": "emulated"}, "mode is emulated"),
+    ],
+)
+@pytest.mark.clip
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+def test_unlike_is_not_compared(tmp_path, report_path, change, said):
+    """Reports of another device, mode or schema are refused in one line."""
+    data = json.loads(report_path.read_text())
+    if "device" in change:
+        data["device"]["key"] = "other-board"
+    else:
+        data.update(change)
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(data))
+    done = bench("compare", report_path, other)
+    assert done.returncode == 66
+    assert said in done.stderr
+
+
+def test_help_is_quick():
+    """Help answers without loading a model runtime or OpenCV."""
+    code = (
+        "import sys; from benchmarks.cli import main\n"
+        "try: main(['run', '-h'], prog_name='edge-bench')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'cv2', 'mediapipe', 'ai_edge_litert', 'matplotlib'} & set(sys.modules)),"
+        " file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stderr.strip() == "[]"
+    assert "--budget-ms" in done.stdout
