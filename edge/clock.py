@@ -16,6 +16,7 @@ TIMESYNCD_MARK: Final = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 _TIME_ERROR: Final = 5  # the return value of adjtimex(2) for a clock that nobody has set
 _TIMEX_BYTES: Final = 208  # sizeof(struct timex) on 64-bit Linux; mode 0 only reads
+_LIBC: Final = ctypes.CDLL(None)
 _LATEST_S: Final = 253402300799.0  # the last second of the year 9999
 
 
@@ -67,8 +68,7 @@ def kernel_boot() -> str:
 
 def _is_synced() -> bool:
     """Ask the kernel; where a sandbox forbids that, look for timesyncd's mark."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    status = libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
+    status = _LIBC.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
     if status < 0:
         return TIMESYNCD_MARK.exists()
     return bool(status != _TIME_ERROR)

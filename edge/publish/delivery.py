@@ -113,9 +113,11 @@ class Delivery:
 
     def flush(self, *, force: bool = False) -> None:
         """Remove what was taken from the outbox, now and then or when there is much of it."""
+        if not self._taken:
+            return
         now_s = self._clock().monotonic_s
         due = force or len(self._taken) >= FLUSH_AT or now_s - self._flushed_s >= FLUSH_EVERY_S
-        if self._taken and due:
+        if due:
             self._follow_outbox()
             self._flushed_s = now_s
             if self._outbox.ack(self._taken):
