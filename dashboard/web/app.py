@@ -59,7 +59,10 @@ def make_app(config: Config, engine: Engine) -> Starlette:
 
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=1024)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
+        ],
         exception_handlers={Refused: _refused, HTTPException: _http_refused},
         lifespan=lifespan,
     )
