@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from dashboard.charts import fetch_charts
 from dashboard.config import Config, load_config
 from dashboard.embedded import broker, free_port
 from dashboard.errors import UnavailableError
@@ -141,6 +142,10 @@ def run_demo(
     Raises:
         UnavailableError: No broker can be started, or the port is taken.
     """
+    try:
+        fetch_charts()
+    except UnavailableError as why:
+        say(f"Warning: {why}")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emoshift-demo-")))
         mqtt_port = free_port()

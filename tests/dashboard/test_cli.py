@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from importlib import resources
-
 import pytest
 from click.testing import CliRunner
 
 from dashboard.cli import main
 from dashboard.embedded import free_port
-
-ECHARTS = "61f13280aba3161f77fc801bf5f9c786f55f10432153a0683fc5cc0700b013d5"
 
 
 def run(*arguments: str, typed: str | None = None) -> tuple[int, str]:
@@ -89,12 +84,3 @@ def test_migrate(sqlite):
     """Migrating says from where to where."""
     assert run("migrate", "--database", sqlite) == (0, "version 0 -> 2\n")
     assert run("migrate", "--database", sqlite) == (0, "version 2 -> 2\n")
-
-
-def test_the_chart_library_is_the_released_one():
-    """The one file that others wrote is unchanged, and its licence lies beside it."""
-    folder = resources.files("dashboard.web").joinpath("static", "vendor")
-    text = folder.joinpath("echarts.common.min.js").read_bytes()
-    assert hashlib.sha256(text).hexdigest() == ECHARTS
-    assert folder.joinpath("ECHARTS-LICENSE").is_file()
-    assert folder.joinpath("ECHARTS-NOTICE").is_file()
