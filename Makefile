@@ -38,6 +38,11 @@ test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events
 	@scripts/system-packages mosquitto
 	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults -s
 
+.PHONY: test-arm64
+test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W, Pi 5); needs root, times nothing
+	@.venv/bin/edge assets fetch
+	PYTHON=.venv/bin/python scripts/arm64
+
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts
 	.venv/bin/ruff format --check .

@@ -134,7 +134,7 @@ def _peers(report: PeersReport) -> list[str]:
     rows = []
     for peer in report.peers:
         if peer.latency is None:
-            rows.append((peer.name, f"absent: {peer.absent}", "", "", "", "", ""))
+            rows.append((peer.name, f"absent: {peer.absent}", "", "", "", "", "", "", ""))
             continue
         rows.append(
             (
@@ -143,6 +143,8 @@ def _peers(report: PeersReport) -> list[str]:
                 f"{peer.latency.p50:.2f}",
                 f"{peer.latency.mean:.2f}",
                 "" if peer.ratio is None else _interval(peer.ratio),
+                "" if peer.cpu is None else f"{peer.cpu.p50:.2f}",
+                "" if peer.cpu_ratio is None else _interval(peer.cpu_ratio),
                 "" if peer.found is None else f"{peer.found:.0%}",
                 "" if peer.accuracy is None else _percent(peer.accuracy.share),
             )
@@ -152,7 +154,20 @@ def _peers(report: PeersReport) -> list[str]:
             f"{report.pictures}; {report.rounds} rounds of {report.frames_per_round} frames in"
             f" turns, each in a process of its own on one processor. {_made_by(report)}\n"
         ),
-        _markdown(("peer", "what", "p50", "mean", "times ours", "faces found", "accuracy"), rows),
+        _markdown(
+            (
+                "peer",
+                "what",
+                "p50",
+                "mean",
+                "times ours",
+                "CPU p50",
+                "times ours",
+                "faces found",
+                "accuracy",
+            ),
+            rows,
+        ),
     ]
     kinds = sorted(
         {

@@ -181,7 +181,7 @@ def show_peers(report: PeersReport) -> str:
     rows = []
     for peer in report.peers:
         if peer.latency is None:
-            rows.append((peer.name, "absent", "", "", "", ""))
+            rows.append((peer.name, "absent", "", "", "", "", "", ""))
             continue
         rows.append(
             (
@@ -189,6 +189,8 @@ def show_peers(report: PeersReport) -> str:
                 f"{peer.latency.p50:.2f}",
                 f"{peer.latency.p95:.2f}",
                 "" if peer.ratio is None else interval(peer.ratio),
+                "" if peer.cpu is None else f"{peer.cpu.p50:.2f}",
+                "" if peer.cpu_ratio is None else interval(peer.cpu_ratio),
                 "" if peer.found is None else f"{peer.found:.0%}",
                 "" if peer.accuracy is None else f"{peer.accuracy.share.estimate:.1%}",
             )
@@ -204,7 +206,19 @@ def show_peers(report: PeersReport) -> str:
                 " in turns, each on one processor"
             ),
             "",
-            table(("peer", "p50 ms", "p95 ms", "times ours", "found", "accuracy"), rows),
+            table(
+                (
+                    "peer",
+                    "p50 ms",
+                    "p95 ms",
+                    "times ours",
+                    "CPU ms",
+                    "times ours",
+                    "found",
+                    "accuracy",
+                ),
+                rows,
+            ),
             "",
             *notes,
             *(f"accuracy: {data}; {protocol}" for data, protocol in sorted(kinds)),

@@ -19,7 +19,7 @@ from benchmarks.figures import bootstrap_ratio, percentile, summarise, thin, wil
 from benchmarks.machine import how_measured, read_device, software
 from benchmarks.peers.contestants import CONTESTANTS, OURS, Contestant
 from benchmarks.peers.pictures import PICTURES, Pictures, read_pictures
-from benchmarks.report import Accuracy, Peer, PeersReport
+from benchmarks.report import Accuracy, Interval, Peer, PeersReport
 from benchmarks.workload import Request, Synthetic
 from edge.errors import UnavailableError
 
@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 FRAMES: Final = 120
 """Different pictures in the clip everyone gets; it is played there and back."""
 _WARM: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Turn:
+    """What the frames of one turn took: by the clock, and of processor time on all threads.
+
+    On a machine that does other work too, only the second is the contestant's own doing.
+    """
+
+    ms: NDArray[np.float64]
+    cpu_ms: NDArray[np.float64]
 
 
 @dataclass(slots=True, eq=False)
@@ -53,12 +64,12 @@ class _Runner:
             pass  # what it said on its way out is read below
         return _answer(self.process, stdout)
 
-    def run(self, frames: int) -> list[float]:
-        """Run so many frames; milliseconds of each."""
+    def run(self, frames: int) -> Turn:
+        """Run so many frames."""
         answer = self.ask({"run": [self.first, frames]})
         self.first += frames
         self.found += answer["found"]
-        return [float(ms) for ms in answer["ms"]]
+        return Turn(ms=np.array(answer["ms"]), cpu_ms=np.array(answer["cpu_ms"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +104,7 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
     started = datetime.now(UTC).isoformat(timespec="seconds")
     wanted = [c for c in CONTESTANTS if not wish.only or c.name in {*wish.only, OURS}]
     absent: dict[str, str] = {}
-    spent: dict[str, list[list[float]]] = {}
+    spent: dict[str, list[Turn]] = {}
     runners: list[_Runner] = []
     scores: dict[str, Accuracy] = {}
     incomplete = False
@@ -151,28 +162,37 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
 def _peer(
     contestant: Contestant,
     runners: Sequence[_Runner],
-    spent: dict[str, list[list[float]]],
+    spent: dict[str, list[Turn]],
     scores: dict[str, Accuracy],
 ) -> Peer:
     runner = next(r for r in runners if r.contestant is contestant)
     rounds = spent[contestant.name]
-    values = np.concatenate([np.array(r) for r in rounds])
-    ratio = None
+    values = np.concatenate([turn.ms for turn in rounds])
+    ratio = cpu_ratio = None
     if spent.get(OURS):
-        ours = np.array([np.median(r) for r in spent[OURS]])
-        theirs = np.array([np.median(r) for r in rounds])
-        count = min(len(ours), len(theirs))
-        ratio = bootstrap_ratio(theirs[:count], ours[:count], percentile(50), paired=True)
+        ratio = _ratio([t.ms for t in rounds], [t.ms for t in spent[OURS]])
+        cpu_ratio = _ratio([t.cpu_ms for t in rounds], [t.cpu_ms for t in spent[OURS]])
     return Peer(
         name=contestant.name,
         what=contestant.what,
         version=runner.version,
         latency=summarise(values),
+        cpu=summarise(np.concatenate([turn.cpu_ms for turn in rounds])),
         ratio=ratio,
+        cpu_ratio=cpu_ratio,
         found=round(min(1.0, runner.found / len(values)), 4),
         accuracy=scores.get(contestant.name),
         samples_ms=thin(values),
     )
+
+
+def _ratio(theirs: Sequence[NDArray[np.float64]], ours: Sequence[NDArray[np.float64]]) -> Interval:
+    """Median over the rounds of the ratio's parts, each the median of its turn."""
+    count = min(len(theirs), len(ours))
+    over, under = (
+        np.array([np.median(turn) for turn in turns[:count]]) for turns in (theirs, ours)
+    )
+    return bootstrap_ratio(over, under, percentile(50), paired=True)
 
 
 def _write_frames(path: Path) -> None:

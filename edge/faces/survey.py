@@ -80,10 +80,13 @@ class Survey:
         self._whole += 1
         return Region(x=0, y=0, width=width_px, height=height_px, scale=whole)
 
-    def could_find(self, region: Region, box: Box) -> bool:
-        """Whether a face with this box should have been found in a look at ``region``."""
+    def could_find(self, region: Region, box: Box, frame_size: tuple[int, int]) -> bool:
+        """Whether a face with this box should have been found in a look at ``region``.
+
+        A box beyond the edge of the frame counts too: whoever it was has left.
+        """
         wide_enough = box.width * region.scale >= self._smallest_px
-        return wide_enough and region.holds(box)
+        return wide_enough and not self.cuts(region, box, frame_size)
 
     def cuts(self, region: Region, box: Box, frame_size: tuple[int, int]) -> bool:
         """Whether an inner edge of the region cuts through a face found there."""
