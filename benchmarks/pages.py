@@ -68,7 +68,12 @@ def _device(reports: Mapping[str, AnyReport]) -> list[str]:
             parts += [
                 "### Each stage alone",
                 _made_by(report),
+                "",
                 _distributions(report.stages),
+                "",
+                "Processor time of the same calls, which other work on the machine does not bend:",
+                "",
+                _distributions(report.cpu),
                 "",
             ]
         elif isinstance(report, ProfileReport):
@@ -231,12 +236,27 @@ def _bars(reports: Mapping[str, AnyReport]) -> list[tuple[str, ...]]:
     peers = reports.get("peers")
     if isinstance(peers, PeersReport):
         ratios = {peer.name: peer.ratio for peer in peers.peers}
+        cpu = {peer.name: peer.cpu_ratio for peer in peers.peers}
         if (landmarker := ratios.get("mediapipe")) is not None:
             ours = _inverse(landmarker)
             what = "one face, whole pipeline / MediaPipe Face Landmarker alone"
             rows.append(_most(what, 1.15, 1.05, ours.estimate, _interval(ours)))
+        if (used := cpu.get("mediapipe")) is not None:
+            ours = _inverse(used)
+            what = "the same in processor time"
+            rows.append(_most(what, 1.15, 1.05, ours.estimate, _interval(ours)))
         if (haar := ratios.get("fer-haar")) is not None:
             rows.append(_least("fer with Haar / ours", 5, 10, haar.estimate, _interval(haar)))
+        if (used := cpu.get("fer-haar")) is not None:
+            what = "the same in processor time"
+            rows.append(_least(what, 5, 10, used.estimate, _interval(used)))
+    stages = reports.get("stages-1-face")
+    if isinstance(stages, StagesReport) and stages.workload.faces == 1:
+        parts = ("features", "models", "transitions, one face")
+        if all(part in stages.cpu for part in parts):
+            after_ms = sum(stages.cpu[part].p50 for part in parts)
+            what = "everything after the landmarks, per face, p50 ms of processor time"
+            rows.append(_most(what, 1.5, 0.7, after_ms))
     run = reports.get("run-1-face")
     if isinstance(run, RunReport):
         if (after := run.stages.get(AFTER)) is not None:
