@@ -26,6 +26,7 @@ LOG: Final = logging.getLogger(__name__)
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 10.0
 _BURST: Final = 64
+_SILENT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Link:
         self._manual = not acknowledge_at_once
         self._protocol = "5"
         self._generation = 0
+        self._silent = 0
         self._client: paho.Client | None = None
         self._up = threading.Event()
         self._stop = threading.Event()
@@ -211,12 +213,16 @@ class Link:
 
     def _explain(self, answer: list[ReasonCode], *, was_up: bool) -> str:
         if was_up:
+            self._silent = 0
             return "link lost"
         refused = answer[0].value if answer else None
-        if refused in {None, 1, 0x84} and self._protocol == "5":
-            self._protocol = "3.1.1"
+        # Some old brokers say so, some hang up; one that is just ending hangs up as well.
+        self._silent = 0 if answer else self._silent + 1
+        if self._protocol == "5" and (refused in {1, 0x84} or self._silent == _SILENT):
+            self._protocol, self._silent = "3.1.1", 0
             return "does not speak MQTT 5"
-        self._protocol = "5"
+        if answer or self._silent >= _SILENT:
+            self._protocol = "5"
         return f"refuses: {answer[0]}" if answer else "did not answer"
 
     def _make_client(self, answer: list[ReasonCode]) -> paho.Client:

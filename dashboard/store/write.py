@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.dialects import postgresql
 
 from dashboard.contract import EMOTIONS, MAX_AHEAD_MS, STATES, Address, Problem, Transition, to_ms
 from dashboard.store import tables as t
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
 
 MINUTE_MS: Final = 60_000
 _CODE: Final = {name: number for number, name in enumerate(STATES)}
+
+
+def _insert_arrays() -> str:
+    """Write PostgreSQL's quickest ``INSERT`` that still tells which rows were new."""
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    names = ", ".join(f'"{column.name}"' for column in t.EVENT.columns)
+    arrays = ", ".join(
+        f"%s::{column.type.compile(dialect=dialect)}[]" for column in t.EVENT.columns
+    )
+    return (
+        f"INSERT INTO event ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 - our own names
+        " ON CONFLICT DO NOTHING RETURNING boot, seq"
+    )
+
+
+_INSERT_ARRAYS: Final = _insert_arrays()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +195,11 @@ class History:
         """Insert what is not known yet and return the keys of that."""
         if not rows:
             return []
+        if self._engine.dialect.name == "postgresql":
+            # One statement of 15 arrays; 2,000 rows as 30,000 parameters take three times as long.
+            columns = [[row[column.name] for row in rows] for column in t.EVENT.columns]
+            found = connection.exec_driver_sql(_INSERT_ARRAYS, tuple(columns))
+            return [(row.boot, row.seq) for row in found]
         insert = insert_into(self._engine, t.EVENT)
         statement = insert.on_conflict_do_nothing().returning(t.EVENT.c.boot, t.EVENT.c.seq)
         return [(row.boot, row.seq) for row in connection.execute(statement, rows)]
