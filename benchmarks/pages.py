@@ -57,6 +57,13 @@ def _device(reports: Mapping[str, AnyReport]) -> list[str]:
     if incomplete:
         parts.append(f"Interrupted, so incomplete: {', '.join(incomplete)}.\n")
     runs = {n: r for n, r in reports.items() if isinstance(r, RunReport)}
+    busiest = max((r.before.load for r in runs.values()), default=0.0)
+    if busiest > device.cores / 2:
+        parts.append(
+            f"**The machine was busy with other work** (load up to {busiest:g} on"
+            f" {device.cores} cores): times by the clock are those of a share of it, and only"
+            " processor times and ratios of those who took turns compare.\n"
+        )
     if bars := _bars(reports):
         parts += ["### Bars", _markdown(_BARS_HEAD, bars), ""]
     if runs:
