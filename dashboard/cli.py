@@ -87,10 +87,13 @@ def serve(config: Config, no_worker: bool) -> None:
       edge-dashboard users add anna --role admin
       edge-dashboard serve --mqtt-host broker.school.example
     """
-    from dashboard.run import child, run_web  # noqa: PLC0415 - --help needs none of it
+    from dashboard.charts import find_charts  # noqa: PLC0415 - --help needs none of it
+    from dashboard.run import child, run_web  # noqa: PLC0415
     from dashboard.store.database import open_store  # noqa: PLC0415
     from dashboard.store.people import People  # noqa: PLC0415
 
+    if find_charts() is None:
+        logging.getLogger(__name__).warning("no chart library; run: edge-dashboard fetch")
     if not People(open_store(config.history.database)).accounts():
         raise UsageError("nobody may sign in yet; run: edge-dashboard users add NAME --role admin")
     if no_worker:
@@ -201,6 +204,19 @@ def demo(devices: int, rate: float, seed: int, port: int, embedded: bool) -> Non
         say=functools.partial(click.echo, nl=True),
         use_mosquitto=not embedded,
     )
+
+
+@main.command()
+def fetch() -> None:
+    """Fetch the chart library, by hash; the pages are then complete without the internet.
+
+    \b
+    Example:
+      edge-dashboard fetch
+    """
+    from dashboard.charts import fetch_charts  # noqa: PLC0415 - --help needs none of it
+
+    click.echo(f"{fetch_charts()}")
 
 
 @main.group()

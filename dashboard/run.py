@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
+from dashboard.charts import fetch_charts
 from dashboard.config import Config, load_config
 from dashboard.embedded import broker, free_port
 from dashboard.errors import UnavailableError
@@ -30,8 +31,11 @@ from dashboard.web.app import make_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     from sqlalchemy import Engine
+
+    from dashboard.live.hub import Hub
 
 LOG: Final = logging.getLogger(__name__)
 _GRACE_S: Final = 10
@@ -63,12 +67,24 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
+class _Server(uvicorn.Server):
+    """Ends open streams when it is told to end, instead of waiting for browsers to leave."""
+
+    hub: Hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self.hub.closing = True
+        super().handle_exit(sig, frame)
+
+
 def run_web(config: Config) -> None:
     """Serve the pages until SIGINT or SIGTERM."""
     web = config.web
-    server = uvicorn.Server(
+    app = make_app(config, open_store(config.history.database))
+    server = _Server(
         uvicorn.Config(
-            make_app(config, open_store(config.history.database)),
+            app,
             host=web.host,
             port=web.port,
             ssl_certfile=web.cert_file,
@@ -78,9 +94,10 @@ def run_web(config: Config) -> None:
             server_header=False,
             log_level="warning",
             access_log=False,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=3,
         )
     )
+    server.hub = app.state.context.hub
     LOG.info("listening on %s", address(config))
     server.run()
 
@@ -125,6 +142,10 @@ def run_demo(
     Raises:
         UnavailableError: No broker can be started, or the port is taken.
     """
+    try:
+        fetch_charts()
+    except UnavailableError as why:
+        say(f"Warning: {why}")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emoshift-demo-")))
         mqtt_port = free_port()

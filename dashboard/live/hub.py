@@ -86,11 +86,13 @@ class Hub:
     Attributes:
         devices: What is known of each device.
         refused: Refused messages since the start, by device.
+        closing: Whether the server is about to end, so that streams end too.
     """
 
     def __init__(self, broker: Broker) -> None:
         self.devices: dict[Address, DeviceState] = {}
         self.refused: Counter[Address] = Counter()
+        self.closing = False
         self._listeners: set[Listener] = set()
         self._watched: Counter[Address] = Counter()
         self._seen: OrderedDict[str, None] = OrderedDict()

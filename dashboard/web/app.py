@@ -13,10 +13,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from dashboard.charts import find_charts
 from dashboard.live.hub import Hub
 from dashboard.store.people import People
 from dashboard.store.read import Archive
@@ -59,7 +60,10 @@ def make_app(config: Config, engine: Engine) -> Starlette:
 
     app = Starlette(
         routes=_routes(),
-        middleware=[Middleware(SecurityHeaders), Middleware(GZipMiddleware, minimum_size=1024)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
+        ],
         exception_handlers={Refused: _refused, HTTPException: _http_refused},
         lifespan=lifespan,
     )
@@ -92,6 +96,7 @@ def _routes() -> list[Route | Mount]:
         Route("/about", pages.about_page, methods=get),
         Route("/metrics", exporter.metrics, methods=get),
         Route("/alive", _alive, methods=get),
+        Route("/charts.js", _charts, methods=get),
         Mount("/static", _Static(directory=STATIC), name="static"),
     ]
 
@@ -103,6 +108,15 @@ class _Static(StaticFiles):
         answer = await super().get_response(path, scope)
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return answer
+
+
+async def _charts(_request: Request) -> Response:
+    """Serve the chart library; without it the pages say so where a chart would be."""
+    found = await to_thread.run_sync(find_charts)
+    if found is None:
+        return PlainTextResponse("not fetched; run: edge-dashboard fetch\n", status_code=404)
+    kept = {"Cache-Control": "public, max-age=31536000, immutable"}
+    return FileResponse(found, media_type="text/javascript", headers=kept)
 
 
 async def _alive(_request: Request) -> Response:

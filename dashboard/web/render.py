@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from dashboard import charts
 from dashboard.contract import STATES
 from dashboard.i18n import LANGUAGES, catalogue
 from dashboard.store.people import Role
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+CHARTS_ADDRESS: Final = f"/charts.js?v={charts.SHA256[:12]}"
 STATIC: Final = Path(str(resources.files("dashboard.web").joinpath("static")))
 
 
@@ -41,6 +43,7 @@ def _environment(language: str) -> Environment:
     environment.install_gettext_translations(words, newstyle=True)  # type: ignore[attr-defined]
     environment.globals.update(
         asset=asset,
+        charts_address=CHARTS_ADDRESS,
         languages=LANGUAGES,
         states=STATES,
         state_names=state_names(words),

@@ -64,7 +64,9 @@ async def _gather(listener: Listener) -> list[Happening]:
 
 
 async def _still_allowed(request: Request, next_check_s: float) -> float | None:
-    """Return when to look again whether the session holds; ``None`` when it does not."""
+    """Return when to look again whether the session holds; ``None`` when the stream ends."""
+    if context_of(request).hub.closing:
+        return None
     if time.monotonic() < next_check_s:
         return next_check_s
     try:
@@ -190,12 +192,25 @@ async def fleet_stream(request: Request) -> Response:
     return _stream(_fleet_events(request, context_of(request)))
 
 
+def _shown_ms(request: Request) -> int:
+    """Return when the page was rendered that asks; 0 where it does not say."""
+    try:
+        return int(request.query_params.get("since", "0"))
+    except ValueError:
+        return 0
+
+
 async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str]:
     next_session_s = time.monotonic() + _SESSION_S
     next_all_s = 0.0
-    known: dict[str, dict[str, Any]] = {}
     last: dict[str, Any] = {}
     dirty: set[Address] = set()
+    shown_ms = _shown_ms(request)
+    known = {  # what the page was rendered with need not be told again
+        str(address): fleet_row(state, shown_ms, problems=context.hub.refused)
+        for address, state in context.hub.devices.items()
+        if state.seen_ms < shown_ms
+    }
     with context.hub.listen(None) as listener:
         yield "retry: 1000\n\n"
         while True:

@@ -69,6 +69,7 @@ def script_words(words: gettext.NullTranslations) -> dict[str, object]:
         "waiting": _("Nothing is known yet."),
         "linkLost": _("Connection lost; trying again."),
         "brokerAway": _("The broker is away: what you see may be old."),
+        "noCharts": _("The chart library is missing; the table below tells the same."),
         "databaseAway": _("The database is away: history is not up to date, nothing is lost."),
         "workerAway": _("No worker is storing events."),
         "changes": _("Transitions"),

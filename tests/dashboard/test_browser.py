@@ -435,3 +435,35 @@ def test_the_pages_survive_a_restart(tmp_path, browser):
         site.device.loop_stop()
         process.terminate()
         process.wait(timeout=30)
+
+
+def test_a_thousand_devices(tmp_path, browser, record_property):
+    """The fleet page shows a thousand devices; how soon is recorded, not judged."""
+    if find_mosquitto() is None:
+        pytest.skip("Mosquitto is not installed; run: apt install mosquitto")
+    port, stop = free_port(), threading.Event()
+    with run_broker(tmp_path, port=port):
+        site = Site(tmp_path, port)
+        process = site.start()
+        many = Simulator(settings(port, site.database).broker, make_school(1000, seed=2))
+        load = Load(rate=50, class_s=20)
+        thread = threading.Thread(target=many.run, args=(load, stop), daemon=True)
+        thread.start()
+        context, page = open_page(browser, site, "admin", "/fleet")
+        wait_until(lambda: page.reload() and page.locator("#fleet tbody tr").count() == 1000)
+        took = []
+        for _ in range(10):
+            page.goto("/about")
+            page.goto("/fleet", wait_until="load")
+            took.append(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
+        took.sort()
+        record_property("fleet_of_1000_load_ms", round(took[-1]))
+        median, worst = statistics.median(took), took[-1]
+        print(f"fleet of 1000: n={len(took)} p50={median:.0f} ms worst={worst:.0f} ms")  # noqa: T201 - the figure
+        context.close()
+        stop.set()
+        thread.join(timeout=60)
+        site.device.disconnect()
+        site.device.loop_stop()
+        process.terminate()
+        process.wait(timeout=30)

@@ -78,6 +78,10 @@ export async function load(path) {
 
 export function chart(id) {
   const box = document.getElementById(id);
+  if (!window.echarts) {
+    box.textContent = words.noCharts;
+    return { setOption() {}, on() {} };
+  }
   const made = window.echarts.init(box, null, { renderer: "canvas" });
   new ResizeObserver(() => made.resize()).observe(box);
   return made;

@@ -65,4 +65,4 @@ document.querySelector("#fleet thead").addEventListener("click", (event) => {
   body.append(...[...rows.values()].sort(order));
 });
 
-follow("/fleet/live", { rows: show, now: condition });
+follow(`/fleet/live?since=${document.getElementById("fleet").dataset.since}`, { rows: show, now: condition });
