@@ -15,7 +15,7 @@ from edge.outbox import Outbox
 from edge.publish.dedup import Fresh, Gap
 from edge.publish.paho import Broker
 from edge.publish.run import run_publisher
-from edge.publish.subscribe import LinkChange, News, listen, subscriber_id
+from edge.publish.subscribe import LinkChange, News, Seen, listen, subscriber_id
 from edge.values import Emotion
 from tests.brokers import BrokerProcess, wait_until
 
@@ -114,6 +114,11 @@ class Listening:
     def tracks(self) -> list[str]:
         """The events heard, after de-duplication, as they came."""
         return [n.event.change.track for n in list(self.news) if isinstance(n, Fresh)]
+
+    @property
+    def states(self) -> list[str]:
+        """What devices have said of their own presence."""
+        return [n.state.value for n in list(self.news) if isinstance(n, Seen)]
 
     @property
     def late(self) -> int:

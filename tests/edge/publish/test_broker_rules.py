@@ -110,8 +110,8 @@ def test_every_message_fits_its_schema_and_is_retained_as_agreed(
         assert {topic for topic, _, retained in late.seen if retained} == {
             f"{BASE}/{kind}" for kind in ("status", "info", "class")
         }
-    assert watcher.last("class") == ""
-    assert state_of(watcher) == "stopped"
+    wait_until(lambda: watcher.last("class") == "")
+    wait_until(lambda: state_of(watcher) == "stopped")
 
 
 def test_a_lost_link_is_told_by_the_last_will(
