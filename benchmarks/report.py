@@ -202,12 +202,18 @@ class RunReport(Report):
 
 
 class StagesReport(Report):
-    """Each stage alone, warm, one after the other."""
+    """Each stage alone, warm, one after the other.
+
+    Attributes:
+        stages: By the clock.
+        cpu: Processor time of the same calls, calling thread only.
+    """
 
     kind: Literal["stages"] = "stages"
     workload: Workload
     models: tuple[ModelFile, ...]
     stages: dict[str, Distribution]
+    cpu: dict[str, Distribution] = Field(default_factory=dict)
 
 
 class Hotspot(_Frozen):

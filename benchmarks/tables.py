@@ -125,7 +125,8 @@ def show_run(report: RunReport) -> str:
 
 def show_stages(report: StagesReport) -> str:
     """Each stage alone."""
-    return "\n".join([*_head(report), "", distributions(report.stages)])
+    parts = [*_head(report), "", distributions(report.stages)]
+    return "\n".join([*parts, "", "processor time of the same", distributions(report.cpu)])
 
 
 def show_profile(report: ProfileReport) -> str:

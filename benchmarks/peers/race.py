@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.figures import bootstrap_ratio, percentile, summarise, thin, wilson
 from benchmarks.machine import how_measured, read_device, software
 from benchmarks.peers.contestants import CONTESTANTS, OURS, Contestant
-from benchmarks.peers.pictures import PICTURES, Pictures, read_pictures
+from benchmarks.peers.pictures import PICTURES, read_pictures
 from benchmarks.report import Accuracy, Interval, Peer, PeersReport
 from benchmarks.workload import Request, Synthetic
 from edge.errors import UnavailableError
@@ -83,6 +83,7 @@ class Race:
         bundle: Our model bundle.
         environment: Folder of the environment with foreign packages.
         pictures: Where FER2013 lies, ``None`` for nowhere.
+        most_pictures: How many of them to classify, evenly spread over the split.
         command: What the user called.
     """
 
@@ -92,6 +93,7 @@ class Race:
     bundle: str
     environment: Path
     pictures: Path | None
+    most_pictures: int
     command: str
 
 
@@ -128,7 +130,7 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
                 runner.found = 0
                 runners.append(runner)
                 spent[contestant.name] = []
-            scores = _classify(wish.pictures, runners, folder, progress)
+            scores = _classify(wish, runners, folder, progress)
             for number in range(wish.rounds):
                 # Another one begins each time, so that nobody always follows the same neighbour.
                 turn = number % max(len(runners), 1)
@@ -253,15 +255,15 @@ def _answer(process: subprocess.Popen[str], stdout: IO[str]) -> dict[str, Any]:
 
 
 def _classify(
-    where: Path | None,
+    wish: Race,
     runners: Sequence[_Runner],
     folder: Path,
     progress: Callable[[str], None],
 ) -> dict[str, Accuracy]:
     """Let everyone who can classify the same pictures; nobody where these are absent."""
-    if where is None or not (where / PICTURES).exists():
+    if wish.pictures is None or not (wish.pictures / PICTURES).exists():
         return {}
-    pictures: Pictures = read_pictures(where / PICTURES)
+    pictures = read_pictures(wish.pictures / PICTURES).thinned(wish.most_pictures)
     np.save(folder / "pictures.npy", pictures.images)
     found = {}
     for runner in runners:
@@ -272,8 +274,8 @@ def _classify(
         right = sum(told == true for told, true in zip(labels, pictures.labels, strict=True))
         found[runner.contestant.name] = Accuracy(
             data="FER2013 PrivateTest, FER2013's own seven labels",
-            protocol="each 48x48 picture given as the face, upright, one view unless the model"
-            " has its own; no picture left out",
+            protocol="each 48x48 picture given as the face, with the views the model itself"
+            " takes; evenly spread over the split where n is not 3,589",
             n=len(labels),
             right=right,
             share=wilson(right, len(labels)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge.transitions.evidence import FLOOR
 from edge.values import Emotion, Transition
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ class _Tracks:
 
 
 def _evidence(probs: NDArray[np.float64], p: TransitionParameters) -> NDArray[np.float64]:
-    logits = np.log(probs + 1e-6) @ np.array(p.calibration_matrix).T + np.array(p.calibration_bias)
+    logits = np.log(probs + FLOOR) @ np.array(p.calibration_matrix).T + np.array(p.calibration_bias)
     r = np.exp(logits - logits.max(axis=-1, keepdims=True))
     r /= r.sum(axis=-1, keepdims=True)
     evidence: NDArray[np.float64] = np.log(r * (1 - p.outlier) / np.array(p.prior) + p.outlier)

@@ -12,6 +12,7 @@ from benchmarks.transitions.batched import batch, run
 from benchmarks.transitions.metrics import Scores, match, score, tally
 from benchmarks.transitions.values import detect
 from edge.transitions import TransitionParameters
+from edge.transitions.evidence import FLOOR
 from edge.values import Emotion
 
 if TYPE_CHECKING:
@@ -175,13 +176,13 @@ def _frames(streams: Sequence[Stream]) -> tuple[NDArray[np.float64], NDArray[np.
             for probs, at_s in zip(
                 series.probs[since > SHOWN_S], series.times_s[since > SHOWN_S], strict=True
             ):
-                logs.append(np.log(probs + 1e-6))
+                logs.append(np.log(probs + FLOOR))
                 shown.append(int(stream.truth.state_at(float(at_s))))
     return np.array(logs, np.float64), np.array(shown)
 
 
 def calibrate(
-    logs: NDArray[np.float64], shown: NDArray[np.intp], *, steps: int = 400, ridge: float = 0.05
+    logs: NDArray[np.float64], shown: NDArray[np.intp], *, steps: int = 400, ridge: float = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Dirichlet calibration (Kull et al. 2019): multinomial regression on log-probabilities.
 
@@ -189,7 +190,9 @@ def calibrate(
         logs: Shape ``(n, N)``.
         shown: Shape ``(n,)``, the true emotions.
         steps: Of Adam's descent.
-        ridge: Pull of the matrix towards a scaled identity and of the bias towards zero.
+        ridge: Pull of the matrix towards a diagonal and of the bias towards zero. It is strong:
+            the pictures are ones that people agree on, and a free matrix learns their contrast,
+            so that a mild smile no longer counts as one.
 
     Returns:
         Matrix ``(N, N)`` and bias ``(N,)`` of ``softmax(matrix @ log(probs) + bias)``.

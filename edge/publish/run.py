@@ -28,6 +28,7 @@ from edge.publish.link import (
     Message,
     Received,
 )
+from edge.publish.metrics import serve_metrics
 from edge.publish.paho import PROTOCOLS, Broker, PahoLink
 from edge.publish.reconnect import ANSWER_S, LinkState, Reconnect
 from edge.publish.snapshots import Snapshots, stale_after_s
@@ -84,7 +85,10 @@ def run_publisher(
     limits = Limits(
         max_bytes=int(config.outbox.max_mb * 1e6), max_age_s=config.outbox.max_age_days * 86400
     )
-    with Outbox.open(config.outbox.path, limits, writer=False) as outbox:
+    with (
+        Outbox.open(config.outbox.path, limits, writer=False) as outbox,
+        serve_metrics(config.health.metrics_port) as metrics,
+    ):
         publisher = Publisher(
             config,
             outbox,
@@ -96,6 +100,7 @@ def run_publisher(
         while not stop.is_set():
             publisher.turn()
             alive(publisher.state)
+            metrics.note(publisher.health, online=publisher.state == LinkState.ONLINE.value)
         publisher.stop()
 
 
@@ -156,6 +161,11 @@ class Publisher:
         """A word on the link."""
         return self._plan.state.value
 
+    @property
+    def health(self) -> str:
+        """The vision process's last health message while it is fresh, else empty."""
+        return self._snapshots.health
+
     def turn(self) -> None:
         """Do what is due; takes about `TURN_S`, or as long as connecting takes."""
         now_s = time.monotonic()
@@ -164,6 +174,7 @@ class Publisher:
                 self._start(now_s)
             else:
                 self._delivery.flush()
+                self._snapshots_due(now_s)
                 time.sleep(min(0.1, max(0.0, self._plan.due_s - now_s)))
             return
         for event in self._link.turn(TURN_S):
@@ -281,11 +292,14 @@ class Publisher:
             window = 1 if self._probing else self._window
             self._delivery.fill(self._send, window=0 if self._resting() else window)
         if changed or now_s - self._looked_s > LOOK_EVERY_S:
-            self._looked_s = now_s
-            for message in self._snapshots.due(
-                self._outbox.snapshots(), generation=self._outbox.generation, now_s=now_s
-            ):
+            for message in self._snapshots_due(now_s):
                 self._send(message)
+
+    def _snapshots_due(self, now_s: float) -> list[Message]:
+        self._looked_s = now_s
+        return self._snapshots.due(
+            self._outbox.snapshots(), generation=self._outbox.generation, now_s=now_s
+        )
 
     def _lose(self, failure: Failure, detail: str) -> None:
         if self._link is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from edge.transitions.parameters import TransitionParameters
 
-_TINY = 1e-6
-"""Smallest probability that is told apart from zero; a quarter of an int8 softmax step is more."""
+FLOOR: Final = 2e-3
+"""Added to every probability before its logarithm: below it a network's output is noise, which the
+calibration matrix would blow up."""
 
 
 class Emissions:
@@ -45,7 +46,7 @@ class Emissions:
 
     def log_likelihoods(self, probs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Log-likelihood of each emotion, nats, zero for a frame without news; shape ``(n,)``."""
-        z = self._matrix @ np.log(probs + _TINY) + self._bias
+        z = self._matrix @ np.log(probs + FLOOR) + self._bias
         r = np.exp(z - z.max())
         r /= r.sum()
         if self._merges:
