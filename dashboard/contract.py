@@ -89,7 +89,8 @@ class Address:
 
 
 class _Payload(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    # A key that a later version adds is ignored, as the device's own reader does.
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, allow_inf_nan=False)
     device: Identifier
 
 
@@ -100,6 +101,7 @@ class Status(_Payload):
     state: Literal["online", "offline", "stopped"]
     session: Annotated[int, Field(ge=1, le=2**53 - 1)]
     instance: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    run: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
     protocol: Literal["5", "3.1.1"]
 
 

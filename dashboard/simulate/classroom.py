@@ -203,6 +203,7 @@ class Classroom:
             state=state,
             session=session,
             instance=self.instance,
+            run=self.instance[::-1],
             protocol="5",
         )
 

@@ -10,6 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+
+pytest.importorskip("httpx2")  # the test client needs it; a running dashboard does not
+
 from starlette.testclient import TestClient
 
 from dashboard.contract import Address

@@ -137,6 +137,7 @@ def test_the_broker_keeps_what_comes_while_no_worker_is_there(mqtt, sqlite, hist
         wait_until(lambda: archive.count_events() == 60 and worker.figures.received > 0)
 
 
+@pytest.mark.slow
 def test_the_database_may_go_away(mqtt, postgres: Postgres, history):
     """While the database is down events wait; when it is back they are stored, each once."""
     config = settings(mqtt, postgres.make_database())
@@ -190,6 +191,7 @@ def test_restarts_lose_and_double_nothing(tmp_path, sqlite, history):
     assert sum(archive.missing(device.id) for device in archive.devices()) == 0
 
 
+@pytest.mark.slow
 def test_an_old_broker(tmp_path, sqlite, history):
     """A broker that speaks MQTT 3.1.1 alone is served too, without being told."""
     pytest.importorskip("amqtt")
