@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -31,7 +31,7 @@ INTERRUPTED = 130
 def one_line_errors(command: F) -> F:
     """Turn expected errors into one line and their exit code; Ctrl-C ends without a trace."""
 
-    @wraps(command)
+    @functools.wraps(command)
     def wrapped(*args: object, **kwargs: object) -> object:
         try:
             return command(*args, **kwargs)
@@ -127,7 +127,10 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
     demand_legal_basis(config, where=str(config_path or CONFIG_PATH))
     from edge.supervise import supervise  # noqa: PLC0415 - see the top
 
-    sys.exit(supervise(config))
+    reread = None
+    if config_path is not None or CONFIG_PATH.exists():
+        reread = functools.partial(configured, config_path, source, broker)
+    sys.exit(supervise(config, reread=reread))
 
 
 @main.command()

@@ -73,7 +73,7 @@ def _play(config: dict[str, dict[str, object]], folder: Path, say: Callable[[str
     stop, received = threading.Event(), 0
     log = folder / "daemon.log"
     with _daemon(file, log) as start:
-        for news in listen(settings, stop):
+        for news in listen(settings, stop, keep_s=0):
             if isinstance(news, Fresh):
                 received += 1
                 say(event_line(news.event))
