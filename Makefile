@@ -19,10 +19,20 @@ demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and sh
 	@.venv-demo/bin/edge demo $(CLIP)
 
 .PHONY: test
-test: .venv/ready ## Run the test suite (TESTS=path for a part of it)
+test: .venv/ready ## Run the test suite, but for the dashboard's (TESTS=path for a part of it)
 	@scripts/system-packages mosquitto libegl1 libgles2
 	@.venv/bin/edge assets fetch
-	.venv/bin/python -m pytest $(TESTS)
+	.venv/bin/python -m pytest $(TESTS) --ignore=tests/dashboard
+
+.PHONY: test-dashboard
+test-dashboard: .venv/ready ## Test the dashboard in a real browser, with a real broker and PostgreSQL
+	@scripts/system-packages mosquitto chromium postgresql
+	@.venv/bin/edge-dashboard fetch || true
+	.venv/bin/python -m pytest tests/dashboard
+
+.PHONY: dashboard-demo
+dashboard-demo: .venv-dashboard/ready ## Show the dashboard with simulated classrooms
+	@.venv-dashboard/bin/edge-dashboard demo
 
 .PHONY: test-train
 test-train: .venv-train/ready ## Test the training and the conversion too (installs TensorFlow)
@@ -37,6 +47,11 @@ test-install: .venv/ready ## Install the device lock and the wheel elsewhere, an
 test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
 	@scripts/system-packages mosquitto
 	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults -s
+
+.PHONY: test-arm64
+test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W, Pi 5); needs root, times nothing
+	@.venv/bin/edge assets fetch
+	PYTHON=.venv/bin/python scripts/arm64
 
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts
@@ -57,7 +72,7 @@ docs: .venv/ready ## Make the generated references again
 .PHONY: locks
 locks: .venv/ready ## Resolve the hashed lock files again
 	.venv/bin/pip install --quiet uv
-	cd requirements && for name in device mediapipe demo dev train; do \
+	cd requirements && for name in device mediapipe demo dashboard dev train; do \
 	  ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --override overrides.txt --upgrade $$name.in -o $$name.txt; done
 
@@ -72,6 +87,9 @@ clean: ## Remove environments and caches
 
 .venv-demo/ready: requirements/demo.txt pyproject.toml
 	@scripts/environment .venv-demo requirements/demo.txt "$(PYTHON)"
+
+.venv-dashboard/ready: requirements/dashboard.txt pyproject.toml
+	@scripts/environment .venv-dashboard requirements/dashboard.txt "$(PYTHON)"
 
 .venv-train/ready: requirements/train.txt pyproject.toml
 	@scripts/environment .venv-train requirements/train.txt "$(PYTHON)"

@@ -434,6 +434,7 @@ def at_least_one(count: int) -> int:
     show_default=True,
     help="Folder of fer2013/; where it is absent nobody classifies.",
 )
+@click.option("--pictures", default=3589, show_default=True, help="Most pictures to classify.")
 @click.option("--install", is_flag=True, help="First make the environment of the others (5 GB).")
 @json_option
 @one_line_errors
@@ -444,6 +445,7 @@ def peers(
     only: tuple[str, ...],
     bundle: str,
     data: Path,
+    pictures: int,
     install: bool,
     json_path: Path | None,
 ) -> None:
@@ -476,6 +478,7 @@ def peers(
             bundle=bundle,
             environment=environment_folder(),
             pictures=data,
+            most_pictures=at_least_one(pictures),
             command=called(),
         ),
         progress=progress,

@@ -57,6 +57,13 @@ def _device(reports: Mapping[str, AnyReport]) -> list[str]:
     if incomplete:
         parts.append(f"Interrupted, so incomplete: {', '.join(incomplete)}.\n")
     runs = {n: r for n, r in reports.items() if isinstance(r, RunReport)}
+    busiest = max((r.before.load for r in runs.values()), default=0.0)
+    if busiest > device.cores / 2:
+        parts.append(
+            f"**The machine was busy with other work** (load up to {busiest:g} on"
+            f" {device.cores} cores): times by the clock are those of a share of it, and only"
+            " processor times and ratios of those who took turns compare.\n"
+        )
     if bars := _bars(reports):
         parts += ["### Bars", _markdown(_BARS_HEAD, bars), ""]
     if runs:
@@ -68,7 +75,12 @@ def _device(reports: Mapping[str, AnyReport]) -> list[str]:
             parts += [
                 "### Each stage alone",
                 _made_by(report),
+                "",
                 _distributions(report.stages),
+                "",
+                "Processor time of the same calls, which other work on the machine does not bend:",
+                "",
+                _distributions(report.cpu),
                 "",
             ]
         elif isinstance(report, ProfileReport):
@@ -134,7 +146,7 @@ def _peers(report: PeersReport) -> list[str]:
     rows = []
     for peer in report.peers:
         if peer.latency is None:
-            rows.append((peer.name, f"absent: {peer.absent}", "", "", "", "", ""))
+            rows.append((peer.name, f"absent: {peer.absent}", "", "", "", "", "", "", ""))
             continue
         rows.append(
             (
@@ -143,6 +155,8 @@ def _peers(report: PeersReport) -> list[str]:
                 f"{peer.latency.p50:.2f}",
                 f"{peer.latency.mean:.2f}",
                 "" if peer.ratio is None else _interval(peer.ratio),
+                "" if peer.cpu is None else f"{peer.cpu.p50:.2f}",
+                "" if peer.cpu_ratio is None else _interval(peer.cpu_ratio),
                 "" if peer.found is None else f"{peer.found:.0%}",
                 "" if peer.accuracy is None else _percent(peer.accuracy.share),
             )
@@ -152,7 +166,20 @@ def _peers(report: PeersReport) -> list[str]:
             f"{report.pictures}; {report.rounds} rounds of {report.frames_per_round} frames in"
             f" turns, each in a process of its own on one processor. {_made_by(report)}\n"
         ),
-        _markdown(("peer", "what", "p50", "mean", "times ours", "faces found", "accuracy"), rows),
+        _markdown(
+            (
+                "peer",
+                "what",
+                "p50",
+                "mean",
+                "times ours",
+                "CPU p50",
+                "times ours",
+                "faces found",
+                "accuracy",
+            ),
+            rows,
+        ),
     ]
     kinds = sorted(
         {
@@ -211,35 +238,55 @@ def _projects(reports: Iterable[ProjectReport]) -> list[str]:
 
 
 def _bars(reports: Mapping[str, AnyReport]) -> list[tuple[str, ...]]:
-    """The issue's bars against what was measured; one without its report is left out."""
+    """The bars this project set itself against what was measured; without a report, no line."""
     rows: list[tuple[str, ...]] = []
-    peers = reports.get("peers")
+    peers, stages = reports.get("peers"), reports.get("stages-1-face")
+    run, soak = reports.get("run-1-face"), reports.get("soak-1-face")
     if isinstance(peers, PeersReport):
-        ratios = {peer.name: peer.ratio for peer in peers.peers}
+        rows += _peer_bars(peers)
+    if isinstance(stages, StagesReport) and stages.workload.faces == 1:
+        parts = ("features", "models", "transitions, one face")
+        if all(part in stages.cpu for part in parts):
+            after_ms = sum(stages.cpu[part].p50 for part in parts)
+            what = "everything after the landmarks, per face, p50 ms of processor time"
+            rows.append(_most(what, 1.5, 0.7, after_ms))
+    if isinstance(run, RunReport):
+        rows += _run_bars(run)
+    if isinstance(soak, RunReport):
+        what = f"640x480, one face, fps sustained {soak.seconds / 60:.0f} minutes"
+        rows.append(_least(what, 60, 100, soak.fps))
+    return rows
+
+
+def _peer_bars(report: PeersReport) -> list[tuple[str, ...]]:
+    rows = []
+    for clock, ratios in (
+        ("", {peer.name: peer.ratio for peer in report.peers}),
+        (", processor time", {peer.name: peer.cpu_ratio for peer in report.peers}),
+    ):
         if (landmarker := ratios.get("mediapipe")) is not None:
             ours = _inverse(landmarker)
-            what = "one face, whole pipeline / MediaPipe Face Landmarker alone"
+            what = f"one face, whole pipeline / MediaPipe Face Landmarker alone{clock}"
             rows.append(_most(what, 1.15, 1.05, ours.estimate, _interval(ours)))
         if (haar := ratios.get("fer-haar")) is not None:
-            rows.append(_least("fer with Haar / ours", 5, 10, haar.estimate, _interval(haar)))
-    run = reports.get("run-1-face")
-    if isinstance(run, RunReport):
-        if (after := run.stages.get(AFTER)) is not None:
-            rows.append(
-                _most("everything after the landmarks, per face, p50 ms", 1.5, 0.7, after.p50)
-            )
-        rows.append(_most("measuring itself, share of the time, %", 2, 1, run.overhead * 100))
-        if run.startup_ms:
-            tries = sorted(run.startup_ms)
-            what = f"start-up to first event-ready frame, median of {len(tries)}, s"
-            rows.append(_most(what, 3, 1.5, tries[len(tries) // 2] / 1e3))
-        rows.append(_least("640x480, one face, fps end to end", 30, 60, run.fps))
-        rows.append(_most("p95 capture to outbox, ms", 60, 60, run.latency.p95))
-        if run.memory.pss_mb is not None:
-            rows.append(_most("vision process, MB (PSS)", 300, 300, run.memory.pss_mb))
-    soak = reports.get("soak-1-face")
-    if isinstance(soak, RunReport):
-        rows.append(_least("640x480, one face, fps sustained ten minutes", 60, 100, soak.fps))
+            what = f"fer with Haar / ours{clock}"
+            rows.append(_least(what, 5, 10, haar.estimate, _interval(haar)))
+    return rows
+
+
+def _run_bars(report: RunReport) -> list[tuple[str, ...]]:
+    rows = []
+    if (after := report.stages.get(AFTER)) is not None:
+        rows.append(_most("everything after the landmarks, per face, p50 ms", 1.5, 0.7, after.p50))
+    rows.append(_most("measuring itself, share of the time, %", 2, 1, report.overhead * 100))
+    if report.startup_ms:
+        tries = sorted(report.startup_ms)
+        what = f"start-up to first event-ready frame, median of {len(tries)}, s"
+        rows.append(_most(what, 3, 1.5, tries[len(tries) // 2] / 1e3))
+    rows.append(_least("640x480, one face, fps end to end", 30, 60, report.fps))
+    rows.append(_most("p95 capture to outbox, ms", 60, 60, report.latency.p95))
+    if report.memory.pss_mb is not None:
+        rows.append(_most("vision process, MB (PSS)", 300, 300, report.memory.pss_mb))
     return rows
 
 

@@ -202,12 +202,18 @@ class RunReport(Report):
 
 
 class StagesReport(Report):
-    """Each stage alone, warm, one after the other."""
+    """Each stage alone, warm, one after the other.
+
+    Attributes:
+        stages: By the clock.
+        cpu: Processor time of the same calls, calling thread only.
+    """
 
     kind: Literal["stages"] = "stages"
     workload: Workload
     models: tuple[ModelFile, ...]
     stages: dict[str, Distribution]
+    cpu: dict[str, Distribution] = Field(default_factory=dict)
 
 
 class Hotspot(_Frozen):
@@ -274,7 +280,10 @@ class Peer(_Frozen):
     """One contestant.
 
     Attributes:
-        ratio: Its median time a frame over ours (the first peer's).
+        latency: Time a frame by the clock.
+        cpu: Processor time a frame, all threads; the same on a quiet machine.
+        ratio: Its median time a frame over ours (the first peer's), by the clock.
+        cpu_ratio: The same of processor time.
         absent: Why it did not run; empty where it did.
         found: Share of the frames in which it found a face.
     """
@@ -283,7 +292,9 @@ class Peer(_Frozen):
     what: str
     version: str = ""
     latency: Distribution | None = None
+    cpu: Distribution | None = None
     ratio: Interval | None = None
+    cpu_ratio: Interval | None = None
     found: float | None = None
     accuracy: Accuracy | None = None
     absent: str = ""

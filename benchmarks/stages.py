@@ -49,7 +49,7 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     bundle = configured_bundle(config.models)
-    found: dict[str, Distribution] = {}
+    table = _Table()
     tally = Tally()
     incomplete = False
     with ExitStack() as stack:
@@ -57,14 +57,11 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
         tally.size_px = warm_up(loop, _WARM_S)
         workload = workload_of(request, config, bundle, loop, tally)
         try:
-            pictures, found["grab"] = _each(lambda _: loop.source.next_frame(), range(frames))
-            _, found["convert to RGB"] = _each(_to_rgb, pictures)
+            pictures = table.each("grab", lambda _: loop.source.next_frame(), range(frames))
+            table.each("convert to RGB", _to_rgb, pictures)
             # The tracker goes by capture times, so each picture counts as taken only now.
-            found_in, found["faces"] = _each(lambda picture: _find(loop, picture), pictures)
-            pictures, seen = [p for p, _ in found_in], [faces for _, faces in found_in]
-            described, found["features"] = _each(
-                lambda pair: describe(*pair), list(zip(pictures, seen, strict=True))
-            )
+            found = table.each("faces", lambda picture: _find(loop, picture), pictures)
+            described = table.each("features", lambda pair: describe(*pair), found)
             parts: dict[str, list[float]] = {}
 
             def classify(faces: tuple[Features, ...]) -> tuple[Prediction, ...]:
@@ -73,19 +70,20 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
                     parts.setdefault(f"models: {member.name}", []).append(member.seconds)
                 return predictions
 
-            predicted, found["models"] = _each(classify, described)
+            predicted = table.each("models", classify, described)
             for name, spent in parts.items():
-                found[name] = summarise(np.array(spent) * 1e3)
+                table.wall[name] = summarise(np.array(spent) * 1e3)
             watch = Watch(TransitionParameters.from_temporal(bundle.manifest.temporal))
             flat = [p for predictions in predicted for p in predictions]
-            _, found["transitions, one face"] = _each(watch.watch, flat)
+            table.each("transitions, one face", watch.watch, flat)
             changes = [sample_change(number) for number in range(_EVENTS)]
-            events, found["outbox, one event to disk"] = _each(
-                lambda change: loop.outbox.put([change])[0], changes
+            events = table.each(
+                "outbox, one event to disk", lambda change: loop.outbox.put([change])[0], changes
             )
-            _, found["message as JSON"] = _each(to_json, events)
+            table.each("message as JSON", to_json, events)
             with contextlib.suppress(UnavailableError):  # no broker here: the stage is left out
-                found["outbox to subscriber"] = summarise(time_delivery(changes[:_DELIVERED]))
+                delivered = time_delivery(changes[:_DELIVERED])
+                table.wall["outbox to subscriber"] = summarise(delivered)
         except KeyboardInterrupt:
             incomplete = True
     return StagesReport(
@@ -97,18 +95,29 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
         software=software(),
         workload=workload,
         models=model_files(bundle),
-        stages=found,
+        stages=table.wall,
+        cpu=table.cpu,
     )
 
 
-def _each(work: Callable[[T], R], inputs: Sequence[T]) -> tuple[list[R], Distribution]:
-    """Do the work for each input; the results, and what each took."""
-    results, spent = [], np.empty(len(inputs))
-    for index, given in enumerate(inputs):
-        began = time.perf_counter()
-        results.append(work(given))
-        spent[index] = time.perf_counter() - began
-    return results, summarise(spent * 1e3)
+class _Table:
+    """The stages measured so far, by the clock and in processor time of this thread."""
+
+    def __init__(self) -> None:
+        self.wall: dict[str, Distribution] = {}
+        self.cpu: dict[str, Distribution] = {}
+
+    def each(self, name: str, work: Callable[[T], R], inputs: Sequence[T]) -> list[R]:
+        """Do the work for each input and return the results."""
+        results = []
+        spent, used = np.empty(len(inputs)), np.empty(len(inputs))
+        for index, given in enumerate(inputs):
+            began, began_cpu = time.perf_counter(), time.thread_time()
+            results.append(work(given))
+            used[index] = time.thread_time() - began_cpu
+            spent[index] = time.perf_counter() - began
+        self.wall[name], self.cpu[name] = summarise(spent * 1e3), summarise(used * 1e3)
+        return results
 
 
 def _find(loop: Loop, picture: Frame) -> tuple[Frame, tuple[Face, ...]]:

@@ -30,7 +30,10 @@ class Item:
 
 ITEMS: Final = (
     Item(name="run-1-face", arguments=("run", "--seconds", "60", "--starts", "5")),
-    Item(name="peers", arguments=("peers", "--rounds", "12", "--frames", "30")),
+    Item(
+        name="peers",
+        arguments=("peers", "--rounds", "12", "--frames", "30", "--pictures", "900"),
+    ),
     Item(name="run-1-face-live", arguments=("run", "--pace", "live", "--seconds", "30")),
     Item(name="run-1-face-due", arguments=("run", "--landmarks", "due", "--seconds", "30")),
     Item(name="run-2-faces", arguments=("run", "--faces", "2", "--seconds", "20")),

@@ -125,7 +125,8 @@ def show_run(report: RunReport) -> str:
 
 def show_stages(report: StagesReport) -> str:
     """Each stage alone."""
-    return "\n".join([*_head(report), "", distributions(report.stages)])
+    parts = [*_head(report), "", distributions(report.stages)]
+    return "\n".join([*parts, "", "processor time of the same", distributions(report.cpu)])
 
 
 def show_profile(report: ProfileReport) -> str:
@@ -181,7 +182,7 @@ def show_peers(report: PeersReport) -> str:
     rows = []
     for peer in report.peers:
         if peer.latency is None:
-            rows.append((peer.name, "absent", "", "", "", ""))
+            rows.append((peer.name, "absent", "", "", "", "", "", ""))
             continue
         rows.append(
             (
@@ -189,6 +190,8 @@ def show_peers(report: PeersReport) -> str:
                 f"{peer.latency.p50:.2f}",
                 f"{peer.latency.p95:.2f}",
                 "" if peer.ratio is None else interval(peer.ratio),
+                "" if peer.cpu is None else f"{peer.cpu.p50:.2f}",
+                "" if peer.cpu_ratio is None else interval(peer.cpu_ratio),
                 "" if peer.found is None else f"{peer.found:.0%}",
                 "" if peer.accuracy is None else f"{peer.accuracy.share.estimate:.1%}",
             )
@@ -204,7 +207,19 @@ def show_peers(report: PeersReport) -> str:
                 " in turns, each on one processor"
             ),
             "",
-            table(("peer", "p50 ms", "p95 ms", "times ours", "found", "accuracy"), rows),
+            table(
+                (
+                    "peer",
+                    "p50 ms",
+                    "p95 ms",
+                    "times ours",
+                    "CPU ms",
+                    "times ours",
+                    "found",
+                    "accuracy",
+                ),
+                rows,
+            ),
             "",
             *notes,
             *(f"accuracy: {data}; {protocol}" for data, protocol in sorted(kinds)),

@@ -39,7 +39,8 @@ _SCALE: Final = 3.0
 """Makes the face about 150 pixels wide, as of someone half a metre from the camera."""
 _ROOM: Final = 0.92
 """Share of its place that a person fills; the rest is room to move."""
-_CAMERA_WAIT_S: Final = 5.0
+_WAIT_S: Final = 0.5
+_LONGEST_WAIT_S: Final = 5.0
 
 
 class Source(Protocol):
@@ -168,16 +169,15 @@ class Live:
         return self._capture.status().dropped
 
     def next_frame(self) -> Frame:
-        """Wait for the newest frame."""
-        frame = self._capture.next_frame(_CAMERA_WAIT_S)
-        if frame is None:
+        """Wait for the newest frame; a source that is lost is not waited for."""
+        deadline_s = time.monotonic() + _LONGEST_WAIT_S
+        while (frame := self._capture.next_frame(_WAIT_S)) is None:
             status = self._capture.status()
             if status.state is CaptureState.ENDED:
                 raise InputError(status.reason or "the source has ended")
-            raise CameraError(
-                f"no picture in {_CAMERA_WAIT_S:g} s: {status.reason or status.state.value};"
-                " see: edge doctor"
-            )
+            if status.state is CaptureState.LOST or time.monotonic() >= deadline_s:
+                reason = status.reason or f"no picture in {_LONGEST_WAIT_S:g} s"
+                raise CameraError(f"{reason}; see: edge doctor")
         return frame
 
     def close(self) -> None:

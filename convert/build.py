@@ -188,10 +188,36 @@ def judge_again(
     return tuple(judge(drafts, answers, sequences, recipe.gate))
 
 
+def retune(bundle: Bundle, path: Path) -> Manifest:
+    """Put other parameters of the change detector into a bundle; its networks stay as they are.
+
+    The result is what `build` would write with the same file among the sources.
+
+    Raises:
+        InputError: There is no such file.
+        ConfigError: It holds no temporal block.
+        OutputError: The bundle cannot be written.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such file; fit the change detector first")
+    manifest, text = manifest_bytes(
+        bundle.manifest.model_copy(update={"temporal": _read_temporal(path)})
+    )
+    files = {member.file: bundle.contents[member.name] for member in manifest.members}
+    files[MANIFEST_NAME] = text
+    files[CARD_NAME] = write_card(manifest).encode()
+    with staged(bundle.folder, overwrite=True) as folder:
+        write_files(folder, files)
+        load_bundle(folder)
+    return manifest
+
+
 def _temporal(recipe: Recipe) -> Temporal | None:
     path = recipe.sources / recipe.temporal
-    if not path.exists():
-        return None
+    return _read_temporal(path) if path.exists() else None
+
+
+def _read_temporal(path: Path) -> Temporal:
     try:
         return Temporal.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as why:

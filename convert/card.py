@@ -93,6 +93,8 @@ def update_document(text: str, manifest: Manifest) -> str:
             "",
             f"Bundle `{manifest.bundle_id}`, {manifest.software}.",
             "",
+            *bar_table(manifest),
+            "",
             *metric_table(manifest),
             "",
             *gate_table(manifest),
@@ -101,6 +103,36 @@ def update_document(text: str, manifest: Manifest) -> str:
         ]
     )
     return text[:start] + made + text[end:]
+
+
+def bar_table(manifest: Manifest) -> list[str]:
+    """Return what int8 costs, against the bars it has to meet, as a Markdown table."""
+    lines = ["| measure | bar | found |", "| --- | --- | --- |"]
+    for member in manifest.members:
+        exact = {_what(m): m for m in member.metrics if m.precision == "float32"}
+        for m in member.metrics:
+            other = exact.get(_what(m))
+            if m.precision == "float32" or other is None or m.name != "FER+8 accuracy":
+                continue
+            lost = 100 * (other.value - m.value)
+            about = f"{m.views} view{'s' if m.views > 1 else ''}, {m.data}, n = {m.n:,}"
+            lines.append(
+                f"| {member.name}: FER+8 accuracy lost, {about} | at most 0.3 points"
+                f" | {lost:.2f} points |"
+            )
+    for r in manifest.gate:
+        if "over time" in r.check and "agreement" in r.check:
+            found = f"{int(r.value * 10_000) / 100:.2f} %"
+            lines.append(f"| {r.member}: same arg-max, {r.data} | at least 99.5 % | {found} |")
+        elif "XNNPACK" in r.check:
+            lines.append(f"| {r.member}: {r.check} | 95 % | {r.value:.1%} |")
+        elif r.check.startswith("bytes"):
+            lines.append(f"| all models | at most 3,000,000 bytes | {r.value:,.0f} bytes |")
+    return lines
+
+
+def _what(metric: Metric) -> tuple[str, str, int]:
+    return metric.name, metric.data, metric.views
 
 
 def metric_table(manifest: Manifest) -> list[str]:

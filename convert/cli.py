@@ -210,6 +210,22 @@ def diff(one: Path, other: Path) -> None:
 
 
 @main.command()
+@click.argument("folder", metavar="BUNDLE", type=_PATH)
+@click.argument("parameters", metavar="JSON", type=_PATH)
+def retune(folder: Path, parameters: Path) -> None:
+    """Put fitted parameters of the change detector into a bundle; its networks stay.
+
+    \b
+    Example:
+        convert retune models/default models/sources/temporal.json
+    """
+    from convert.build import retune as put  # noqa: PLC0415
+    from edge.models.bundle import load_bundle  # noqa: PLC0415
+
+    click.echo(f"{folder}: {put(load_bundle(folder), parameters).bundle_id}")
+
+
+@main.command()
 @click.argument("document", type=_PATH)
 @click.argument("folder", metavar="[BUNDLE]", type=_PATH, default=Path("models/default"))
 def document(document: Path, folder: Path) -> None:

@@ -181,10 +181,13 @@ class Health(_Table):
     Attributes:
         interval_s: Time between two health messages.
         budget_ms: The latency from capture to outbox that the governor holds.
+        metrics_port: Port on 127.0.0.1 where the publisher shows the same to Prometheus; unset
+            opens none.
     """
 
     interval_s: Annotated[float, Field(ge=1, le=3600)] = 30.0
     budget_ms: Annotated[float, Field(gt=0, le=10000)] = 100.0
+    metrics_port: Port | None = None
 
 
 class Config(_Table):

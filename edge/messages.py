@@ -36,6 +36,7 @@ class Status:
         session: Grows with every connection; a status with a smaller number than one already seen
             is late and means nothing.
         instance: Tells two devices with the same name apart.
+        run: Tells two runs of the publisher apart.
         protocol: The MQTT version in use, ``5`` or ``3.1.1``.
     """
 
@@ -43,6 +44,7 @@ class Status:
     state: Presence
     session: int
     instance: str
+    run: str
     protocol: str
 
     def to_json(self) -> str:
@@ -53,6 +55,7 @@ class Status:
             state=self.state.value,
             session=self.session,
             instance=self.instance,
+            run=self.run,
             protocol=self.protocol,
         )
 

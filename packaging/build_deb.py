@@ -76,7 +76,10 @@ def _code(tree: Path, python: str) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     site = tree / "usr/lib/emoshift/site-packages"
     shutil.copytree(ROOT / "edge", site / "edge", ignore=ignored, ignore_dangling_symlinks=True)
-    if not (site / "edge/models/default/manifest.json").exists():
+    bundle = (ROOT / "edge/models/default").resolve()  # a link, which copytree may not follow
+    if (bundle / "manifest.json").exists():
+        shutil.copytree(bundle, site / "edge/models/default", dirs_exist_ok=True)
+    else:
         print("without a model bundle: set models.bundle on the device", file=sys.stderr)
     launcher = (HERE / "python").read_text().replace("@PYTHON@", python)
     _write(tree / "usr/lib/emoshift/python", launcher, mode=0o755)

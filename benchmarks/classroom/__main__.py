@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from benchmarks.classroom.actors import load_actors
-from benchmarks.classroom.cost import compare, hold, memory, write_clip
+from benchmarks.classroom.cost import compare, hold, memory, networks, write_clip
 from benchmarks.classroom.layouts import classroom
 from benchmarks.classroom.limits import landmark_limits
 from benchmarks.classroom.measure import faceless, identity, recall_by_size
@@ -86,10 +86,11 @@ def false(seconds: float, clips: tuple[Path, ...]) -> None:
 @click.option("--blocks", default=8, show_default=True, help="Blocks of 12 frames.")
 @click.option("--threads", default=1, show_default=True, help="Threads for models and OpenCV.")
 @click.option("--size", default="1280x720", show_default=True, help="Size of the pictures.")
-def cost(faces: int, blocks: int, threads: int, size: str) -> None:
+@click.option("--whole", is_flag=True, help="Count features and networks too.")
+def cost(faces: int, blocks: int, threads: int, size: str, *, whole: bool) -> None:
     """Time a frame of both back ends, interleaved.
 
-    Example: python -m benchmarks.classroom cost --faces 30
+    Example: python -m benchmarks.classroom cost --faces 30 --whole
     """
     wide, _, high = size.partition("x")
     figures = compare(
@@ -99,6 +100,7 @@ def cost(faces: int, blocks: int, threads: int, size: str) -> None:
         threads=threads,
         width_px=int(wide),
         height_px=int(high),
+        rest=(lambda: networks(threads=threads)) if whole else None,
     )
     for name, value in asdict(figures).items():
         click.echo(f"{name} {value:.2f}")

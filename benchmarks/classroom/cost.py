@@ -17,9 +17,12 @@ import cv2
 
 from benchmarks.classroom.finders import open_finder
 from benchmarks.classroom.layouts import board, classroom
-from edge.config import Faces
+from edge.config import Faces, Models
 from edge.errors import UnavailableError
 from edge.faces.open import mediapipe_missing
+from edge.features.describe import describe
+from edge.models.ensemble import Ensemble
+from edge.models.library import configured_bundle
 from edge.values import Frame
 
 if TYPE_CHECKING:
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from edge.values import Face
 
     Rest = Callable[[Frame, tuple[Face, ...]], object]
-    """What follows finding the faces, where its time is to be counted too."""
 
 NEAR_PX = 190.0
 NEAR_FACES = 4
@@ -87,7 +89,7 @@ def compare(
     width_px: int = 1280,
     height_px: int = 720,
     threads: int = 1,
-    rest: Rest | None = None,
+    rest: Callable[[], Rest] | None = None,
 ) -> Cost:
     """Time both back ends frame by frame in turn, so that both meet the same load.
 
@@ -98,7 +100,7 @@ def compare(
         width_px: Width of the pictures.
         height_px: Height of the pictures.
         threads: Threads for models and OpenCV.
-        rest: Called with each frame and its faces after the direct back end, its time included.
+        rest: Opens what follows finding the faces, once for each scene; its time is counted too.
 
     Raises:
         UnavailableError: MediaPipe cannot run here.
@@ -117,9 +119,9 @@ def compare(
 
         runs: dict[str, tuple[FaceFinder, Scene, Rest | None]] = {
             "reference_one": (opened("mediapipe"), one, None),
-            "direct_one": (opened("direct"), one, rest),
+            "direct_one": (opened("direct"), one, rest() if rest else None),
             "reference_few": (opened("mediapipe"), few, None),
-            "direct_all": (opened("direct"), all_, rest),
+            "direct_all": (opened("direct"), all_, rest() if rest else None),
         }
         times: dict[str, list[float]] = {name: [] for name in runs}
         for seq in range((blocks + 1) * BLOCK):
@@ -138,6 +140,12 @@ def compare(
         direct_one_ms=ms["direct_one"],
         direct_all_ms=ms["direct_all"],
     )
+
+
+def networks(*, threads: int = 1) -> Rest:
+    """Open what follows finding the faces: features, and the default bundle's networks."""
+    ensemble = Ensemble(configured_bundle(Models()), threads=threads, clock=time.perf_counter)
+    return lambda frame, faces: ensemble.classify(describe(frame, faces))
 
 
 def _blocks_ms(spent: list[float]) -> float:

@@ -34,6 +34,15 @@ class Pictures:
     images: NDArray[np.uint8]
     labels: tuple[str, ...]
 
+    def thinned(self, most: int) -> Pictures:
+        """Keep up to ``most``, evenly spread over the split."""
+        if most >= len(self.labels):
+            return self
+        kept = np.linspace(0, len(self.labels) - 1, most).round().astype(np.intp)
+        return Pictures(
+            images=self.images[kept], labels=tuple(self.labels[index] for index in kept)
+        )
+
 
 def read_pictures(path: Path, split: str = SPLIT) -> Pictures:
     """Read one split.

@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.figures import bootstrap_ratio, percentile, summarise, thin, wilson
 from benchmarks.machine import how_measured, read_device, software
 from benchmarks.peers.contestants import CONTESTANTS, OURS, Contestant
-from benchmarks.peers.pictures import PICTURES, Pictures, read_pictures
-from benchmarks.report import Accuracy, Peer, PeersReport
+from benchmarks.peers.pictures import PICTURES, read_pictures
+from benchmarks.report import Accuracy, Interval, Peer, PeersReport
 from benchmarks.workload import Request, Synthetic
 from edge.errors import UnavailableError
 
@@ -31,6 +31,17 @@ if TYPE_CHECKING:
 FRAMES: Final = 120
 """Different pictures in the clip everyone gets; it is played there and back."""
 _WARM: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Turn:
+    """What the frames of one turn took: by the clock, and of processor time on all threads.
+
+    On a machine that does other work too, only the second is the contestant's own doing.
+    """
+
+    ms: NDArray[np.float64]
+    cpu_ms: NDArray[np.float64]
 
 
 @dataclass(slots=True, eq=False)
@@ -53,12 +64,12 @@ class _Runner:
             pass  # what it said on its way out is read below
         return _answer(self.process, stdout)
 
-    def run(self, frames: int) -> list[float]:
-        """Run so many frames; milliseconds of each."""
+    def run(self, frames: int) -> Turn:
+        """Run so many frames."""
         answer = self.ask({"run": [self.first, frames]})
         self.first += frames
         self.found += answer["found"]
-        return [float(ms) for ms in answer["ms"]]
+        return Turn(ms=np.array(answer["ms"]), cpu_ms=np.array(answer["cpu_ms"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +83,7 @@ class Race:
         bundle: Our model bundle.
         environment: Folder of the environment with foreign packages.
         pictures: Where FER2013 lies, ``None`` for nowhere.
+        most_pictures: How many of them to classify, evenly spread over the split.
         command: What the user called.
     """
 
@@ -81,6 +93,7 @@ class Race:
     bundle: str
     environment: Path
     pictures: Path | None
+    most_pictures: int
     command: str
 
 
@@ -93,7 +106,7 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
     started = datetime.now(UTC).isoformat(timespec="seconds")
     wanted = [c for c in CONTESTANTS if not wish.only or c.name in {*wish.only, OURS}]
     absent: dict[str, str] = {}
-    spent: dict[str, list[list[float]]] = {}
+    spent: dict[str, list[Turn]] = {}
     runners: list[_Runner] = []
     scores: dict[str, Accuracy] = {}
     incomplete = False
@@ -117,7 +130,7 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
                 runner.found = 0
                 runners.append(runner)
                 spent[contestant.name] = []
-            scores = _classify(wish.pictures, runners, folder, progress)
+            scores = _classify(wish, runners, folder, progress)
             for number in range(wish.rounds):
                 # Another one begins each time, so that nobody always follows the same neighbour.
                 turn = number % max(len(runners), 1)
@@ -151,28 +164,37 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
 def _peer(
     contestant: Contestant,
     runners: Sequence[_Runner],
-    spent: dict[str, list[list[float]]],
+    spent: dict[str, list[Turn]],
     scores: dict[str, Accuracy],
 ) -> Peer:
     runner = next(r for r in runners if r.contestant is contestant)
     rounds = spent[contestant.name]
-    values = np.concatenate([np.array(r) for r in rounds])
-    ratio = None
+    values = np.concatenate([turn.ms for turn in rounds])
+    ratio = cpu_ratio = None
     if spent.get(OURS):
-        ours = np.array([np.median(r) for r in spent[OURS]])
-        theirs = np.array([np.median(r) for r in rounds])
-        count = min(len(ours), len(theirs))
-        ratio = bootstrap_ratio(theirs[:count], ours[:count], percentile(50), paired=True)
+        ratio = _ratio([t.ms for t in rounds], [t.ms for t in spent[OURS]])
+        cpu_ratio = _ratio([t.cpu_ms for t in rounds], [t.cpu_ms for t in spent[OURS]])
     return Peer(
         name=contestant.name,
         what=contestant.what,
         version=runner.version,
         latency=summarise(values),
+        cpu=summarise(np.concatenate([turn.cpu_ms for turn in rounds])),
         ratio=ratio,
+        cpu_ratio=cpu_ratio,
         found=round(min(1.0, runner.found / len(values)), 4),
         accuracy=scores.get(contestant.name),
         samples_ms=thin(values),
     )
+
+
+def _ratio(theirs: Sequence[NDArray[np.float64]], ours: Sequence[NDArray[np.float64]]) -> Interval:
+    """Median over the rounds of the ratio's parts, each the median of its turn."""
+    count = min(len(theirs), len(ours))
+    over, under = (
+        np.array([np.median(turn) for turn in turns[:count]]) for turns in (theirs, ours)
+    )
+    return bootstrap_ratio(over, under, percentile(50), paired=True)
 
 
 def _write_frames(path: Path) -> None:
@@ -233,15 +255,15 @@ def _answer(process: subprocess.Popen[str], stdout: IO[str]) -> dict[str, Any]:
 
 
 def _classify(
-    where: Path | None,
+    wish: Race,
     runners: Sequence[_Runner],
     folder: Path,
     progress: Callable[[str], None],
 ) -> dict[str, Accuracy]:
     """Let everyone who can classify the same pictures; nobody where these are absent."""
-    if where is None or not (where / PICTURES).exists():
+    if wish.pictures is None or not (wish.pictures / PICTURES).exists():
         return {}
-    pictures: Pictures = read_pictures(where / PICTURES)
+    pictures = read_pictures(wish.pictures / PICTURES).thinned(wish.most_pictures)
     np.save(folder / "pictures.npy", pictures.images)
     found = {}
     for runner in runners:
@@ -252,8 +274,8 @@ def _classify(
         right = sum(told == true for told, true in zip(labels, pictures.labels, strict=True))
         found[runner.contestant.name] = Accuracy(
             data="FER2013 PrivateTest, FER2013's own seven labels",
-            protocol="each 48x48 picture given as the face, upright, one view unless the model"
-            " has its own; no picture left out",
+            protocol="each 48x48 picture given as the face, with the views the model itself"
+            " takes; evenly spread over the split where n is not 3,589",
             n=len(labels),
             right=right,
             share=wilson(right, len(labels)),

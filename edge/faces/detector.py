@@ -31,13 +31,13 @@ class Region:
     height: int
     scale: float
 
-    def holds(self, box: Box, margin_px: float = 0.0) -> bool:
-        """Whether ``box`` lies inside, at least ``margin_px`` from every edge."""
+    def holds(self, box: Box) -> bool:
+        """Whether ``box`` lies inside."""
         return (
-            box.x >= self.x + margin_px
-            and box.y >= self.y + margin_px
-            and box.x + box.width <= self.x + self.width - margin_px
-            and box.y + box.height <= self.y + self.height - margin_px
+            box.x >= self.x
+            and box.y >= self.y
+            and box.x + box.width <= self.x + self.width
+            and box.y + box.height <= self.y + self.height
         )
 
 

@@ -126,10 +126,10 @@ class DirectFaces:
         self._forgotten = self._tracker.advance(now_s)
         living = {track.number for track in self._tracker.tracks}
         self._looks = {n: look for n, look in self._looks.items() if n in living}
-        tracks = self._tracker.visible(now_s)
+        tracks = self._visible(frame)
         matched = time.perf_counter()
         measured = self._measure_some(frame, tracks)
-        tracks = self._tracker.visible(now_s)  # less those that the models refuted
+        tracks = self._visible(frame)  # less those that the models refuted
         landmarked = time.perf_counter()
         faces = tuple(self._face(track, now_s) for track in tracks)
         self._settled = bool(tracks) and all(now_s - track.led_s <= LED_S for track in tracks)
@@ -167,6 +167,15 @@ class DirectFaces:
         self._searcher.offer(frame, region)
         self._frames_since, self._offered_s = 0, frame.captured_s
 
+    def _visible(self, frame: Frame) -> tuple[Track, ...]:
+        """The tracks to show: whose middle has left the picture is not among them."""
+        inside = []
+        for track in self._tracker.visible(frame.captured_s):
+            guess = track.motion.guess(frame.captured_s)
+            if 0 <= guess.x < frame.width_px and 0 <= guess.y < frame.height_px:
+                inside.append(track)
+        return tuple(inside)
+
     def _match(self, done: Round) -> None:
         """Give one round of detections to the tracker."""
         detections = [
@@ -178,7 +187,7 @@ class DirectFaces:
         self._tracker.associate(
             detections,
             done.measured_s,
-            lambda box: self._survey.could_find(done.region, box),
+            lambda box: self._survey.could_find(done.region, box, done.frame_size),
         )
 
     def _measure_some(self, frame: Frame, tracks: tuple[Track, ...]) -> int:

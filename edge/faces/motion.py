@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edge.values import Box
-
-if TYPE_CHECKING:
-    from typing import Self
 
 DAMPING_S: Final = 1.5
 """Time in which a head's speed falls to a third when nothing is seen of it."""
@@ -59,13 +56,6 @@ class Motion:
         self.p00 = _noise(self.size)
         self.p01 = 0.0
         self.p11 = FIRST_SPEED**2
-
-    def copy(self) -> Self:
-        """A filter that goes on by itself."""
-        twin = object.__new__(type(self))
-        for name in self.__slots__:
-            setattr(twin, name, getattr(self, name))
-        return twin
 
     def guess(self, now_s: float) -> Guess:
         """Expect the box at ``now_s``, before or after the last measurement."""

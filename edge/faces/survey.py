@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from edge.faces.detector import Region
@@ -80,10 +79,13 @@ class Survey:
         self._whole += 1
         return Region(x=0, y=0, width=width_px, height=height_px, scale=whole)
 
-    def could_find(self, region: Region, box: Box) -> bool:
-        """Whether a face with this box should have been found in a look at ``region``."""
+    def could_find(self, region: Region, box: Box, frame_size: tuple[int, int]) -> bool:
+        """Whether a face with this box should have been found in a look at ``region``.
+
+        A box beyond the edge of the frame counts too: whoever it was has left.
+        """
         wide_enough = box.width * region.scale >= self._smallest_px
-        return wide_enough and region.holds(box)
+        return wide_enough and not self.cuts(region, box, frame_size)
 
     def cuts(self, region: Region, box: Box, frame_size: tuple[int, int]) -> bool:
         """Whether an inner edge of the region cuts through a face found there."""
@@ -140,16 +142,21 @@ def _split(width_px: int, height_px: int, far: float, overlap: float) -> tuple[i
             if count % columns:
                 continue
             rows = count // columns
-            wide = width_px / columns + (overlap if columns > 1 else 0)
-            high = height_px / rows + (overlap if rows > 1 else 0)
+            wide = _span(width_px, columns, overlap)
+            high = _span(height_px, rows, overlap)
             if wide * high * far * far <= INPUT_PX * 1.15:
                 return columns, rows
             best = (columns, rows)
     return best
 
 
+def _span(length: int, count: int, overlap: float) -> int:
+    """Length of each of ``count`` equal spans that overlap their neighbours."""
+    return min(math.ceil((length + overlap * (count - 1)) / count), length)
+
+
 def _spans(length: int, count: int, overlap: float) -> list[tuple[int, int]]:
-    """Cut ``length`` into ``count`` equal spans that overlap their neighbours."""
-    edges = [round(length * i / count) for i in range(count + 1)]
-    half = math.ceil(overlap / 2)
-    return [(max(a - half, 0), min(b + half, length)) for a, b in pairwise(edges)]
+    """Cut ``length`` into equal overlapping spans, so that one network serves them all."""
+    span = _span(length, count, overlap)
+    starts = [round(i * (length - span) / max(count - 1, 1)) for i in range(count)]
+    return [(start, start + span) for start in starts]

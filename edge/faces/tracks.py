@@ -28,6 +28,8 @@ RATIO_SPREAD: Final = 0.15
 REACH: Final = 0.6
 REACH_PER_S: Final = 1.2
 """Farthest jump of a face, face sizes: the first at once, the second for each second unseen."""
+FAINT_REACH: Final = 0.35
+"""Farthest jump to a faint detection, face sizes: it must lie where the face is expected."""
 TENTATIVE_COST: Final = 4.0
 """What a track seen only once pays when it competes with an established one."""
 START_SCORE: Final = 0.55
@@ -320,7 +322,12 @@ class Tracker:
     ) -> dict[tuple[int, int], float]:
         """How much each pair of a track and a detection speaks for itself; only possible ones."""
         measured = [
-            (index, *detection.box.centre, math.sqrt(detection.box.width * detection.box.height))
+            (
+                index,
+                *detection.box.centre,
+                math.sqrt(detection.box.width * detection.box.height),
+                detection.score < START_SCORE,
+            )
             for index, detection in detections
         ]
         worths: dict[tuple[int, int], float] = {}
@@ -333,9 +340,10 @@ class Tracker:
             base = WORTH - 2.0 * math.log(spread / noise)
             if not track.confirmed:
                 base -= TENTATIVE_COST
-            for index, x, y, size in measured:
+            for index, x, y, size, faint in measured:
                 off_x, off_y = x - guess.x, y - guess.y
-                if abs(off_x) > reach or abs(off_y) > reach:
+                farthest = FAINT_REACH * guess.size if faint else reach
+                if abs(off_x) > farthest or abs(off_y) > farthest:
                     continue
                 off = (off_x * off_x + off_y * off_y) / (guess.size * guess.size)
                 ratio = math.log(size / guess.size) / RATIO_SPREAD

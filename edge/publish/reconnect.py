@@ -60,6 +60,7 @@ class Reconnect:
         self._since_s = 0.0
         self._said: Failure | None = None
         self._refused_protocols = 0
+        self._flapping = False
 
     @property
     def protocol(self) -> str:
@@ -80,19 +81,22 @@ class Reconnect:
         self.state = LinkState.CONNECTING
         self._since_s = now_s
 
-    def succeed(self, now_s: float) -> None:
-        """The broker has accepted us."""
+    def succeed(self, now_s: float) -> int:
+        """The broker has accepted us; returns the level to log it at."""
+        level = logging.DEBUG if self._flapping else logging.INFO
         self.state = LinkState.ONLINE
         self._since_s = now_s
-        self._said = None
         self._refused_protocols = 0
+        return level
 
     def fail(self, failure: Failure, detail: str, now_s: float) -> Notice:
         """There is no connection (any more); plan the next attempt and tell what to log."""
         if self.state is LinkState.ONLINE:
             self._choice = 0  # it may have been another broker, or a hang-up, that refused
+            self._flapping = now_s - self._since_s < SETTLED_S and self._said is failure
             if now_s - self._since_s >= SETTLED_S:
                 self._delay_s = FIRST_DELAY_S
+                self._said = None
         self.state = LinkState.WAITING
         self._since_s = now_s
         if failure in _OTHER_VERSION_MAY_WORK:

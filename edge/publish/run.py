@@ -10,6 +10,7 @@ import json
 import logging
 import random
 import time
+import uuid
 from typing import TYPE_CHECKING, Final
 
 from edge.clock import kernel_boot, read_clock
@@ -27,6 +28,7 @@ from edge.publish.link import (
     Message,
     Received,
 )
+from edge.publish.metrics import serve_metrics
 from edge.publish.paho import PROTOCOLS, Broker, PahoLink
 from edge.publish.reconnect import ANSWER_S, LinkState, Reconnect
 from edge.publish.snapshots import Snapshots, stale_after_s
@@ -83,7 +85,10 @@ def run_publisher(
     limits = Limits(
         max_bytes=int(config.outbox.max_mb * 1e6), max_age_s=config.outbox.max_age_days * 86400
     )
-    with Outbox.open(config.outbox.path, limits, writer=False) as outbox:
+    with (
+        Outbox.open(config.outbox.path, limits, writer=False) as outbox,
+        serve_metrics(config.health.metrics_port) as metrics,
+    ):
         publisher = Publisher(
             config,
             outbox,
@@ -95,6 +100,7 @@ def run_publisher(
         while not stop.is_set():
             publisher.turn()
             alive(publisher.state)
+            metrics.note(publisher.health, online=publisher.state == LinkState.ONLINE.value)
         publisher.stop()
 
 
@@ -141,6 +147,8 @@ class Publisher:
         self._window = 0
         self._session = 0
         self._sessions_until = 0
+        self._run = uuid.uuid4().hex[:12]
+        self._been_online = self._returned = False
         self._protocol = PROTOCOLS[0]
         self._quiet_until_s = 0.0
         self._progress_s = 0.0
@@ -153,6 +161,11 @@ class Publisher:
         """A word on the link."""
         return self._plan.state.value
 
+    @property
+    def health(self) -> str:
+        """The vision process's last health message while it is fresh, else empty."""
+        return self._snapshots.health
+
     def turn(self) -> None:
         """Do what is due; takes about `TURN_S`, or as long as connecting takes."""
         now_s = time.monotonic()
@@ -161,6 +174,7 @@ class Publisher:
                 self._start(now_s)
             else:
                 self._delivery.flush()
+                self._snapshots_due(now_s)
                 time.sleep(min(0.1, max(0.0, self._plan.due_s - now_s)))
             return
         for event in self._link.turn(TURN_S):
@@ -227,18 +241,19 @@ class Publisher:
 
     def _go_online(self, event: Connected) -> None:
         now_s = time.monotonic()
-        self._plan.succeed(now_s)
+        level = self._plan.succeed(now_s)
+        self._returned, self._been_online = self._been_online, True
         self._window = event.window
         self._progress_s = now_s
         self._quiet_until_s = self._looked_s = 0.0
         self._probing = True
-        log.info("connected to %s (MQTT %s)", self._address, event.protocol)
+        log.log(level, "connected to %s (MQTT %s)", self._address, event.protocol)
         self._delivery.flush(force=True)
         self._delivery.restart()
         self._snapshots.restart()
-        self._send(self._status(Presence.ONLINE))
         if self._link is not None:
-            self._link.subscribe(f"{self._base}/status")
+            self._link.subscribe(f"{self._base}/status")  # first: to see what stood there before
+        self._send(self._status(Presence.ONLINE))
 
     def _settle(self, event: Acknowledged) -> None:
         now_s = self._progress_s = time.monotonic()
@@ -277,11 +292,14 @@ class Publisher:
             window = 1 if self._probing else self._window
             self._delivery.fill(self._send, window=0 if self._resting() else window)
         if changed or now_s - self._looked_s > LOOK_EVERY_S:
-            self._looked_s = now_s
-            for message in self._snapshots.due(
-                self._outbox.snapshots(), generation=self._outbox.generation, now_s=now_s
-            ):
+            for message in self._snapshots_due(now_s):
                 self._send(message)
+
+    def _snapshots_due(self, now_s: float) -> list[Message]:
+        self._looked_s = now_s
+        return self._snapshots.due(
+            self._outbox.snapshots(), generation=self._outbox.generation, now_s=now_s
+        )
 
     def _lose(self, failure: Failure, detail: str) -> None:
         if self._link is not None:
@@ -300,6 +318,7 @@ class Publisher:
         try:
             status = json.loads(event.payload)
             session, instance = int(status["session"]), str(status["instance"])
+            run = str(status["run"])
         except (ValueError, TypeError, KeyError, RecursionError):
             return
         if instance != self._instance:
@@ -308,7 +327,9 @@ class Publisher:
                     f"another device ({instance}) speaks as {self._base}; "
                     "give each device its own device.name"
                 )
-        elif session < self._session:
+        elif self._returned and run != self._run:
+            self._say_once(f"{self._base}: {Failure.TAKEN_OVER.value}")
+        elif session < self._session and not event.retained:
             log.info("a late %s of session %d was overruled", status.get("state"), session)
             self._send(self._status(Presence.ONLINE))
 
@@ -321,6 +342,7 @@ class Publisher:
             state=presence,
             session=self._session,
             instance=self._instance,
+            run=self._run,
             protocol=self._protocol,
         )
         return Message(topic=f"{self._base}/status", payload=status.to_json(), qos=1, retain=True)

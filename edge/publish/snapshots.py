@@ -28,9 +28,13 @@ class Snapshots:
         base: The device's topic.
         kernel: This run of the kernel.
         stale_after_s: A vision process that wrote nothing for this long is not there.
+
+    Attributes:
+        health: The last health message while it is fresh, else empty.
     """
 
     def __init__(self, *, base: str, kernel: str, stale_after_s: float) -> None:
+        self.health = ""
         self._base = base
         self._kernel = kernel
         self._stale_after_s = stale_after_s
@@ -52,6 +56,7 @@ class Snapshots:
             if snapshot.kernel == self._kernel
             and now_s - snapshot.monotonic_s <= self._stale_after_s
         }
+        self.health = present["health"].body if "health" in fresh else ""
         messages = []
         for kind in ("info", "health"):
             if kind in present and (kind == "info" or kind in fresh):

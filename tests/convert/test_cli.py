@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -150,6 +151,24 @@ def test_diff(tmp_path: Path) -> None:
     assert "licence: Apache-2.0 -> other" in result.output
 
 
+def test_retune(tmp_path: Path) -> None:
+    """Other detector parameters change the manifest and its id, and nothing else."""
+    folder = write_bundle(tmp_path / "b", gate=[PASSED])
+    before = load_bundle(folder)
+    block = {"method": "m/1", "sensitivity": 0.5, "parameters": {"a": 1}, "fitted_on": "here"}
+    path = tmp_path / "temporal.json"
+    path.write_text(json.dumps(block))
+    assert run("retune", folder, path).exit_code == 0
+    after = load_bundle(folder)
+    assert after.contents == before.contents
+    assert after.manifest.temporal is not None
+    assert after.manifest.temporal.method == "m/1"
+    assert after.manifest.bundle_id != before.manifest.bundle_id
+    assert run("retune", folder, tmp_path / "none.json").exit_code == 66
+    path.write_text("{}")
+    assert run("retune", folder, path).exit_code == 78
+
+
 def test_document(tmp_path: Path) -> None:
     """Only what lies between the markers is written anew."""
     folder = write_bundle(tmp_path / "b", gate=[PASSED])
@@ -180,4 +199,4 @@ def test_documentation_is_fresh() -> None:
 def test_every_command_is_a_click_command() -> None:
     """The group's commands are found by name."""
     assert isinstance(main, click.Group)
-    assert set(main.commands) == {"bundle", "verify", "inspect", "diff", "document"}
+    assert set(main.commands) == {"bundle", "verify", "inspect", "diff", "document", "retune"}

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from convert.cli import main
-from convert.data import Sequences, write_sequences
+from convert.data import Sequences, default_data, write_sequences
 from convert.quantise import Job, convert_network
 from edge.errors import InputError
-from edge.models.bundle import load_bundle
+from edge.models.bundle import default_bundle_path, load_bundle
+from edge.models.manifest import MANIFEST_NAME
 from tests.convert.material import write_fer
 
 pytestmark = [
@@ -176,3 +178,19 @@ def test_failing_gate(sources: Path, tmp_path: Path) -> None:
     assert allowed.exit_code == 0
     assert "marked" in allowed.stderr
     assert load_bundle(tmp_path / "b").warnings
+
+
+@pytest.mark.data
+def test_default_bundle_is_rebuilt(tmp_path: Path) -> None:
+    """The committed bundle comes out of its float sources again, byte for byte."""
+    if not (default_data() / "fer2013new.csv").exists():
+        pytest.skip(f"{default_data()} is not there; set EMOSHIFT_DATA")
+    if not (default_bundle_path() / MANIFEST_NAME).exists():
+        pytest.skip("models/default is not built")
+    made_with = load_bundle(default_bundle_path()).manifest.software
+    if f"tensorflow {version('tensorflow')}, keras {version('keras')}" not in made_with:
+        pytest.skip(f"the bundle was built with {made_with}")
+    result = CliRunner().invoke(main, ["--out", str(tmp_path / "b"), "--quantize", "int8"])
+    assert result.exit_code == 0, result.output + result.stderr
+    for path in sorted(default_bundle_path().iterdir()):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes(), path.name

@@ -182,10 +182,11 @@ OTHERS = [
             state=Presence.ONLINE,
             session=1_800_000_000,
             instance="0123456789ab",
+            run="ba9876543210",
             protocol="5",
         ),
         '{"schema":"emoshift.status/1","device":"room-12","state":"online","session":1800000000,'
-        '"instance":"0123456789ab","protocol":"5"}',
+        '"instance":"0123456789ab","run":"ba9876543210","protocol":"5"}',
         id="status",
     ),
     pytest.param(

@@ -500,3 +500,63 @@ def test_killed_writer_loses_nothing_it_committed(path: Path) -> None:
 def test_kernel_boot_names_this_boot() -> None:
     """Two readings of the boot name agree."""
     assert kernel_boot() == kernel_boot()
+
+
+@pytest.mark.parametrize("torn_bytes", [0, 1, 500, 4120, 9000])
+def test_a_power_cut_loses_nothing_committed(
+    path: Path, tmp_path_factory: pytest.TempPathFactory, torn_bytes: int
+) -> None:
+    """What lies on the disk after a commit, with a torn write behind it, holds every event."""
+    dice = random.Random(torn_bytes)  # noqa: S311 - no secret
+    reader = Outbox.open(path, writer=False)
+    with Outbox.open(path, writer=True) as outbox:
+        expected: list[str] = []
+        for start in range(0, 60, 5):
+            outbox.put(changes(5, start=start))
+            expected += [f"t{start + i}" for i in range(5)]
+            if start % 20 == 15:
+                gone = reader.peek(limit=3)
+                reader.ack([row.id for row in gone])
+                expected = expected[3:]
+                outbox.put(changes(1, start=1000 + start))  # syncs what was acknowledged, too
+                expected.append(f"t{1000 + start}")
+            after = tmp_path_factory.mktemp("after") / "outbox.db"
+            shutil.copyfile(path, after)
+            shutil.copyfile(f"{path}-wal", f"{after}-wal")
+            with Path(f"{after}-wal").open("ab") as log:
+                log.write(dice.randbytes(torn_bytes))
+            with Outbox.open(after, writer=True) as survivor:
+                assert tracks(survivor.peek(limit=1000)) == expected
+    reader.close()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_only_events_wait_for_the_disk(path: Path, tmp_path: Path) -> None:
+    """Storing an event syncs the log once; acknowledging and snapshots sync nothing."""
+    code = (
+        f"import sys, os; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path; from test_outbox import changes\n"
+        "from edge.outbox import Outbox\n"
+        f"writer = Outbox.open(Path({str(path)!r}), writer=True)\n"
+        f"reader = Outbox.open(Path({str(path)!r}), writer=False)\n"
+        "def mark(word): os.write(1, word)\n"
+        "writer.put(changes(1)); mark(b'put')\n"
+        "writer.put(changes(3)); mark(b'ack')\n"
+        "reader.ack([row.id for row in reader.peek()]); mark(b'snap')\n"
+        "writer.put_snapshot('health', '{}'); mark(b'end'); os._exit(0)\n"
+    )
+    trace = tmp_path / "trace"
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,write", "-o", trace),
+            *(sys.executable, "-c", code),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    text = trace.read_text()
+    between = [text.partition(f'"{a}"')[2].partition(f'"{b}"')[0] for a, b in _STEPS]
+    assert [part.count("sync(") for part in between] == [1, 0, 0]
+
+
+_STEPS = (("put", "ack"), ("ack", "snap"), ("snap", "end"))

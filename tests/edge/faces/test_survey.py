@@ -76,9 +76,11 @@ def test_a_cut_face_is_told() -> None:
 
 
 def test_what_a_look_could_have_found() -> None:
-    """A face too small for the look, or outside it, is no miss."""
+    """A face too small for the look, or outside it, is no miss; one that left the frame is."""
     survey = Survey(smallest_px=10, wanted_px=14)
     look = Region(x=0, y=0, width=640, height=720, scale=0.5)
-    assert survey.could_find(look, face(100, 100, 24))
-    assert not survey.could_find(look, face(100, 100, 16))
-    assert not survey.could_find(look, face(900, 100, 24))
+    size = (1280, 720)
+    assert survey.could_find(look, face(100, 100, 24), size)
+    assert survey.could_find(look, face(-60, 100, 24), size)
+    assert not survey.could_find(look, face(100, 100, 16), size)
+    assert not survey.could_find(look, face(900, 100, 24), size)

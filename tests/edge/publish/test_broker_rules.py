@@ -146,6 +146,7 @@ def test_a_late_last_will_is_overruled(
             state=Presence.OFFLINE,
             session=online["session"] - 1,
             instance=online["instance"],
+            run=online["run"],
             protocol="5",
         )
         watcher.publish("status", late.to_json(), retain=True)
@@ -169,6 +170,7 @@ def test_two_devices_of_one_name_are_noticed(
             state=Presence.ONLINE,
             session=1,
             instance="f" * 12,
+            run="f" * 12,
             protocol="5",
         )
         for _ in range(3):

@@ -89,6 +89,21 @@ def test_a_settled_connection_starts_the_delays_anew() -> None:
     assert link.due_s == 30.5
 
 
+def test_a_link_that_flaps_is_said_once() -> None:
+    """A link that comes and goes every few seconds does not fill the log."""
+    link, levels = plan(), []
+    for round_s in (0.0, 10.0, 20.0):
+        link.start(round_s)
+        levels.append(link.succeed(round_s))
+        levels.append(link.fail(Failure.LOST, "said", round_s + 5.0).level)
+    assert levels == [
+        logging.INFO,
+        logging.WARNING,
+        *(logging.INFO, logging.DEBUG),
+        *(logging.DEBUG, logging.DEBUG),
+    ]
+
+
 @settings(deadline=None)
 @given(st.lists(st.sampled_from(Failure), min_size=1, max_size=30), st.floats(0, 1))
 def test_there_is_always_a_next_attempt(failures: list[Failure], jitter: float) -> None:

@@ -90,7 +90,14 @@ def test_memory_is_bounded() -> None:
 def status(state: Presence, session: int, instance: str = "0" * 12) -> bytes:
     """A status message."""
     return (
-        Status(device="room-12", state=state, session=session, instance=instance, protocol="5")
+        Status(
+            device="room-12",
+            state=state,
+            session=session,
+            instance=instance,
+            run="1" * 12,
+            protocol="5",
+        )
         .to_json()
         .encode()
     )

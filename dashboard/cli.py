@@ -1,0 +1,308 @@
+"""The command line: serve, store, simulate, demonstrate, and the people who may look."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dashboard.errors import DashboardError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dashboard.config import Config
+
+
+class _Commands(click.Group):
+    """Says expected errors in one line, with their exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        try:
+            return super().invoke(ctx)
+        except DashboardError as why:
+            click.echo(f"Error: {why}", err=True)
+            ctx.exit(why.exit_code)
+
+
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that choose settings, and hand it the settings."""
+
+    @click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (TOML).")
+    @click.option("--database", help="A file, or postgresql://user@host/name.")
+    @click.option("--mqtt-host", help="The broker's name or address.")
+    @click.option("--mqtt-port", type=int, help="The broker's port.")
+    @functools.wraps(command)
+    def wrapped(
+        *,
+        file: Path | None,
+        database: str | None,
+        mqtt_host: str | None,
+        mqtt_port: int | None,
+        **rest: Any,  # noqa: ANN401 - the command's own options
+    ) -> None:
+        from dashboard.config import load_config  # noqa: PLC0415 - --help needs no pydantic
+
+        overrides: dict[str, dict[str, Any]] = {
+            "broker": {"host": mqtt_host, "port": mqtt_port},
+            "history": {"database": database},
+            "worker": {
+                "name": rest.pop("name", None),
+                "shared": rest.pop("shared", False) or None,
+            },
+            "web": {"host": rest.pop("host", None), "port": rest.pop("port", None)},
+        }
+        command(config=load_config(file, **overrides), **rest)
+
+    return wrapped
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.version_option(package_name="emoshift", prog_name="edge-dashboard")
+def main(verbose: bool) -> None:
+    """Show what a class and a fleet of devices look like, live, in a browser."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("transitions").setLevel(logging.WARNING)
+
+
+@main.command()
+@_settings
+@click.option("--host", help="Where to listen; this machine alone unless told otherwise.")
+@click.option("--port", type=int, help="Port of the pages.")
+@click.option("--no-worker", is_flag=True, help="Workers run elsewhere.")
+def serve(config: Config, no_worker: bool) -> None:
+    """Serve the pages, with a worker beside them.
+
+    \b
+    Example:
+      edge-dashboard users add anna --role admin
+      edge-dashboard serve --mqtt-host broker.school.example
+    """
+    from dashboard.charts import find_charts  # noqa: PLC0415 - --help needs none of it
+    from dashboard.run import child, run_web  # noqa: PLC0415
+    from dashboard.store.database import open_store  # noqa: PLC0415
+    from dashboard.store.people import People  # noqa: PLC0415
+
+    if find_charts() is None:
+        logging.getLogger(__name__).warning("no chart library; run: edge-dashboard fetch")
+    if not People(open_store(config.history.database)).accounts():
+        raise UsageError("nobody may sign in yet; run: edge-dashboard users add NAME --role admin")
+    if no_worker:
+        run_web(config)
+        return
+    options = click.get_current_context().params
+    chosen = [
+        *_option("--config", options["file"]),
+        *_option("--database", options["database"]),
+        *_option("--mqtt-host", options["mqtt_host"]),
+        *_option("--mqtt-port", options["mqtt_port"]),
+    ]
+    with child("worker", "--leashed", *chosen):
+        run_web(config)
+
+
+def _option(name: str, value: object) -> list[str]:
+    return [] if value is None else [name, str(value)]
+
+
+@main.command()
+@_settings
+@click.option("--name", help="Stable name of this worker; each needs its own.")
+@click.option("--shared", is_flag=True, help="Share the messages with other workers (MQTT 5).")
+@click.option("--leashed", is_flag=True, hidden=True, help="End when standard input does.")
+def worker(config: Config, leashed: bool) -> None:
+    """Store what devices tell; several workers share the load (MQTT 5).
+
+    \b
+    Example:
+      edge-dashboard worker --name worker-2 --shared --database postgresql://dashboard@db/dash
+    """
+    from dashboard.run import run_worker  # noqa: PLC0415 - --help needs none of it
+
+    run_worker(config, leashed=leashed)
+
+
+@main.command()
+@_settings
+def migrate(config: Config) -> None:
+    """Bring the database to this version; serve and worker do so by themselves.
+
+    \b
+    Example:
+      edge-dashboard migrate --database postgresql://dashboard@db/dashboard
+    """
+    from dashboard.store.database import open_engine, open_store  # noqa: PLC0415
+    from dashboard.store.migrations import version  # noqa: PLC0415
+
+    before = version(open_engine(config.history.database))
+    click.echo(f"version {before} -> {version(open_store(config.history.database))}")
+
+
+@main.command()
+@_settings
+@click.option("--devices", default=12, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--rate", default=4.0, show_default=True, help="Transitions a second, all together.")
+@click.option("--events", type=int, help="End after this many transitions.")
+@click.option("--duration", type=float, help="End after this many seconds.")
+@click.option("--seed", default=1, show_default=True)
+def simulate(  # noqa: PLR0917 - click passes each option by name
+    config: Config,
+    devices: int,
+    rate: float,
+    events: int | None,
+    duration: float | None,
+    seed: int,
+) -> None:
+    """Publish what simulated devices would: the load generator.
+
+    \b
+    Example:
+      edge-dashboard simulate --devices 1000 --rate 2000 --duration 60
+    """
+    from dashboard.run import stop_on_signals  # noqa: PLC0415 - --help needs none of it
+    from dashboard.simulate.classroom import make_school  # noqa: PLC0415
+    from dashboard.simulate.publish import Load, Simulator  # noqa: PLC0415
+
+    simulator = Simulator(config.broker, make_school(devices, seed=seed))
+    told = simulator.run(Load(rate=rate, events=events, duration_s=duration), stop_on_signals())
+    click.echo(
+        f"{told.transitions} transitions in {told.seconds:.1f} s"
+        f" ({told.transitions / max(told.seconds, 1e-9):.0f}/s),"
+        f" {told.acknowledged} messages confirmed"
+    )
+
+
+@main.command()
+@click.option("--devices", default=12, show_default=True, type=click.IntRange(1, 2000))
+@click.option("--rate", default=4.0, show_default=True, help="Transitions a second, all together.")
+@click.option("--seed", default=1, show_default=True)
+@click.option("--port", default=8440, show_default=True, help="Port of the pages.")
+@click.option("--embedded", is_flag=True, help="Use the embedded broker, even beside Mosquitto.")
+def demo(devices: int, rate: float, seed: int, port: int, embedded: bool) -> None:
+    """Show it all: simulated classrooms, a broker, a worker and the pages.
+
+    \b
+    Example:
+      edge-dashboard demo
+    """
+    from dashboard.run import run_demo  # noqa: PLC0415 - --help needs none of it
+
+    run_demo(
+        devices=devices,
+        rate=rate,
+        seed=seed,
+        port=port,
+        say=functools.partial(click.echo, nl=True),
+        use_mosquitto=not embedded,
+    )
+
+
+@main.command()
+def fetch() -> None:
+    """Fetch the chart library, by hash; the pages are then complete without the internet.
+
+    \b
+    Example:
+      edge-dashboard fetch
+    """
+    from dashboard.charts import fetch_charts  # noqa: PLC0415 - --help needs none of it
+
+    click.echo(f"{fetch_charts()}")
+
+
+@main.group()
+def users() -> None:
+    """The people who may look."""
+
+
+@users.command()
+@_settings
+@click.argument("who")
+@click.option("--role", type=click.Choice(["viewer", "admin"]), default="viewer", show_default=True)
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def add(config: Config, who: str, role: str, password_stdin: bool) -> None:
+    """Make an account, or give it another password and role.
+
+    \b
+    Example:
+      edge-dashboard users add anna --role admin
+    """
+    from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
+    from dashboard.store.people import People, Role  # noqa: PLC0415
+
+    if password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    People(open_store(config.history.database)).put(who, password, Role(role))
+    click.echo(f"{who}: {role}")
+
+
+@users.command()
+@_settings
+@click.argument("who")
+def remove(config: Config, who: str) -> None:
+    """Remove an account and end its sessions.
+
+    \b
+    Example:
+      edge-dashboard users remove anna
+    """
+    from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
+    from dashboard.store.people import People  # noqa: PLC0415
+
+    if not People(open_store(config.history.database)).remove(who):
+        raise UsageError(f"{who}: no such account")
+    click.echo(f"{who}: removed")
+
+
+@users.command(name="list")
+@_settings
+def list_users(config: Config) -> None:
+    """List the accounts.
+
+    \b
+    Example:
+      edge-dashboard users list
+    """
+    from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
+    from dashboard.store.people import People  # noqa: PLC0415
+
+    for account in People(open_store(config.history.database)).accounts():
+        click.echo(f"{account.name}\t{account.role}")
+
+
+@main.command()
+@_settings
+@click.option("--events", default=5_000_000, show_default=True)
+@click.option("--rooms", default=50, show_default=True)
+@click.option("--weeks", default=12, show_default=True)
+def fill(config: Config, events: int, rooms: int, weeks: int) -> None:
+    """Fill an empty database with a simulated term, to measure how fast it is read.
+
+    \b
+    Example:
+      edge-dashboard fill --database term.db
+    """
+    from dashboard.simulate.term import fill_term  # noqa: PLC0415 - --help needs none of it
+    from dashboard.store.database import open_store  # noqa: PLC0415
+
+    began_s = time.monotonic()
+    fill_term(
+        open_store(config.history.database),
+        events=events,
+        rooms=rooms,
+        weeks=weeks,
+        end_ms=time.time_ns() // 1_000_000,
+        seed=1,
+    )
+    click.echo(f"{events} events in {time.monotonic() - began_s:.0f} s")

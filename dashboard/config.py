@@ -1,0 +1,180 @@
+"""The dashboard's settings: one TOML file, every table may be left out."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from dashboard.errors import ConfigError
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Broker(_Table):
+    """The MQTT broker.
+
+    Attributes:
+        host, port: Where it is; 1883 plain or 8883 with TLS by custom.
+        username: User the broker knows, if it asks for one.
+        password: Better kept in ``password_file``.
+        password_file: File whose first line is the password.
+        tls: Whether to speak TLS; implied by ``ca_file``.
+        ca_file: Authority that signed the broker's certificate.
+    """
+
+    host: Annotated[str, Field(min_length=1)] = "localhost"
+    port: Port | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    password_file: Path | None = None
+    tls: bool = False
+    ca_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("password and password_file exclude each other; keep the file")
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is spoken."""
+        return self.tls or self.ca_file is not None
+
+    @property
+    def effective_port(self) -> int:
+        """The port, or the customary one."""
+        return self.port or (8883 if self.secure else 1883)
+
+    def read_password(self) -> str | None:
+        """Return the password, from its file where there is one.
+
+        Raises:
+            ConfigError: The file cannot be read.
+        """
+        if self.password_file is None:
+            return None if self.password is None else self.password.get_secret_value()
+        try:
+            return self.password_file.read_text(encoding="utf-8").split("\n", 1)[0]
+        except (OSError, UnicodeDecodeError) as why:
+            raise ConfigError(f"broker.password_file: {self.password_file}: {why}") from why
+
+
+class History(_Table):
+    """What is kept.
+
+    Attributes:
+        database: A file (SQLite) or ``postgresql://user@host/name``.
+        events_days: Single transitions are deleted after this time.
+        minutes_days: Aggregates by minute, likewise.
+    """
+
+    database: Annotated[str, Field(min_length=1)] = "dashboard.db"
+    events_days: Annotated[float, Field(gt=0, le=3660)] = 90.0
+    minutes_days: Annotated[float, Field(gt=0, le=3660)] = 400.0
+
+
+class Web(_Table):
+    """The pages.
+
+    Attributes:
+        host, port: Where to listen; this machine alone unless told otherwise.
+        cert_file, key_file: Certificate and key, for TLS without a proxy.
+        trusted_proxies: Addresses of proxies whose ``X-Forwarded-*`` headers are believed.
+        min_faces: Nothing is shown of a class below this many faces; a device that asks for
+            more is obeyed.
+        model_card: A text file shown on the page about the system.
+        metrics_token: What a Prometheus scrape must carry; without one there is no ``/metrics``.
+    """
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Port = 8440
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    min_faces: Annotated[int, Field(ge=2, le=1000)] = 5
+    model_card: Path | None = None
+    metrics_token: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file belong together")
+        return self
+
+
+class Worker(_Table):
+    """Who stores what is received.
+
+    Attributes:
+        name: Stable name of this worker; the broker keeps its messages under it while it is away.
+        shared: Whether other workers share the messages (MQTT 5 shared subscription). Mosquitto
+            forgets such subscriptions when it is restarted, until a worker is back.
+        group: The workers that share.
+        buffer: Messages held while the database is away; the broker keeps the rest.
+        batch: Most messages of one transaction.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")] = "worker-1"
+    shared: bool = False
+    group: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")] = "emoshift-dashboard"
+    buffer: Annotated[int, Field(ge=20, le=60_000)] = 8000
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 2000
+
+
+class Config(_Table):
+    """All settings."""
+
+    broker: Broker = Broker()
+    history: History = History()
+    web: Web = Web()
+    worker: Worker = Worker()
+
+
+def load_config(path: Path | None, **overrides: dict[str, Any]) -> Config:
+    """Read the settings file, if one is given, and lay the command line's choices over it.
+
+    Args:
+        path: The TOML file; ``None`` takes the defaults.
+        **overrides: Tables whose values replace those of the file; ``None`` values do not.
+
+    Raises:
+        ConfigError: It cannot be read, or anything in it is wrong; all problems are listed.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: no such file; give --config or leave it out") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as why:
+            raise ConfigError(f"{path}: cannot be read: {why}") from why
+    for table, values in overrides.items():
+        chosen = {key: value for key, value in values.items() if value is not None}
+        if chosen and isinstance(data.get(table, {}), dict):
+            data[table] = {**data.get(table, {}), **chosen}
+    try:
+        return Config.model_validate(data)
+    except ValidationError as why:
+        where = "settings" if path is None else str(path)
+        problems = [_problem(dict(error)) for error in why.errors()]
+        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
+        raise ConfigError("\n  - ".join([f"{where}: {count}", *problems])) from None
+
+
+def _problem(error: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {name}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    found = error.get("input")
+    if isinstance(found, dict | BaseModel) or "password" in name:
+        return f"{name}: {message}"
+    return f"{name}: {message}; found {found!r}"

@@ -1,0 +1,1 @@
+"""From the broker into the history, by as many workers as it takes."""

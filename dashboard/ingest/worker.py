@@ -1,0 +1,236 @@
+"""The worker: receives, validates, stores, and only then acknowledges."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.exc import DatabaseError
+
+from dashboard.contract import ROOT, Problem, RefusedMessage, read_message, read_topic
+from dashboard.mqtt import Delivery, Link
+from dashboard.store.batch import NOWHERE, Batch
+from dashboard.store.database import AWAY
+from dashboard.store.retention import Keep, forget
+from dashboard.store.write import History, Written
+
+if TYPE_CHECKING:
+    import threading
+
+    from sqlalchemy import Engine
+
+    from dashboard.config import Config
+
+LOG: Final = logging.getLogger(__name__)
+
+SESSION_S: Final = 7 * 24 * 3600
+_LINGER_S: Final = 0.03
+_BEAT_S: Final = 1.0
+_FORGET_S: Final = 3600.0
+_RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class Figures:
+    """What a worker has done since it was started.
+
+    Attributes:
+        received: Messages.
+        new, doubled: Events stored, and copies dropped.
+        refused: Messages that were not believed.
+        dropped: Messages of QoS 0 given up because the buffer was full.
+        stalled: Whether the database is away.
+    """
+
+    received: int = 0
+    new: int = 0
+    doubled: int = 0
+    refused: int = 0
+    dropped: int = 0
+    stalled: bool = False
+
+
+class Worker:
+    """One worker; `run` works until it is told to stop.
+
+    Attributes:
+        figures: What it has done so far.
+    """
+
+    def __init__(self, config: Config, engine: Engine) -> None:
+        self.figures = Figures()
+        self._config = config
+        self._engine = engine
+        self._history = History(engine)
+        self._queue: queue.SimpleQueue[tuple[Delivery, int]] = queue.SimpleQueue()
+        self._behind = False
+        settings = config.worker
+        self._link = Link(
+            config.broker,
+            client_id=f"{settings.group}-{settings.name}",
+            topics=lambda protocol: self._topics(protocol)[:1],
+            leave=lambda protocol: self._topics(protocol)[1:],
+            on_delivery=self._take,
+            keep_session_s=SESSION_S,
+            inflight=settings.buffer,
+        )
+
+    def _topics(self, protocol: str) -> tuple[str, str]:
+        """Return the filter to subscribe to, and the one that the session may still have."""
+        everything = f"{ROOT}/+/+/+"
+        shared = f"$share/{self._config.worker.group}/{everything}"
+        if not self._config.worker.shared:
+            return everything, shared
+        if protocol != "5":  # a filter that an old broker takes for a plain topic stores nothing
+            LOG.warning("broker: no MQTT 5, so nothing is shared; run one worker only")
+            return everything, shared
+        return shared, everything
+
+    def _take(self, delivery: Delivery) -> None:
+        """Put one delivery into the buffer; runs on the link's thread and never waits."""
+        self.figures.received += 1
+        if self._queue.qsize() >= self._config.worker.buffer:
+            # Only a broker that ignores the agreed number of messages in flight comes here.
+            # QoS 1 is not acknowledged, so that it comes again; QoS 0 is lost, and counted.
+            self._behind = self._behind or delivery.token.qos > 0
+            self.figures.dropped += delivery.token.qos == 0
+            return
+        self._queue.put((delivery, time.time_ns() // 1_000_000))
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until ``stop`` is set; what is received by then is stored."""
+        self._link.start()
+        next_beat_s = next_forget_s = 0.0
+        try:
+            while not stop.is_set():
+                if deliveries := self._collect(wait_s=0.25):
+                    self._store(deliveries, stop)
+                elif self._behind:
+                    self._behind = False
+                    self._link.reconnect()
+                if time.monotonic() >= next_beat_s:
+                    next_beat_s = time.monotonic() + _BEAT_S
+                    self._beat()
+                if time.monotonic() >= next_forget_s:
+                    next_forget_s = time.monotonic() + _FORGET_S
+                    self._forget()
+            while deliveries := self._collect(wait_s=0):
+                self._store(deliveries, stop)
+            self._beat()
+        finally:
+            self._link.stop()
+
+    def _collect(self, *, wait_s: float) -> list[tuple[Delivery, int]]:
+        """Return what has come, waiting a moment for more once something has."""
+        try:
+            found = [self._queue.get(timeout=wait_s) if wait_s else self._queue.get_nowait()]
+        except queue.Empty:
+            return []
+        until_s = time.monotonic() + _LINGER_S
+        while len(found) < self._config.worker.batch:
+            try:
+                found.append(self._queue.get(timeout=max(0.0, until_s - time.monotonic())))
+            except queue.Empty:
+                break
+        return found
+
+    def _store(self, deliveries: list[tuple[Delivery, int]], stop: threading.Event) -> None:
+        written = self._write(deliveries, stop)
+        if written is None:
+            return  # not acknowledged: it comes again
+        self.figures.new += written.new
+        self.figures.doubled += written.doubled
+        self._link.acknowledge(delivery.token for delivery, _ in deliveries)
+
+    def _write(
+        self, deliveries: list[tuple[Delivery, int]], stop: threading.Event
+    ) -> Written | None:
+        """Write until it is written; ``None`` when told to stop while the database is away."""
+        tries = 0
+        while True:
+            batch = self._sort(deliveries)
+            try:
+                written = self._history.write(batch)
+            except AWAY as why:
+                self.figures.stalled = True
+                LOG.log(
+                    logging.DEBUG if tries else logging.WARNING,
+                    "database: away, %d messages wait: %s",
+                    len(deliveries) + self._queue.qsize(),
+                    why.orig,
+                )
+                if stop.wait(_RETRY_S[min(tries, len(_RETRY_S) - 1)]):
+                    return None
+                tries += 1
+            except DatabaseError as why:
+                return self._write_singly(deliveries, why, stop)
+            else:
+                if tries:
+                    LOG.warning("database: back after %d tries", tries)
+                self.figures.stalled = False
+                self.figures.refused += sum(entry.count for entry in batch.problems.values())
+                return written
+
+    def _write_singly(
+        self, deliveries: list[tuple[Delivery, int]], why: DatabaseError, stop: threading.Event
+    ) -> Written | None:
+        """Find the message that the database refuses, count it, and store the others."""
+        if len(deliveries) > 1:
+            parts = [self._write([one], stop) for one in deliveries]
+            done = [part for part in parts if part is not None]
+            if len(done) < len(parts):
+                return None
+            return Written(new=sum(p.new for p in done), doubled=sum(p.doubled for p in done))
+        delivery, received_ms = deliveries[0]
+        LOG.error("database: refuses a message on %s: %s", delivery.topic, why.orig)
+        batch = Batch()
+        try:
+            address, _ = read_topic(delivery.topic)
+        except RefusedMessage:
+            address = NOWHERE
+        detail = "refused by the database"
+        batch.note_problem(address, Problem.MALFORMED, detail=detail, received_ms=received_ms)
+        self.figures.refused += 1
+        return self._history.write(batch)
+
+    def _sort(self, deliveries: list[tuple[Delivery, int]]) -> Batch:
+        batch = Batch()
+        for delivery, received_ms in deliveries:
+            if not delivery.payload:  # a retained value that was taken back
+                continue
+            try:
+                message = read_message(delivery.topic, delivery.payload, received_ms=received_ms)
+            except RefusedMessage as why:
+                batch.refuse(why, received_ms=received_ms)
+            else:
+                if not delivery.retained or not delivery.topic.endswith("/class"):
+                    batch.add(message)
+        return batch
+
+    def _beat(self) -> None:
+        try:
+            self._history.beat(
+                self._config.worker.name,
+                seen_ms=time.time_ns() // 1_000_000,
+                connected=self._link.connected,
+                new=self.figures.new,
+                doubled=self.figures.doubled,
+                refused=self.figures.refused,
+                waiting=self._queue.qsize(),
+            )
+        except DatabaseError as why:
+            LOG.debug("database: away: %s", why.orig)
+
+    def _forget(self) -> None:
+        keep = Keep(
+            events_days=self._config.history.events_days,
+            minutes_days=self._config.history.minutes_days,
+        )
+        try:
+            if gone := forget(self._engine, keep, now_ms=time.time_ns() // 1_000_000):
+                LOG.info("history: forgot %d old rows", gone)
+        except DatabaseError as why:
+            LOG.debug("database: away: %s", why.orig)

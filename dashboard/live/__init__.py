@@ -1,0 +1,1 @@
+"""What is true now: retained state and fresh events, straight from the broker to the browsers."""

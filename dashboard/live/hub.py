@@ -1,0 +1,242 @@
+"""The hub: one subscription to the broker, many browsers that listen."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import secrets
+import time
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from dashboard.contract import (
+    ROOT,
+    Address,
+    Kind,
+    Message,
+    RefusedMessage,
+    Transition,
+    read_message,
+    to_ms,
+)
+from dashboard.live.state import DeviceState, fold
+from dashboard.mqtt import Delivery, Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dashboard.config import Broker
+    from dashboard.store.read import Device
+
+LOG: Final = logging.getLogger(__name__)
+
+_REMEMBERED: Final = 4096
+_QUEUE: Final = 512
+_MOST_DEVICES: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    """One thing a listener is told.
+
+    Attributes:
+        kind: ``device`` (its state changed), ``transition``, or ``link`` (the broker came or went).
+        address: Which device; ``None`` for the link.
+        transition: The event.
+        received_ms: When it arrived here.
+    """
+
+    kind: str
+    address: Address | None = None
+    transition: Transition | None = None
+    received_ms: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Listener:
+    """One open page.
+
+    Attributes:
+        address: The only device it wants; ``None`` for the state of all.
+        queue: What it has not been told yet.
+        overrun: Whether it was too slow and something was dropped: it must start anew.
+    """
+
+    address: Address | None
+    queue: asyncio.Queue[Happening] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+    overrun: bool = False
+
+    def tell(self, happening: Happening) -> None:
+        """Queue something, or mark the listener as overrun."""
+        try:
+            self.queue.put_nowait(happening)
+        except asyncio.QueueFull:
+            self.overrun = True
+
+
+class Hub:
+    """Current state of every device, and who wants to hear of changes.
+
+    It subscribes to the state of all devices, and to the events of those alone that somebody
+    looks at. Everything but the link's callbacks runs on the event loop.
+
+    Attributes:
+        devices: What is known of each device.
+        refused: Refused messages since the start, by device.
+        closing: Whether the server is about to end, so that streams end too.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self.devices: dict[Address, DeviceState] = {}
+        self.refused: Counter[Address] = Counter()
+        self.closing = False
+        self._listeners: set[Listener] = set()
+        self._watched: Counter[Address] = Counter()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._link = Link(
+            broker,
+            client_id=f"emoshift-dashboard-{secrets.token_hex(4)}",
+            topics=self._topics,
+            on_delivery=self._deliver,
+            on_state=self._state,
+            acknowledge_at_once=True,
+        )
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker is there."""
+        return self._link.connected
+
+    def start(self) -> None:
+        """Begin to listen; needs a running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._link.start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._link.stop()
+
+    def recall(self, known: Iterable[Device]) -> None:
+        """Begin with what the history knows of devices; what the broker says replaces it."""
+        for device in known:
+            state = self.devices.setdefault(device.address, DeviceState(address=device.address))
+            for kind, body in (
+                (Kind.STATUS, device.status),
+                (Kind.INFO, device.info),
+                (Kind.HEALTH, device.health),
+            ):
+                if body is not None:
+                    state = _recalled(state, kind, body)
+            self.devices[device.address] = state
+
+    @contextlib.contextmanager
+    def listen(self, address: Address | None) -> Iterator[Listener]:
+        """Hear of one device, its events included, or of the state of all."""
+        listener = Listener(address)
+        self._listeners.add(listener)
+        if address is not None:
+            self._watched[address] += 1
+            if self._watched[address] == 1:
+                self._link.subscribe(address.topic(Kind.TRANSITION))
+        try:
+            yield listener
+        finally:
+            self._listeners.discard(listener)
+            if address is not None:
+                self._watched[address] -= 1
+                if not self._watched[address]:
+                    del self._watched[address]
+                    self._link.unsubscribe(address.topic(Kind.TRANSITION))
+
+    def _topics(self, _protocol: str) -> list[str]:
+        state = [f"{ROOT}/+/+/{kind}" for kind in Kind if kind is not Kind.TRANSITION]
+        return state + [address.topic(Kind.TRANSITION) for address in list(self._watched)]
+
+    # -- on the link's thread
+
+    def _deliver(self, delivery: Delivery) -> None:
+        received_ms = time.time_ns() // 1_000_000
+        if not delivery.payload:
+            return
+        try:
+            message = read_message(delivery.topic, delivery.payload, received_ms=received_ms)
+        except RefusedMessage as why:
+            if why.address is not None:
+                self._soon(self._refuse, why.address)
+            return
+        self._soon(self.take, message, delivery.retained)
+
+    def _state(self, _connected: bool) -> None:
+        self._soon(self._tell_all, Happening(kind="link"))
+
+    def _soon(self, call: Any, *values: object) -> None:  # noqa: ANN401 - any callable of ours
+        if self._loop is not None and not self._loop.is_closed():
+            with contextlib.suppress(RuntimeError):  # the loop closed just now
+                self._loop.call_soon_threadsafe(call, *values)
+
+    # -- on the event loop
+
+    def _refuse(self, address: Address) -> None:
+        if address in self.devices:
+            self.refused[address] += 1
+            self._tell(Happening(kind="device", address=address))
+
+    def take(self, message: Message, retained: bool) -> None:
+        """Fold one message into what is known, and tell whoever listens."""
+        address, body = message.address, message.body
+        if address not in self.devices and len(self.devices) >= _MOST_DEVICES:
+            return
+        known = self.devices.get(address, DeviceState(address=address))
+        self.devices[address] = fold(known, message, retained=retained)
+        if not isinstance(body, Transition):
+            self._tell(Happening(kind="device", address=address, received_ms=message.received_ms))
+        elif self._new(body.event_id):
+            self._tell(
+                Happening(
+                    kind="transition",
+                    address=address,
+                    transition=body,
+                    received_ms=message.received_ms,
+                )
+            )
+
+    def _new(self, event_id: str) -> bool:
+        if event_id in self._seen:
+            return False
+        self._seen[event_id] = None
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+    def _tell(self, happening: Happening) -> None:
+        for listener in self._listeners:
+            if listener.address == happening.address or (
+                listener.address is None and happening.kind == "device"
+            ):
+                listener.tell(happening)
+
+    def _tell_all(self, happening: Happening) -> None:
+        for listener in self._listeners:
+            listener.tell(happening)
+
+
+def _recalled(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:
+    try:
+        message = read_message(state.address.topic(kind), json.dumps(body).encode(), received_ms=0)
+    except RefusedMessage:  # stored by a version with another schema
+        return state
+    return fold(state, message, retained=True)
+
+
+def onset_ms(happening: Happening) -> int:
+    """Return where an event belongs in time: its onset, or its arrival where no clock is set."""
+    body = happening.transition
+    if body is None:
+        return happening.received_ms
+    if body.clock_synced:
+        return to_ms(body.onset)
+    return happening.received_ms - (to_ms(body.decided) - to_ms(body.onset))

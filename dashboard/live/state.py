@@ -1,0 +1,140 @@
+"""What is known of a device now, folded from its messages, and what of it needs attention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from dashboard.contract import (
+    Address,
+    ClassSummary,
+    Health,
+    Info,
+    Message,
+    Status,
+    Transition,
+    to_ms,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SILENT_MS: Final = 90_000
+"""An online device that says nothing for this long (three times its health interval) is silent."""
+
+CLASS_STALE_MS: Final = 30_000
+"""A class summary that is older says nothing about now."""
+
+_BUDGET_MS: Final = 100.0
+_HOT_C: Final = 80.0
+_DRIFTED: Final = 0.2
+_WAITING: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceState:
+    """One device as it is now; ``None`` where it has not told.
+
+    Attributes:
+        address: Which device.
+        seen_ms: Arrival of its latest message that was not a stored one; 0 for never.
+        status, info, health, summary: Its newest messages of each kind.
+        summary_ms: Arrival of ``summary``.
+    """
+
+    address: Address
+    seen_ms: int = 0
+    status: Status | None = None
+    info: Info | None = None
+    health: Health | None = None
+    summary: ClassSummary | None = None
+    summary_ms: int = 0
+
+
+def fold(state: DeviceState, message: Message, *, retained: bool = False) -> DeviceState:
+    """Return the state after one more message; late and repeated ones change nothing."""
+    if not retained:
+        state = replace(state, seen_ms=max(state.seen_ms, message.received_ms))
+    match message.body:
+        case Status() as status if state.status is None or not _late(status, state.status):
+            return replace(state, status=status)
+        case Info() as info:
+            return replace(state, info=info)
+        case Health() as health if state.health is None or health.at >= state.health.at:
+            return replace(state, health=health)
+        case ClassSummary() as summary if state.summary is None or summary.at >= state.summary.at:
+            # A stored summary is as old as it says; a fresh one is of now, whatever its clock.
+            at_ms = to_ms(summary.at) if retained else message.received_ms
+            return replace(state, summary=summary, summary_ms=at_ms)
+        case _:
+            return state
+
+
+def _late(status: Status, known: Status) -> bool:
+    if status.instance != known.instance:
+        return False
+    return (status.session, status.state != "online") < (known.session, known.state != "online")
+
+
+def presence(state: DeviceState, now_ms: int) -> str:
+    """Tell ``online``, ``silent``, ``offline``, ``stopped`` or ``unknown``."""
+    if state.status is None:
+        return "unknown"
+    if state.status.state == "online" and state.seen_ms and now_ms - state.seen_ms > SILENT_MS:
+        return "silent"
+    return state.status.state
+
+
+def told_summary(state: DeviceState, now_ms: int, *, min_faces: int) -> ClassSummary | None:
+    """Return the class now, or ``None`` where it is not known or too small to be told."""
+    summary = state.summary
+    if summary is None or summary.suppressed or summary.faces is None:
+        return None
+    if now_ms - state.summary_ms > CLASS_STALE_MS or presence(state, now_ms) != "online":
+        return None
+    return summary if summary.faces >= required_faces(state, min_faces) else None
+
+
+def required_faces(state: DeviceState, min_faces: int) -> int:
+    """Return the smallest class that may be told: the stricter of the two wishes."""
+    return max(min_faces, state.info.min_faces if state.info is not None else 1)
+
+
+def p95_ms(health: Health | None) -> float | None:
+    """Return the 95th percentile from capture to outbox."""
+    total = None if health is None else health.stages.get("total")
+    return None if total is None else total.p95_ms
+
+
+def attention(
+    state: DeviceState, now_ms: int, *, problems: Mapping[Address, int]
+) -> tuple[tuple[int, str], ...]:
+    """Return what needs somebody, gravest first, as (weight, reason) pairs."""
+    found: list[tuple[int, str]] = []
+    here = presence(state, now_ms)
+    weights = {"offline": 100, "silent": 95, "unknown": 20, "stopped": 10}
+    if here in weights:
+        found.append((weights[here], here))
+    if problems.get(state.address):
+        found.append((80, "problems"))
+    if state.info is not None and state.info.isolation == "none":
+        found.append((60, "isolation"))
+    if (health := state.health) is not None and here in {"online", "silent"}:
+        p95 = p95_ms(health)
+        checks = (
+            (90, "camera", health.camera_state == "lost"),
+            (88, "outbox-failing", health.outbox_state != "ready"),
+            (70, "hot", bool(health.throttled) or (health.temperature_c or 0.0) >= _HOT_C),
+            (55, "slow", p95 is not None and p95 > _BUDGET_MS),
+            (50, "degraded", health.level > 0),
+            (45, "outbox", health.outbox_depth >= _WAITING),
+            (40, "drift", (health.drift or 0.0) >= _DRIFTED),
+            (35, "dropped", health.outbox_dropped > 0),
+        )
+        found += [(weight, reason) for weight, reason, holds in checks if holds]
+    return tuple(sorted(found, reverse=True))
+
+
+def is_live(transition: Transition) -> bool:
+    """Whether an event is of now; historical ones belong into the past alone."""
+    return not transition.historical

@@ -1,0 +1,196 @@
+"""Running the parts: the web server, workers, and everything at once for a demonstration."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvicorn
+
+from dashboard.charts import fetch_charts
+from dashboard.config import Config, load_config
+from dashboard.embedded import broker, free_port
+from dashboard.errors import UnavailableError
+from dashboard.ingest.worker import Worker
+from dashboard.simulate.classroom import make_school
+from dashboard.simulate.past import write_past
+from dashboard.simulate.publish import Load, Simulator
+from dashboard.store.database import open_store
+from dashboard.store.people import People, Role
+from dashboard.store.read import Archive
+from dashboard.web.app import make_app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from sqlalchemy import Engine
+
+    from dashboard.live.hub import Hub
+
+LOG: Final = logging.getLogger(__name__)
+_GRACE_S: Final = 10
+
+
+def run_worker(config: Config, *, leashed: bool = False) -> None:
+    """Store what devices tell, until SIGINT or SIGTERM.
+
+    Args:
+        config: The settings.
+        leashed: Whether to end with whoever holds the other end of standard input.
+    """
+    stop = stop_on_signals()
+    if leashed:
+        threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
+    Worker(config, open_store(config.history.database)).run(stop)
+
+
+def _await_end_of_input(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class _Server(uvicorn.Server):
+    """Ends open streams when it is told to end, instead of waiting for browsers to leave."""
+
+    hub: Hub
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        self.hub.closing = True
+        super().handle_exit(sig, frame)
+
+
+def run_web(config: Config) -> None:
+    """Serve the pages until SIGINT or SIGTERM."""
+    web = config.web
+    app = make_app(config, open_store(config.history.database))
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=web.host,
+            port=web.port,
+            ssl_certfile=web.cert_file,
+            ssl_keyfile=web.key_file,
+            proxy_headers=bool(web.trusted_proxies),
+            forwarded_allow_ips=list(web.trusted_proxies) or None,
+            server_header=False,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=3,
+        )
+    )
+    server.hub = app.state.context.hub
+    LOG.info("listening on %s", address(config))
+    server.run()
+
+
+def address(config: Config) -> str:
+    """Return where the pages are."""
+    scheme = "http" if config.web.cert_file is None else "https"
+    host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host
+    return f"{scheme}://{host}:{config.web.port}"
+
+
+@contextlib.contextmanager
+def child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run another of our commands while the block lasts, or this process, however it ends."""
+    command = [sys.executable, "-m", "dashboard", *arguments]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own command
+    try:
+        yield process
+    finally:
+        process.terminate()
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(timeout=_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def run_demo(
+    *,
+    devices: int,
+    rate: float,
+    seed: int,
+    port: int,
+    say: Callable[[str], None],
+    passwords: dict[str, str] | None = None,
+    use_mosquitto: bool = True,
+) -> None:
+    """Show everything with simulated devices and a broker of its own, until interrupted.
+
+    Raises:
+        UnavailableError: No broker can be started, or the port is taken.
+    """
+    try:
+        fetch_charts()
+    except UnavailableError as why:
+        say(f"Warning: {why}")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emoshift-demo-")))
+        mqtt_port = free_port()
+        name = stack.enter_context(broker(folder, port=mqtt_port, use_mosquitto=use_mosquitto))
+        database = str(folder / "dashboard.db")
+        config = load_config(
+            None,
+            broker={"host": "127.0.0.1", "port": mqtt_port},
+            history={"database": database},
+            web={"port": port},
+        )
+        engine = open_store(database)
+        rooms = make_school(devices, seed=seed)
+        write_past(engine, rooms, now_ms=time.time_ns() // 1_000_000, seed=seed)
+        accounts = passwords or {role.value: secrets.token_urlsafe(9) for role in Role}
+        people = People(engine)
+        for role in Role:
+            people.put(role.value, accounts[role.value], role)
+        shared = ("--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt_port))
+        worker = stack.enter_context(child("worker", "--leashed", *shared, "--database", database))
+        _await_worker(engine, worker)
+        stop = threading.Event()
+        simulator = Simulator(config.broker, rooms)
+        thread = threading.Thread(
+            target=simulator.run, args=(Load(rate=rate), stop), name="simulator", daemon=True
+        )
+        thread.start()
+        stack.callback(_end, stop, thread)
+        say(f"{devices} simulated devices, broker {name} on port {mqtt_port}")
+        for role in reversed(Role):
+            say(f"  sign in as {role.value:6}  password {accounts[role.value]}")
+        say(f"Open {address(config)} - Ctrl-C ends it")
+        run_web(config)
+
+
+def _await_worker(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the worker listens, so that it hears the first word."""
+    archive = Archive(engine)
+    until_s = time.monotonic() + 60
+    while not any(worker.connected for worker in archive.workers()):
+        if process.poll() is not None or time.monotonic() > until_s:
+            raise UnavailableError("the worker does not work; run edge-dashboard worker to see why")
+        time.sleep(0.1)
+
+
+def _end(stop: threading.Event, thread: threading.Thread) -> None:
+    stop.set()
+    thread.join(timeout=_GRACE_S)

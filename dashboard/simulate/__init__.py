@@ -1,0 +1,1 @@
+"""Simulated classrooms: the demonstration, the tests' devices and the load generator."""

@@ -1,0 +1,1 @@
+"""History: one relational store, SQLite by default, PostgreSQL by one setting."""

@@ -1,0 +1,102 @@
+"""What one transaction writes: messages sorted by kind, problems counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from dashboard.contract import (
+    Address,
+    ClassSummary,
+    Health,
+    Info,
+    Message,
+    Problem,
+    RefusedMessage,
+    Status,
+    Transition,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOWHERE: Final = Address("-", "-")
+"""Where problems are counted whose topic names no device, or one that was never believed."""
+
+
+@dataclass(slots=True, kw_only=True)
+class ProblemCount:
+    """How often one kind of fault was met at one device.
+
+    Attributes:
+        count: Times.
+        last_ms: The latest of them.
+        detail: What was wrong that time.
+    """
+
+    count: int = 0
+    last_ms: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What was received since the last transaction, in order of arrival within each kind.
+
+    Attributes:
+        seen: Per device the time of its latest believed message.
+        statuses, infos, transitions, classes, healths: The messages.
+        problems: Refused messages, counted by topic address and kind of fault.
+    """
+
+    seen: dict[Address, int] = field(default_factory=dict)
+    statuses: list[tuple[Address, Status, int]] = field(default_factory=list)
+    infos: list[tuple[Address, Info, int]] = field(default_factory=list)
+    transitions: list[tuple[Address, Transition, int]] = field(default_factory=list)
+    classes: list[tuple[Address, ClassSummary, int]] = field(default_factory=list)
+    healths: list[tuple[Address, Health, int]] = field(default_factory=list)
+    problems: dict[tuple[Address, Problem], ProblemCount] = field(default_factory=dict)
+
+    def add(self, message: Message) -> None:
+        """Take one believed message."""
+        address, body, received_ms = message.address, message.body, message.received_ms
+        self.seen[address] = received_ms
+        match body:
+            case Transition():
+                self.transitions.append((address, body, received_ms))
+            case ClassSummary():
+                self.classes.append((address, body, received_ms))
+            case Health():
+                self.healths.append((address, body, received_ms))
+            case Status():
+                self.statuses.append((address, body, received_ms))
+            case Info():
+                self.infos.append((address, body, received_ms))
+
+    def refuse(self, why: RefusedMessage, *, received_ms: int) -> None:
+        """Count one refused message."""
+        self.note_problem(
+            why.address or NOWHERE, why.problem, detail=str(why), received_ms=received_ms
+        )
+
+    def note_problem(
+        self, address: Address, problem: Problem, *, detail: str, received_ms: int
+    ) -> None:
+        """Count one fault at a device."""
+        entry = self.problems.setdefault((address, problem), ProblemCount())
+        entry.count += 1
+        entry.last_ms = max(entry.last_ms, received_ms)
+        entry.detail = detail[:300]
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not self.seen and not self.problems
+
+
+def gather(messages: Iterable[Message]) -> Batch:
+    """Sort messages into a batch."""
+    batch = Batch()
+    for message in messages:
+        batch.add(message)
+    return batch

@@ -1,0 +1,90 @@
+"""One database behind one setting: an SQLite file or a PostgreSQL server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+
+from dashboard.errors import StoreError
+from dashboard.store.migrations import migrate
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+AWAY: Final = (OperationalError,)
+"""What a database raises that is away, restarting or locked: wait and try again."""
+
+_BUSY_MS: Final = 10_000
+
+
+def open_engine(setting: str) -> Engine:
+    """Make an engine for a path (SQLite) or a ``postgresql://`` address; nothing is opened yet.
+
+    Raises:
+        StoreError: The setting names neither.
+    """
+    if setting.startswith(("postgresql://", "postgres://")):
+        try:
+            url = make_url(setting).set(drivername="postgresql+psycopg")
+        except (ArgumentError, NoSuchModuleError) as why:
+            raise StoreError(f"database: {why}; give postgresql://user@host/name") from None
+        return create_engine(
+            url, pool_pre_ping=True, pool_size=8, connect_args={"connect_timeout": 5}
+        )
+    if "://" in setting:
+        kind = setting.split("://", 1)[0]
+        raise StoreError(f"database: found {kind}://, expected a file or postgresql://...")
+    engine = create_engine(f"sqlite:///{setting}", connect_args={"timeout": _BUSY_MS / 1000})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def open_store(setting: str) -> Engine:
+    """Open the database and bring it to this version.
+
+    Raises:
+        StoreError: It cannot be opened, or is newer than this program.
+    """
+    engine = open_engine(setting)
+    try:
+        migrate(engine)
+    except StoreError:
+        engine.dispose()
+        raise
+    except DatabaseError as why:
+        engine.dispose()
+        raise StoreError(f"{engine.url!r}: cannot be opened: {why.orig}") from why
+    return engine
+
+
+def is_read_only_begin(connection: Any) -> bool:  # noqa: ANN401 - SQLAlchemy types it so
+    """Tell whether the transaction was announced as reading only."""
+    return bool(connection.get_execution_options().get("reads_only", False))
+
+
+def insert_into(engine: Engine, table: Table) -> Any:  # noqa: ANN401 - two dialects, one interface
+    """Begin an ``INSERT`` that knows ``ON CONFLICT`` in the dialect of the engine."""
+    return postgresql.insert(table) if engine.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+    raw.isolation_level = None  # transactions are begun below, not by the driver's guess
+    for pragma in (
+        "journal_mode=WAL",  # readers never wait for the writer
+        "synchronous=NORMAL",  # in WAL mode a power cut may lose the newest, never corrupt
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_MS}",
+        "temp_store=MEMORY",
+        "cache_size=-65536",
+    ):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event signature
+    # A writer says so at once: two that read first and then write would deadlock.
+    connection.exec_driver_sql("BEGIN" if is_read_only_begin(connection) else "BEGIN IMMEDIATE")

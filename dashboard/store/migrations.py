@@ -1,0 +1,84 @@
+"""How a database of any earlier version becomes one of this version, in order, each step once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
+from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from dashboard.errors import StoreError
+from dashboard.store import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection, Engine
+
+_VERSION: Final = Table(
+    "schema_version", MetaData(), Column("version", Integer, primary_key=True, autoincrement=False)
+)
+
+_LOCK: Final = 0x656D6F73  # any number, the same for every process that migrates
+
+
+def _history(connection: Connection) -> None:
+    """1: devices, their events and the aggregates by minute."""
+    wanted = (
+        tables.DEVICE,
+        tables.BOOT,
+        tables.MODEL,
+        tables.EVENT,
+        tables.TALLY,
+        tables.CLASS,
+        tables.HEALTH,
+        tables.NOTE,
+        tables.PROBLEM,
+        tables.WORKER,
+    )
+    tables.METADATA.create_all(connection, tables=wanted)
+
+
+def _people(connection: Connection) -> None:
+    """2: who may look, and the marks they set."""
+    wanted = (tables.ACCOUNT, tables.SESSION, tables.LESSON)
+    tables.METADATA.create_all(connection, tables=wanted)
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_history, _people)
+
+
+def migrate(engine: Engine, *, to: int = len(STEPS)) -> int:
+    """Bring the database to version ``to`` and return the version it had.
+
+    Several processes may call this at once; one does the work.
+
+    Raises:
+        StoreError: The database is of a newer version than this program knows.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        _VERSION.create(connection, checkfirst=True)
+        found = connection.execute(select(_VERSION.c.version)).scalar()
+        if found is None:
+            connection.execute(insert(_VERSION).values(version=0))
+            found = 0
+        if found > len(STEPS):
+            raise StoreError(
+                f"{engine.url!r}: database version {found}, this program knows up to"
+                f" {len(STEPS)}; install the version of the dashboard that wrote it"
+            )
+        for number, step in enumerate(STEPS[found:to], start=found + 1):
+            step(connection)
+            connection.execute(update(_VERSION).values(version=number))
+    return int(found)
+
+
+def version(engine: Engine) -> int:
+    """Return the version of a database; 0 for an empty one."""
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(select(_VERSION.c.version)).scalar() or 0)
+    except (OperationalError, ProgrammingError):
+        return 0

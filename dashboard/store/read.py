@@ -1,0 +1,372 @@
+"""Reading history: what the pages show, already anonymous where it must be."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import and_, func, literal_column, select
+
+from dashboard.contract import EMOTIONS, STATES, Address
+from dashboard.store import tables as t
+from dashboard.store.write import MINUTE_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import ColumnElement, Connection, Engine, Row
+
+MAX_POINTS: Final = 1500
+"""Most points of one chart; longer spans get wider buckets."""
+
+_WIDTHS_MIN: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One device as last seen by the workers.
+
+    Attributes:
+        id: Number in this database.
+        address: Site and name.
+        seen_ms: Its last believed message.
+        status, info, health: Newest payloads, ``None`` where none came yet.
+    """
+
+    id: int
+    address: Address
+    seen_ms: int
+    status: dict[str, Any] | None
+    info: dict[str, Any] | None
+    health: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """Some minutes of one class, empty where too few faces were there to say anything.
+
+    Attributes:
+        start_ms: Its beginning.
+        states: Share of faces per state in the order of `STATES`, or ``None``.
+        changes: Transitions per emotion that began, in the order of `EMOTIONS`, or ``None``.
+    """
+
+    start_ms: int
+    states: tuple[float, ...] | None
+    changes: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """A marked lesson; ``ended_ms`` is ``None`` while it lasts."""
+
+    id: int
+    title: str
+    started_ms: int
+    ended_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One stored transition, as device pages and exports show it."""
+
+    placed_ms: int
+    received_ms: int
+    event_id: str
+    camera: str
+    track: str
+    before: str
+    after: str
+    confidence: float
+    dwell_s: float
+    delay_ms: int
+    latency_ms: int
+    clock_synced: bool
+    historical: bool
+    degraded: bool
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that happened to a device: came, went, changed."""
+
+    at_ms: int
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceProblem:
+    """Refused messages of one kind."""
+
+    address: Address
+    problem: str
+    count: int
+    last_ms: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """What a worker tells of itself.
+
+    Attributes:
+        name: Its stable name.
+        seen_ms: Its last sign of life.
+        connected: Whether it had the broker then.
+        new, doubled, refused: Events stored, copies dropped, messages refused since its start.
+        waiting: Messages received and not stored yet.
+    """
+
+    name: str
+    seen_ms: int
+    connected: bool
+    new: int
+    doubled: int
+    refused: int
+    waiting: int
+
+
+class Archive:
+    """The reader of one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def _connect(self) -> Connection:
+        return self._engine.connect().execution_options(reads_only=True)
+
+    def devices(self) -> list[Device]:
+        """Return every device, by site and name."""
+        with self._connect() as connection:
+            rows = connection.execute(select(t.DEVICE).order_by(t.DEVICE.c.site, t.DEVICE.c.name))
+            return [_device(row) for row in rows]
+
+    def device(self, address: Address) -> Device | None:
+        """Return one device, or ``None`` for one that never sent a believed message."""
+        with self._connect() as connection:
+            row = connection.execute(
+                select(t.DEVICE).where(
+                    t.DEVICE.c.site == address.site, t.DEVICE.c.name == address.device
+                )
+            ).first()
+            return None if row is None else _device(row)
+
+    def class_history(self, device: int, start_ms: int, end_ms: int) -> list[Bucket]:
+        """Return a class over time, at most about `MAX_POINTS` buckets.
+
+        A minute is told only when the class was large enough during all of it: one summary that
+        was withheld withholds the minute. Transitions are told in the same minutes alone.
+        """
+        first, last = start_ms // MINUTE_MS, -(-end_ms // MINUTE_MS)
+        width = bucket_width_min(last - first)
+        # Whole-number division in both dialects; the width is one of ours.
+        bucket: ColumnElement[Any] = literal_column(f"class_minute.minute / {width}").label(
+            "bucket"
+        )
+        told = and_(t.CLASS.c.hidden == 0, t.CLASS.c.shown > 0)
+        wanted = (
+            select(
+                bucket,
+                *(func.sum(t.CLASS.c[name]).label(f"s_{name}") for name in STATES),
+                *(
+                    func.sum(func.coalesce(t.TALLY.c[name], 0)).label(f"c_{name}")
+                    for name in EMOTIONS
+                ),
+            )
+            .select_from(
+                t.CLASS.outerjoin(
+                    t.TALLY,
+                    and_(
+                        t.TALLY.c.device == t.CLASS.c.device, t.TALLY.c.minute == t.CLASS.c.minute
+                    ),
+                )
+            )
+            .where(
+                t.CLASS.c.device == device,
+                t.CLASS.c.minute >= first,
+                t.CLASS.c.minute < last,
+                told,
+            )
+            .group_by(literal_column("bucket"))
+            .order_by(literal_column("bucket"))
+        )
+        with self._connect() as connection:
+            rows = connection.execute(wanted).all()
+        return [_bucket(row, width) for row in rows]
+
+    def events(
+        self, device: int, start_ms: int, end_ms: int, *, limit: int | None = None
+    ) -> Iterator[Event]:
+        """Yield transitions by onset, newest first, without holding them all."""
+        wanted = (
+            select(t.EVENT, t.BOOT.c.boot_id, t.MODEL.c.name.label("model_name"))
+            .join(t.BOOT, t.BOOT.c.id == t.EVENT.c.boot)
+            .join(t.MODEL, t.MODEL.c.id == t.EVENT.c.model)
+            .where(
+                t.EVENT.c.device == device,
+                t.EVENT.c.placed_ms >= start_ms,
+                t.EVENT.c.placed_ms < end_ms,
+            )
+            .order_by(t.EVENT.c.placed_ms.desc())
+            .limit(limit)
+        )
+        with self._connect() as connection:
+            for row in connection.execution_options(yield_per=2000).execute(wanted):
+                yield _event(row)
+
+    def health_history(
+        self, device: int, start_ms: int, end_ms: int
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """Return health payloads by minute, thinned to `MAX_POINTS`, oldest first."""
+        first, last = start_ms // MINUTE_MS, -(-end_ms // MINUTE_MS)
+        width = bucket_width_min(last - first)
+        wanted = (
+            select(t.HEALTH.c.minute, t.HEALTH.c.body)
+            .where(
+                t.HEALTH.c.device == device,
+                t.HEALTH.c.minute >= first,
+                t.HEALTH.c.minute < last,
+                t.HEALTH.c.minute % width == 0,
+            )
+            .order_by(t.HEALTH.c.minute)
+        )
+        with self._connect() as connection:
+            return [
+                (row.minute * MINUTE_MS, json.loads(row.body)) for row in connection.execute(wanted)
+            ]
+
+    def notes(self, device: int, *, limit: int = 50) -> list[Note]:
+        """Return what happened to a device, newest first."""
+        wanted = (
+            select(t.NOTE)
+            .where(t.NOTE.c.device == device)
+            .order_by(t.NOTE.c.at_ms.desc(), t.NOTE.c.id.desc())
+            .limit(limit)
+        )
+        with self._connect() as connection:
+            return [
+                Note(at_ms=row.at_ms, what=row.what, detail=row.detail)
+                for row in connection.execute(wanted)
+            ]
+
+    def problems(self) -> list[DeviceProblem]:
+        """Return the counts of refused messages, latest first."""
+        with self._connect() as connection:
+            rows = connection.execute(
+                select(t.PROBLEM, t.PROBLEM.c.count.label("times")).order_by(
+                    t.PROBLEM.c.last_ms.desc()
+                )
+            )
+            return [
+                DeviceProblem(
+                    address=Address(row.site, row.name),
+                    problem=row.problem,
+                    count=row.times,
+                    last_ms=row.last_ms,
+                    detail=row.detail,
+                )
+                for row in rows
+            ]
+
+    def missing(self, device: int) -> int:
+        """Count events that a device numbered and that never came."""
+        span = func.max(t.EVENT.c.seq) - func.min(t.EVENT.c.seq) + 1 - func.count()
+        wanted = (
+            select(span.label("gap"))
+            .join(t.BOOT, t.BOOT.c.id == t.EVENT.c.boot)
+            .where(t.BOOT.c.device == device)
+            .group_by(t.EVENT.c.boot)
+        )
+        with self._connect() as connection:
+            return sum(int(row.gap) for row in connection.execute(wanted))
+
+    def count_events(self) -> int:
+        """Count stored events."""
+        with self._connect() as connection:
+            return int(connection.execute(select(func.count()).select_from(t.EVENT)).scalar() or 0)
+
+    def workers(self) -> list[Worker]:
+        """Return every worker that has ever written here."""
+        with self._connect() as connection:
+            rows = connection.execute(select(t.WORKER).order_by(t.WORKER.c.name))
+            return [
+                Worker(
+                    name=row.name,
+                    seen_ms=row.seen_ms,
+                    connected=row.connected,
+                    new=row.new,
+                    doubled=row.doubled,
+                    refused=row.refused,
+                    waiting=row.waiting,
+                )
+                for row in rows
+            ]
+
+    def lessons(self, device: int, *, limit: int = 20) -> list[Lesson]:
+        """Return marked lessons, newest first."""
+        wanted = (
+            select(t.LESSON)
+            .where(t.LESSON.c.device == device)
+            .order_by(t.LESSON.c.started_ms.desc())
+            .limit(limit)
+        )
+        with self._connect() as connection:
+            return [
+                Lesson(
+                    id=row.id,
+                    title=row.title,
+                    started_ms=row.started_ms,
+                    ended_ms=row.ended_ms,
+                )
+                for row in connection.execute(wanted)
+            ]
+
+
+def bucket_width_min(minutes: int) -> int:
+    """Choose the narrowest bucket that keeps a span within `MAX_POINTS`."""
+    fitting = (width for width in _WIDTHS_MIN if minutes <= width * MAX_POINTS)
+    return next(fitting, _WIDTHS_MIN[-1])
+
+
+def _device(row: Row[Any]) -> Device:
+    return Device(
+        id=row.id,
+        address=Address(row.site, row.name),
+        seen_ms=row.seen_ms,
+        status=None if row.status is None else json.loads(row.status),
+        info=None if row.info is None else json.loads(row.info),
+        health=None if row.health is None else json.loads(row.health),
+    )
+
+
+def _bucket(row: Row[Any], width_min: int) -> Bucket:
+    states = tuple(int(getattr(row, f"s_{name}")) for name in STATES)
+    total = sum(states)
+    return Bucket(
+        start_ms=int(row.bucket) * width_min * MINUTE_MS,
+        states=tuple(count / total for count in states) if total else None,
+        changes=tuple(int(getattr(row, f"c_{name}")) for name in EMOTIONS),
+    )
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        placed_ms=row.placed_ms,
+        received_ms=row.received_ms,
+        event_id=f"{row.boot_id}:{row.seq}",
+        camera=row.camera,
+        track=row.track,
+        before=STATES[row.before],
+        after=STATES[row.after],
+        confidence=row.confidence,
+        dwell_s=row.dwell_s,
+        delay_ms=row.delay_ms,
+        latency_ms=row.latency_ms,
+        clock_synced=not row.flags & t.FLAG_UNSYNCED,
+        historical=bool(row.flags & t.FLAG_HISTORICAL),
+        degraded=bool(row.flags & t.FLAG_DEGRADED),
+        model=row.model_name,
+    )

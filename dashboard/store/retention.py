@@ -1,0 +1,77 @@
+"""Forgetting: what is older than it may be is deleted, in small steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import delete, select
+
+from dashboard.store import tables as t
+from dashboard.store.write import MINUTE_MS
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine, Table
+
+DAY_MS: Final = 24 * 3600 * 1000
+_STEP: Final = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    """How long what is kept, days.
+
+    Attributes:
+        events_days: Single transitions and device notes.
+        minutes_days: Aggregates by minute, and lessons.
+    """
+
+    events_days: float
+    minutes_days: float
+
+
+def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
+    """Delete what is too old and return how many rows that were.
+
+    Each step is a transaction of its own, so that ingest waits for no long one.
+    """
+    events_before = now_ms - round(keep.events_days * DAY_MS)
+    minutes_before = (now_ms - round(keep.minutes_days * DAY_MS)) // MINUTE_MS
+    gone = 0
+    with engine.connect() as connection:
+        devices = list(connection.execute(select(t.DEVICE.c.id)).scalars())
+    for device in devices:
+        gone += _forget_events(engine, device, events_before)
+        for table in (t.TALLY, t.CLASS, t.HEALTH):
+            gone += _forget_minutes(engine, table, device, minutes_before)
+    with engine.begin() as connection:
+        gone += connection.execute(delete(t.NOTE).where(t.NOTE.c.at_ms < events_before)).rowcount
+        old = t.LESSON.c.started_ms < minutes_before * MINUTE_MS
+        gone += connection.execute(delete(t.LESSON).where(old)).rowcount
+    return gone
+
+
+def _forget_events(engine: Engine, device: int, before_ms: int) -> int:
+    gone = 0
+    oldest = (
+        select(t.EVENT.c.boot, t.EVENT.c.seq)
+        .where(t.EVENT.c.device == device, t.EVENT.c.placed_ms < before_ms)
+        .limit(_STEP)
+    )
+    while True:
+        with engine.begin() as connection:
+            keys = connection.execute(oldest).all()
+            for boot in sorted({row.boot for row in keys}):
+                seqs = [row.seq for row in keys if row.boot == boot]
+                connection.execute(
+                    delete(t.EVENT).where(t.EVENT.c.boot == boot, t.EVENT.c.seq.in_(seqs))
+                )
+        gone += len(keys)
+        if len(keys) < _STEP:
+            return gone
+
+
+def _forget_minutes(engine: Engine, table: Table, device: int, before: int) -> int:
+    with engine.begin() as connection:
+        statement = delete(table).where(table.c.device == device, table.c.minute < before)
+        return connection.execute(statement).rowcount

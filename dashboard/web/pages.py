@@ -1,0 +1,247 @@
+"""The pages, and the data they draw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from dashboard.i18n import catalogue
+from dashboard.live.state import DeviceState, required_faces
+from dashboard.store.lessons import end_lesson, start_lesson
+from dashboard.store.people import Role
+from dashboard.web.context import (
+    Context,
+    Refused,
+    address_of,
+    ask,
+    context_of,
+    language_of,
+    now_ms,
+    signed_in,
+)
+from dashboard.web.render import render
+from dashboard.web.signin import form_of
+from dashboard.web.views import (
+    SPANS_MS,
+    choose_span,
+    class_history,
+    class_now,
+    compare_lessons,
+    describe_event,
+    fleet_row,
+    latency_series,
+    latest_changes,
+)
+from dashboard.web.words import attention_names, presence_names
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from dashboard.contract import Address
+
+_EVENTS: Final = 100
+
+
+def state_of(context: Context, address: Address) -> DeviceState:
+    """Return what is known of a device now.
+
+    Raises:
+        Refused: With status 404, where nothing is.
+    """
+    state = context.hub.devices.get(address)
+    if state is None:
+        raise Refused(404)
+    return state
+
+
+@signed_in()
+async def home(_request: Request) -> Response:
+    """Go to the first class."""
+    return RedirectResponse("/class", status_code=303)
+
+
+@signed_in()
+async def first_class(request: Request) -> Response:
+    """Go to the class last looked at, or the first there is."""
+    context = context_of(request)
+    last = request.cookies.get("emoshift_room", "")
+    rooms = sorted(context.hub.devices)
+    chosen = next((room for room in rooms if str(room) == last), rooms[0] if rooms else None)
+    if chosen is None:
+        return render(request, "empty.html")
+    return RedirectResponse(f"/class/{chosen}", status_code=303)
+
+
+@signed_in()
+async def choose_class(request: Request) -> Response:
+    """Go to the class chosen in the list, without a script."""
+    wanted = request.query_params.get("room", "")
+    rooms = {str(room) for room in context_of(request).hub.devices}
+    if wanted not in rooms:
+        raise Refused(404)
+    return RedirectResponse(f"/class/{wanted}", status_code=303)
+
+
+@signed_in()
+async def class_page(request: Request) -> Response:
+    """Show one class."""
+    context, address = context_of(request), address_of(request)
+    state = state_of(context, address)
+    answer = render(
+        request,
+        "class.html",
+        address=address,
+        rooms=sorted(context.hub.devices),
+        spans=list(SPANS_MS),
+        span=request.query_params.get("span", "lesson"),
+        required=required_faces(state, context.config.web.min_faces),
+        now=class_now(state, now_ms(), min_faces=context.config.web.min_faces),
+    )
+    answer.set_cookie("emoshift_room", str(address), httponly=True, samesite="lax")
+    return answer
+
+
+@signed_in()
+async def class_data(request: Request) -> Response:
+    """Return a class over time, and its lessons."""
+    context, address = context_of(request), address_of(request)
+    state_of(context, address)
+    moment = now_ms()
+    span = choose_span(request.query_params, now_ms=moment)
+    archive = context.archive
+
+    def read() -> dict[str, Any]:
+        device = archive.device(address)
+        if device is None:
+            return {"buckets": [], "lessons": [], "latest": []}
+        lessons = archive.lessons(device.id)
+        buckets = class_history(archive, device.id, span)
+        return {
+            "buckets": buckets,
+            "latest": latest_changes(archive, device.id, buckets) if span.live else [],
+            "lessons": compare_lessons(archive, device.id, lessons, now_ms=moment),
+        }
+
+    found = await ask(read)
+    return JSONResponse({"from": span.start_ms, "to": span.end_ms, "live": span.live, **found})
+
+
+@signed_in()
+async def mark_lesson(request: Request) -> Response:
+    """Mark the start or the end of a lesson."""
+    context, address = context_of(request), address_of(request)
+    session = request.state.session
+    form = await form_of(request, session.csrf)
+    device = await ask(lambda: context.archive.device(address))
+    if device is None:
+        raise Refused(404)
+    moment = now_ms()
+    if form.get("action") == "start":
+        title = " ".join(str(form.get("title", "")).split())[:120]
+        words = catalogue(language_of(request))
+        name, engine = title or words.gettext("Lesson"), context.engine
+        by = session.account.name
+        await ask(lambda: start_lesson(engine, device.id, title=name, by=by, now_ms=moment))
+    elif form.get("action") == "end":
+        await ask(lambda: end_lesson(context.engine, device.id, now_ms=moment))
+    return RedirectResponse(f"/class/{address}", status_code=303)
+
+
+@signed_in(role=Role.ADMIN)
+async def fleet_page(request: Request) -> Response:
+    """Show every device, those first that need somebody."""
+    context = context_of(request)
+    moment = now_ms()
+    words = catalogue(language_of(request))
+    rows = [
+        fleet_row(state, moment, problems=context.hub.refused)
+        for state in context.hub.devices.values()
+    ]
+    rows.sort(key=lambda row: (-row["weight"], row["id"]))
+    problems = await ask(context.archive.problems)
+    workers = await ask(context.archive.workers)
+    return render(
+        request,
+        "fleet.html",
+        rows=rows,
+        online=sum(row["presence"] == "online" for row in rows),
+        needy=sum(row["weight"] > 0 for row in rows),
+        problems=problems,
+        workers=workers,
+        moment=moment,
+        attention_names=attention_names(words),
+        presence_names=presence_names(words),
+    )
+
+
+@signed_in(role=Role.ADMIN)
+async def device_page(request: Request) -> Response:
+    """Show one device."""
+    context, address = context_of(request), address_of(request)
+    state = state_of(context, address)
+    words = catalogue(language_of(request))
+    device = await ask(lambda: context.archive.device(address))
+    archive = context.archive
+    number = -1 if device is None else device.id
+    problems = [p for p in await ask(archive.problems) if p.address == address]
+    return render(
+        request,
+        "device.html",
+        address=address,
+        state=state,
+        row=fleet_row(state, now_ms(), problems=context.hub.refused),
+        notes=await ask(lambda: archive.notes(number)),
+        missing=await ask(lambda: archive.missing(number)),
+        problems=problems,
+        attention_names=attention_names(words),
+        presence_names=presence_names(words),
+    )
+
+
+@signed_in(role=Role.ADMIN)
+async def device_data(request: Request) -> Response:
+    """Return a device's latency over time and its latest events."""
+    context, address = context_of(request), address_of(request)
+    state_of(context, address)
+    query = {"span": "day", **request.query_params}
+    span = choose_span(query, now_ms=now_ms())
+    archive = context.archive
+
+    def read() -> dict[str, Any]:
+        device = archive.device(address)
+        if device is None:
+            return {"latency": latency_series([]), "events": []}
+        healths = archive.health_history(device.id, span.start_ms, span.end_ms)
+        events = archive.events(device.id, 0, span.end_ms, limit=_EVENTS)
+        return {
+            "latency": latency_series(healths),
+            "events": [describe_event(event) for event in events],
+        }
+
+    return JSONResponse({"from": span.start_ms, "to": span.end_ms, **await ask(read)})
+
+
+@signed_in()
+async def about_page(request: Request) -> Response:
+    """Say what is measured, what is not, and what the law says."""
+    context = context_of(request)
+    card = context.config.web.model_card
+    text = None
+    if card is not None:
+        try:
+            text = card.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = None
+    infos = [s.info for s in context.hub.devices.values() if s.info is not None]
+    return render(
+        request,
+        "about.html",
+        models=sorted({info.model for info in infos}),
+        unisolated=sum(info.isolation == "none" for info in infos),
+        devices=len(infos),
+        min_faces=context.config.web.min_faces,
+        events_days=context.config.history.events_days,
+        minutes_days=context.config.history.minutes_days,
+        model_card=text,
+    )

@@ -1,0 +1,64 @@
+// The device page: health, events and latency of one device.
+import { chart, clockTime, condition, dateTime, element, follow, frame, load, words } from "./common.js";
+
+const path = document.getElementById("device").dataset.path;
+const latency = chart("latency");
+const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98"];
+const SYMBOLS = ["circle", "triangle", "rect", "diamond", "pin", "arrow", "roundRect"];
+
+function showDevice(now) {
+  condition(now);
+  const pill = document.getElementById("presence");
+  pill.dataset.presence = now.presence;
+  pill.textContent = words.presence[now.presence];
+  for (const fact of document.querySelectorAll("#facts dd[data-key]")) fact.textContent = now[fact.dataset.key] ?? "–";
+  const needs = now.needs.map((need) => element("span", { className: "need", text: words.attention[need] }));
+  document.getElementById("needs").replaceChildren(...(needs.length ? needs : [element("span", { className: "fine", text: words.ok })]));
+}
+
+const seen = new Set();
+function row(event) {
+  return element("tr", { "data-event": event.id }, element("td", { text: event.historical ? dateTime(event.t) : clockTime(event.t) }),
+    element("td", { text: words.states[event.from] }), element("td", { text: words.states[event.to] }),
+    element("td", { text: event.confidence }), element("td", { text: event.latency }));
+}
+
+function showChanges(events) {
+  const body = document.getElementById("events");
+  for (const event of events) {
+    if (seen.has(event.id)) continue;
+    seen.add(event.id);
+    body.prepend(row(event));
+  }
+  while (body.rows.length > 100) body.deleteRow(-1);
+}
+
+function broken(times, values) {
+  // Where a device was silent the line stops: nothing is known of that time.
+  return times.flatMap((at, k) => [...(k && at - times[k - 1] > 180000 && at - times[k - 1] > 3 * usual(times) ? [[times[k - 1] + 1, null]] : []), [at, values[k]]]);
+}
+
+const usual = (times) => (times.length > 1 ? Math.min(...times.slice(1).map((at, k) => at - times[k])) : 0);
+
+async function refresh() {
+  const data = await load(`${path}/data`);
+  seen.clear();
+  document.getElementById("events").replaceChildren(...data.events.map((event) => { seen.add(event.id); return row(event); }));
+  const { t, stages } = data.latency;
+  const names = Object.keys(stages);
+  latency.setOption({
+    ...frame(t[0] ?? data.from, data.to, "ms", { min: 0 }),
+    series: names.map((name, i) => ({
+      name, type: "line", color: LINES[i % LINES.length], symbol: SYMBOLS[i % SYMBOLS.length], symbolSize: 6, showSymbol: t.length < 60,
+      lineStyle: { width: name === "total" ? 4 : 2, type: i % 2 ? "dashed" : "solid" },
+      connectNulls: false, data: broken(t, stages[name]),
+    })),
+  }, { notMerge: true });
+  const head = element("tr", {}, element("th", { scope: "col", text: words.time }), ...names.map((name) => element("th", { scope: "col", text: name })));
+  const rows = t.map((at, k) => element("tr", {}, element("th", { scope: "row", text: dateTime(at) }), ...names.map((name) => element("td", { text: stages[name][k] ?? "–" })))).reverse().slice(0, 120);
+  document.getElementById("latency-table").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
+}
+
+const again = () => refresh().catch(console.warn);
+follow(`${path}/live`, { device: showDevice, changes: showChanges }, again);
+setInterval(again, 60000);

@@ -1,0 +1,187 @@
+"""What the pages show, as plain values: built from the live state and the history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dashboard.contract import STATES, Address
+from dashboard.live.state import (
+    DeviceState,
+    attention,
+    p95_ms,
+    presence,
+    required_faces,
+    told_summary,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from dashboard.store.read import Archive, Bucket, Event, Lesson
+
+MINUTE_MS: Final = 60_000
+SPANS_MS: Final = {
+    "lesson": 45 * MINUTE_MS,
+    "day": 24 * 60 * MINUTE_MS,
+    "week": 7 * 24 * 60 * MINUTE_MS,
+    "term": 12 * 7 * 24 * 60 * MINUTE_MS,
+}
+_LONGEST_MS: Final = 400 * 24 * 60 * MINUTE_MS
+_COMPARED: Final = 8
+_LATEST: Final = 12
+_LATEST_MINUTES: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A span of time; ``live`` ones end now."""
+
+    start_ms: int
+    end_ms: int
+    live: bool
+
+
+def choose_span(query: Mapping[str, str], *, now_ms: int) -> Span:
+    """Read a span from a query: a named one, or ``from`` and ``to`` in milliseconds."""
+    try:
+        start_ms, end_ms = int(query["from"]), int(query["to"])
+    except (KeyError, ValueError):
+        width_ms = SPANS_MS.get(query.get("span", "lesson"), SPANS_MS["lesson"])
+        return Span(start_ms=now_ms - width_ms, end_ms=now_ms + MINUTE_MS, live=True)
+    end_ms = min(max(end_ms, 0), now_ms + MINUTE_MS)
+    start_ms = min(max(start_ms, end_ms - _LONGEST_MS, 0), end_ms)
+    return Span(start_ms=start_ms, end_ms=end_ms, live=False)
+
+
+def class_now(state: DeviceState, now_ms: int, *, min_faces: int) -> dict[str, Any]:
+    """Describe the class now, or say why nothing is said."""
+    here = presence(state, now_ms)
+    told = told_summary(state, now_ms, min_faces=min_faces)
+    if told is not None and told.states is not None:
+        counts = dict(zip(STATES, told.states.counts(), strict=True))
+        return {"presence": here, "faces": told.faces, "states": counts, "reason": None}
+    if here != "online":
+        reason = "noDevice"
+    elif state.summary is None:
+        reason = "waiting"
+    else:
+        reason = "hidden"
+    return {
+        "presence": here,
+        "faces": None,
+        "states": None,
+        "reason": reason,
+        "required": required_faces(state, min_faces),
+    }
+
+
+def class_history(archive: Archive, device: int | None, span: Span) -> list[dict[str, Any]]:
+    """Describe a class over time."""
+    if device is None:
+        return []
+    return [describe(b) for b in archive.class_history(device, span.start_ms, span.end_ms)]
+
+
+def describe(bucket: Bucket) -> dict[str, Any]:
+    """Describe some minutes of a class."""
+    shares = None if bucket.states is None else [round(share, 4) for share in bucket.states]
+    return {"t": bucket.start_ms, "states": shares, "changes": bucket.changes}
+
+
+def latest_changes(
+    archive: Archive, device: int, buckets: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Describe the newest transitions of the minutes that are told, oldest first."""
+    told = {bucket["t"] for bucket in buckets[-_LATEST_MINUTES:]}
+    if not told:
+        return []
+    events = archive.events(device, min(told), max(told) + MINUTE_MS, limit=_LATEST)
+    return [
+        {"id": event.event_id, "t": event.placed_ms, "from": event.before, "to": event.after}
+        for event in reversed(list(events))
+        if event.placed_ms // MINUTE_MS * MINUTE_MS in told
+    ]
+
+
+def compare_lessons(
+    archive: Archive, device: int, lessons: Sequence[Lesson], *, now_ms: int
+) -> list[dict[str, Any]]:
+    """Sum up the latest lessons, so that they can be laid side by side."""
+    found = []
+    for lesson in lessons[:_COMPARED]:
+        end_ms = lesson.ended_ms or now_ms
+        buckets = archive.class_history(device, lesson.started_ms, end_ms)
+        told = [bucket.states for bucket in buckets if bucket.states is not None]
+        changes = sum(sum(bucket.changes or ()) for bucket in buckets)
+        shares = [round(sum(column) / len(told), 4) for column in zip(*told, strict=True)]
+        found.append(
+            {
+                "id": lesson.id,
+                "title": lesson.title,
+                "from": lesson.started_ms,
+                "to": lesson.ended_ms,
+                "states": shares or None,
+                "perMinute": round(
+                    changes * MINUTE_MS / max(end_ms - lesson.started_ms, MINUTE_MS), 1
+                )
+                if told
+                else None,
+            }
+        )
+    return found
+
+
+def fleet_row(
+    state: DeviceState, now_ms: int, *, problems: Mapping[Address, int]
+) -> dict[str, Any]:
+    """Describe one device in the list of all."""
+    health, info = state.health, state.info
+    needs = attention(state, now_ms, problems=problems)
+    return {
+        "id": str(state.address),
+        "site": state.address.site,
+        "device": state.address.device,
+        "presence": presence(state, now_ms),
+        "camera": None if health is None else health.camera_state,
+        "fps": None if health is None else round(health.fps, 1),
+        "p95": None if (p95 := p95_ms(health)) is None else round(p95),
+        "temperature": None
+        if health is None or health.temperature_c is None
+        else round(health.temperature_c),
+        "level": None if health is None else health.level,
+        "outbox": None if health is None else health.outbox_depth,
+        "model": None if info is None else info.model,
+        "isolation": None if info is None else info.isolation,
+        "drift": None if health is None or health.drift is None else round(health.drift, 2),
+        "weight": needs[0][0] if needs else 0,
+        "needs": [reason for _, reason in needs],
+    }
+
+
+def describe_event(event: Event) -> dict[str, Any]:
+    """Describe one stored transition for a device page."""
+    return {
+        "id": event.event_id,
+        "t": event.placed_ms,
+        "from": event.before,
+        "to": event.after,
+        "confidence": round(event.confidence, 2),
+        "latency": event.latency_ms,
+        "historical": event.historical,
+        "degraded": event.degraded,
+    }
+
+
+def latency_series(healths: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    """Turn stored health into one line per stage, milliseconds at the 95th percentile."""
+    stages = sorted({name for _, body in healths for name in body["stages"]})
+    return {
+        "t": [at_ms for at_ms, _ in healths],
+        "stages": {
+            name: [body["stages"].get(name, {}).get("p95_ms") for _, body in healths]
+            for name in stages
+        },
+        "fps": [body["fps"] for _, body in healths],
+        "temperature": [body["temperature_c"] for _, body in healths],
+    }

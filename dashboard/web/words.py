@@ -1,0 +1,81 @@
+"""The words that scripts and several pages share, in the viewer's language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import gettext
+
+
+def state_names(words: gettext.NullTranslations) -> dict[str, str]:
+    """Name every state."""
+    _ = words.gettext
+    return {
+        "angry": _("angry"),
+        "disgust": _("disgusted"),
+        "fear": _("afraid"),
+        "happy": _("happy"),
+        "sad": _("sad"),
+        "surprise": _("surprised"),
+        "neutral": _("neutral"),
+        "unknown": _("not sure"),
+    }
+
+
+def attention_names(words: gettext.NullTranslations) -> dict[str, str]:
+    """Say what needs attention."""
+    _ = words.gettext
+    return {
+        "offline": _("offline"),
+        "silent": _("says nothing"),
+        "unknown": _("never seen online"),
+        "stopped": _("stopped"),
+        "problems": _("sends bad messages"),
+        "isolation": _("camera process is not isolated"),
+        "camera": _("no camera"),
+        "outbox-failing": _("cannot store events"),
+        "hot": _("too hot"),
+        "slow": _("slower than its budget"),
+        "degraded": _("reduced quality"),
+        "outbox": _("events wait"),
+        "drift": _("pictures unlike its training"),
+        "dropped": _("has given events up"),
+    }
+
+
+def presence_names(words: gettext.NullTranslations) -> dict[str, str]:
+    """Say whether a device is there."""
+    _ = words.gettext
+    return {
+        "online": _("online"),
+        "offline": _("offline"),
+        "silent": _("says nothing"),
+        "stopped": _("stopped"),
+        "unknown": _("unknown"),
+    }
+
+
+def script_words(words: gettext.NullTranslations) -> dict[str, object]:
+    """Return what the scripts say."""
+    _ = words.gettext
+    return {
+        "states": state_names(words),
+        "attention": attention_names(words),
+        "presence": presence_names(words),
+        "faces": _("faces"),
+        "hidden": _("Too few faces to show anything without pointing at somebody."),
+        "noDevice": _("The device is not there."),
+        "waiting": _("Nothing is known yet."),
+        "linkLost": _("Connection lost; trying again."),
+        "brokerAway": _("The broker is away: what you see may be old."),
+        "noCharts": _("The chart library is missing; the table below tells the same."),
+        "databaseAway": _("The database is away: history is not up to date, nothing is lost."),
+        "workerAway": _("No worker is storing events."),
+        "changes": _("Transitions"),
+        "time": _("Time"),
+        "ok": _("all well"),
+        "now": _("now"),
+        "noData": _("Nothing was recorded in this span."),
+        "devicesShown": _("devices shown"),
+    }

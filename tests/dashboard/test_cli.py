@@ -1,0 +1,86 @@
+"""The command line: what is said, and with which exit code."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from dashboard.cli import main
+from dashboard.embedded import free_port
+
+
+def run(*arguments: str, typed: str | None = None) -> tuple[int, str]:
+    done = CliRunner().invoke(main, list(arguments), input=typed)
+    return done.exit_code, done.output
+
+
+def commands(group=main, before=()):
+    for name, command in sorted(group.commands.items()):
+        if hasattr(command, "commands"):
+            yield from commands(command, (*before, name))
+        else:
+            yield (*before, name)
+
+
+@pytest.mark.parametrize("command", list(commands()), ids=" ".join)
+def test_every_command_has_an_example(command):
+    """Help ends with a command that can be copied."""
+    code, said = run(*command, "--help")
+    assert code == 0
+    _, _, example = said.partition("Example:\n")
+    assert f"edge-dashboard {' '.join(command)}" in example
+
+
+def test_accounts(sqlite):
+    """Accounts are made, listed and removed; a short password is refused."""
+    here = ("--database", sqlite)
+    typed = "a long password\n"
+    added = ("users", "add", "anna", "--role", "admin", "--password-stdin", *here)
+    assert run(*added, typed=typed) == (0, "anna: admin\n")
+    assert run("users", "list", *here) == (0, "anna\tadmin\n")
+    assert run("users", "remove", "anna", *here) == (0, "anna: removed\n")
+    assert run("users", "remove", "anna", *here)[0] == 2
+    code, said = run("users", "add", "ben", "--password-stdin", *here, typed="short\n")
+    assert (code, "at least 10" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        pytest.param(("serve",), 2, "users add", id="nobody may sign in"),
+        pytest.param(
+            ("migrate", "--config", "/nowhere.toml"), 78, "no such file", id="no settings"
+        ),
+        pytest.param(("migrate", "--mqtt-port", "0"), 78, "broker.port", id="no port"),
+    ],
+)
+def test_errors_are_one_line(sqlite, arguments, code, said):
+    """What is wrong is said in a line, with what to do."""
+    found = run(*arguments, "--database", sqlite)
+    assert found[0] == code
+    assert found[1].startswith("Error: ")
+    assert said in found[1]
+
+
+def test_no_broker():
+    """A broker that does not answer is named."""
+    port = str(free_port())
+    code, said = run("simulate", "--mqtt-host", "127.0.0.1", "--mqtt-port", port, "--events", "1")
+    assert code == 69
+    assert f"127.0.0.1:{port}" in said
+
+
+def test_unknown_keys(tmp_path, sqlite):
+    """A settings file with a mistake is refused, every mistake at once."""
+    path = tmp_path / "dashboard.toml"
+    path.write_text("[web]\nmin_faces = 1\nhots = 3\n[broker]\nport = 'x'\n", encoding="utf-8")
+    code, said = run("migrate", "--config", str(path), "--database", sqlite)
+    assert code == 78
+    assert "3 problems" in said
+    assert "unknown key web.hots" in said
+
+
+def test_migrate(sqlite):
+    """Migrating says from where to where."""
+    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 2\n")
+    assert run("migrate", "--database", sqlite) == (0, "version 2 -> 2\n")

@@ -1,0 +1,128 @@
+"""What is true now: late news, silence, small classes, many listeners."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import reduce
+
+import pytest
+
+from dashboard.config import Broker
+from dashboard.contract import Address, Message, read_message
+from dashboard.i18n import choose_language
+from dashboard.live.hub import Hub
+from dashboard.live.state import (
+    CLASS_STALE_MS,
+    SILENT_MS,
+    DeviceState,
+    attention,
+    fold,
+    presence,
+    told_summary,
+)
+from dashboard.web.throttle import FREE_TRIES, Throttle
+from tests.dashboard.support import NOW_MS
+
+ROOM = Address("school", "room-1")
+
+
+def read(message, **values) -> Message:
+    body = {**json.loads(message.payload), **values}
+    return read_message(message.topic, json.dumps(body).encode(), received_ms=NOW_MS)
+
+
+def after(*messages: Message, retained: bool = False) -> DeviceState:
+    empty = DeviceState(address=ROOM)
+    return reduce(lambda s, m: fold(s, m, retained=retained), messages, empty)
+
+
+def test_presence_over_time(room):
+    """A device is online while it says something, and silent when it does not."""
+    state = after(read(room.status("online")))
+    assert presence(state, NOW_MS) == "online"
+    assert presence(state, NOW_MS + SILENT_MS + 1) == "silent"
+    gone = fold(state, read(room.status("offline")))
+    assert presence(gone, NOW_MS) == "offline"
+    late = fold(after(read(room.status("online", session=5))), read(room.status("offline")))
+    assert presence(late, NOW_MS) == "online"
+
+
+@pytest.mark.parametrize(
+    ("changed", "later_ms", "told"),
+    [
+        pytest.param({}, 0, True, id="large enough"),
+        pytest.param({"suppressed": True, "faces": None, "states": None}, 0, False, id="withheld"),
+        pytest.param({}, CLASS_STALE_MS + 1, False, id="stale"),
+    ],
+)
+def test_what_is_told_of_a_class(room, changed, later_ms, told):
+    """A class is told while it is large enough, fresh, and its device online."""
+    state = after(read(room.status("online")), read(room.summary(NOW_MS), **changed))
+    found = told_summary(state, NOW_MS + later_ms, min_faces=5)
+    assert (found is not None) is told
+
+
+def test_the_stricter_wish_counts(room):
+    """A device that asks for a larger class is obeyed; one that asks for less is not."""
+    here, summary = read(room.status("online")), read(room.summary(NOW_MS))
+    strict = after(here, summary, read(room.info(), min_faces=25))
+    loose = after(here, summary, read(room.info(), min_faces=1))
+    assert told_summary(strict, NOW_MS, min_faces=5) is None
+    assert told_summary(loose, NOW_MS, min_faces=25) is None
+    assert told_summary(loose, NOW_MS, min_faces=5) is not None
+
+
+def test_attention(room):
+    """The gravest need comes first."""
+    health = read(room.health(NOW_MS), camera_state="lost", level=3, temperature_c=85.0)
+    state = after(read(room.status("online")), health, read(room.info(), isolation="none"))
+    reasons = [reason for _, reason in attention(state, NOW_MS, problems={ROOM: 2})]
+    assert reasons == ["camera", "problems", "hot", "isolation", "degraded"]
+
+
+def test_listeners_hear_each_event_once(room):
+    """A listener hears of its own device alone, copies left out, and never blocks the hub."""
+
+    async def story() -> None:
+        hub = Hub(Broker())
+        with hub.listen(ROOM) as mine, hub.listen(Address("school", "other")) as other:
+            event = read(room.change(NOW_MS))
+            for _ in range(3):
+                hub.take(event, False)
+            assert mine.queue.qsize() == 1
+            assert other.queue.empty()
+            for _ in range(1000):
+                hub.take(read(room.change(NOW_MS)), False)
+            assert mine.overrun
+
+    asyncio.run(story())
+
+
+def test_throttle_grows_and_forgives():
+    """A few tries are free; then the wait doubles; success forgives."""
+    throttle = Throttle()
+    for _ in range(FREE_TRIES):
+        assert throttle.wait_s("a", now_s=0) == 0
+        throttle.fail("a", now_s=0)
+    first = throttle.wait_s("a", now_s=0)
+    throttle.fail("a", now_s=first)
+    assert throttle.wait_s("a", now_s=first) == 2 * first
+    assert throttle.wait_s("b", now_s=0) == 0
+    throttle.forgive("a")
+    assert throttle.wait_s("a", now_s=0) == 0
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "wanted"),
+    [
+        ("de", "en", "de"),
+        (None, "de-AT,de;q=0.9,en;q=0.5", "de"),
+        (None, "fr,en;q=0.5,de;q=0.7", "de"),
+        ("xx", "fr", "en"),
+        (None, ";;q=x", "en"),
+    ],
+)
+def test_language(cookie, accepted, wanted):
+    """The viewer's choice counts, then the browser's, then English."""
+    assert choose_language(cookie, accepted) == wanted

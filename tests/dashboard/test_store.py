@@ -1,0 +1,250 @@
+"""History: each event once, minutes that add up, nothing told that points at somebody."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as trying
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+
+from dashboard.contract import Address, Message, Problem, RefusedMessage, Transition, read_message
+from dashboard.errors import StoreError, UsageError
+from dashboard.simulate.classroom import Classroom
+from dashboard.store import tables as t
+from dashboard.store.batch import Batch, gather
+from dashboard.store.database import open_engine, open_store
+from dashboard.store.lessons import end_lesson, start_lesson
+from dashboard.store.migrations import STEPS, migrate, version
+from dashboard.store.people import IDLE_MS, People, Role
+from dashboard.store.read import Archive
+from dashboard.store.retention import Keep, forget
+from dashboard.store.write import MINUTE_MS, History
+from tests.dashboard.support import NOW_MS
+
+ROOM = Address("school", "room-1")
+MINUTE = NOW_MS // MINUTE_MS * MINUTE_MS
+
+
+def read(message, received_ms=NOW_MS) -> Message:
+    return read_message(message.topic, message.payload, received_ms=received_ms)
+
+
+def changed(message, **values) -> Message:
+    body = {**json.loads(message.payload), **values}
+    return read_message(message.topic, json.dumps(body).encode(), received_ms=NOW_MS)
+
+
+def a_lesson(room: Classroom, minutes: int = 3) -> list[Message]:
+    told = []
+    for at_ms in range(MINUTE, MINUTE + minutes * MINUTE_MS, 6000):
+        told.append(read(room.change(at_ms + 1000), at_ms + 1500))
+        told.append(read(room.summary(at_ms + 2000), at_ms + 2500))
+    return told
+
+
+def test_each_event_once(engine, room):
+    """However often and in whatever parts a lesson is delivered, it is stored once."""
+    lesson, history, chance = a_lesson(room), History(engine), random.Random(1)  # noqa: S311 - a story
+    first = history.write(gather(lesson))
+    again = [history.write(gather(chance.sample(lesson, 20))) for _ in range(5)]
+    other = History(engine).write(gather(lesson))
+    assert (first.new, first.doubled) == (30, 0)
+    assert [w.new for w in (*again, other)] == [0] * 6
+    archive = Archive(engine)
+    device = archive.device(ROOM)
+    buckets = archive.class_history(device.id, MINUTE, MINUTE + 10 * MINUTE_MS)
+    assert archive.count_events() == 30
+    assert sum(sum(bucket.changes) for bucket in buckets) == 30
+    assert archive.missing(device.id) == 0
+
+
+@trying(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.lists(st.integers(0, 29), max_size=12), max_size=12))
+def test_any_delivery_order_counts_the_same(tmp_path_factory, parts):
+    """Minutes add up to the events stored, in whatever order and how often those came."""
+    told = a_lesson(Classroom(ROOM, seed=1))
+    lesson = [message for message in told if isinstance(message.body, Transition)]
+    engine = open_store(str(tmp_path_factory.mktemp("law") / "history.db"))
+    history = History(engine)
+    for part in parts:
+        history.write(gather(lesson[index] for index in part))
+    wanted = len({index for part in parts for index in part})
+    with engine.connect() as connection:
+        rows = connection.execute(select(t.TALLY)).all()
+    engine.dispose()
+    assert Archive(engine).count_events() == wanted
+    assert sum(sum(row[2:]) for row in rows) == wanted
+
+
+def test_a_small_class_is_not_told(engine):
+    """A minute with one summary withheld is withheld, its transitions with it."""
+    room, history = Classroom(ROOM, seed=1), History(engine)
+    lesson = a_lesson(room, minutes=3)
+    hidden = changed(
+        room.summary(MINUTE + MINUTE_MS + 59_000), suppressed=True, faces=None, states=None
+    )
+    history.write(gather([*lesson, hidden]))
+    archive = Archive(engine)
+    buckets = archive.class_history(1, MINUTE, MINUTE + 3 * MINUTE_MS)
+    assert [b.start_ms for b in buckets] == [MINUTE, MINUTE + 2 * MINUTE_MS]
+    assert all(sum(b.states) == pytest.approx(1) for b in buckets)
+
+
+def test_history_belongs_where_it_began(engine, room):
+    """An event told hours later is placed at its onset; one without a clock at its arrival."""
+    late = changed(room.change(NOW_MS - 5 * 3_600_000), historical=True)
+    unset = changed(room.change(1_000_000), clock_synced=False)
+    History(engine).write(gather([late, unset]))
+    events = list(Archive(engine).events(1, 0, 2 * NOW_MS))
+    assert [event.historical for event in events] == [False, True]
+    assert NOW_MS - 1000 < events[0].placed_ms <= NOW_MS
+    assert abs(events[1].placed_ms - (NOW_MS - 5 * 3_600_000)) < 1000
+
+
+def test_another_devices_boot_is_forged(engine, room):
+    """A device that tells events of another's outbox is not believed."""
+    mine = room.change(NOW_MS)
+    thief = json.loads(mine.payload) | {"device": "room-2", "seq": 9}
+    thief["event_id"] = f"{thief['boot_id']}:9"
+    stolen = read_message(
+        mine.topic.replace("room-1", "room-2"), json.dumps(thief).encode(), received_ms=NOW_MS
+    )
+    written = History(engine).write(gather([read(mine), stolen]))
+    assert written.new == 1
+    problems = Archive(engine).problems()
+    assert [(p.address.device, p.problem, p.count) for p in problems] == [("room-2", "forged", 1)]
+
+
+def test_problems_of_strangers_share_one_entry(engine, room):
+    """Refused messages are counted by device; inventing names fills no table."""
+    history, batch = History(engine), gather([read(room.status("online"))])
+    for number in range(100):
+        stranger = Address("school", f"invented-{number}")
+        why = RefusedMessage(Problem.MALFORMED, "wrong", stranger)
+        batch.refuse(why, received_ms=NOW_MS)
+    batch.refuse(RefusedMessage(Problem.SCHEMA, "schema", ROOM), received_ms=NOW_MS)
+    history.write(batch)
+    history.write(gather([]))
+    found = {(str(p.address), p.problem): p.count for p in Archive(engine).problems()}
+    assert found == {("-/-", "malformed"): 100, ("school/room-1", "schema"): 1}
+
+
+@pytest.mark.parametrize(
+    ("told", "wanted"),
+    [
+        pytest.param([("online", 3), ("offline", 2)], "online", id="a late will means nothing"),
+        pytest.param([("stopped", 3), ("online", 3)], "stopped", id="in any order"),
+        pytest.param([("offline", 3), ("online", 4)], "online", id="back again"),
+    ],
+)
+def test_presence(engine, room, told, wanted):
+    """The session number says which status is the last, not the order of arrival."""
+    history = History(engine)
+    for state, session in told:
+        history.write(gather([read(room.status(state, session=session))]))
+    assert Archive(engine).device(ROOM).status["state"] == wanted
+
+
+def test_health_and_notes(engine, room):
+    """Health is kept by minute, and what changes is noted."""
+    messages = [read(room.health(NOW_MS + m), NOW_MS + m) for m in (0, MINUTE_MS, 2 * MINUTE_MS)]
+    History(engine).write(gather([read(room.status("online")), read(room.info()), *messages]))
+    archive = Archive(engine)
+    found = archive.health_history(1, MINUTE, MINUTE + 10 * MINUTE_MS)
+    assert len(found) == 3
+    assert found[0][1]["stages"]["total"]["p95_ms"] > 0
+    assert {note.what for note in archive.notes(1)} == {"online", "info"}
+
+
+def test_retention(engine, room):
+    """What is too old goes, what is not stays."""
+    old = [changed(room.change(NOW_MS - 100 * 86_400_000)) for _ in range(3)]
+    History(engine).write(gather([*old, *a_lesson(room)]))
+    gone = forget(engine, Keep(events_days=90, minutes_days=400), now_ms=NOW_MS)
+    assert gone == 3
+    assert Archive(engine).count_events() == 30
+    forget(engine, Keep(events_days=90, minutes_days=99), now_ms=NOW_MS)
+    with engine.connect() as connection:
+        first = connection.execute(select(t.TALLY.c.minute).order_by(t.TALLY.c.minute)).scalar()
+    assert first >= MINUTE // MINUTE_MS - 1
+
+
+def test_lessons(engine, room):
+    """A lesson that begins ends the one before; only a running one can be ended."""
+    History(engine).write(gather([read(room.status("online"))]))
+    start_lesson(engine, 1, title="Mathematics", by="anna", now_ms=NOW_MS)
+    start_lesson(engine, 1, title="Biology", by="anna", now_ms=NOW_MS + 10)
+    assert end_lesson(engine, 1, now_ms=NOW_MS + 20)
+    assert not end_lesson(engine, 1, now_ms=NOW_MS + 30)
+    found = [(x.title, x.started_ms, x.ended_ms) for x in Archive(engine).lessons(1)]
+    assert found == [
+        ("Biology", NOW_MS + 10, NOW_MS + 20),
+        ("Mathematics", NOW_MS, NOW_MS + 10),
+    ]
+
+
+def test_people(engine):
+    """Passwords are hashed, sessions expire, a new password ends them."""
+    people = People(engine)
+    people.put("anna", "correct horse", Role.ADMIN)
+    account = people.check("anna", "correct horse")
+    assert account is not None
+    assert account.role is Role.ADMIN
+    assert people.check("anna", "wrong horse") is None
+    assert people.check("nobody", "correct horse") is None
+    secret = people.begin_session(account, now_ms=NOW_MS)
+    assert people.session(secret, now_ms=NOW_MS + IDLE_MS) is not None
+    assert people.session(secret, now_ms=NOW_MS + 3 * IDLE_MS) is None
+    assert people.session("forged", now_ms=NOW_MS) is None
+    people.put("anna", "another horse", Role.VIEWER)
+    assert people.session(secret, now_ms=NOW_MS) is None
+    with engine.connect() as connection:
+        stored = connection.execute(text("SELECT password FROM account")).scalar()
+    assert stored.startswith("$argon2id$")
+    with pytest.raises(UsageError, match="at least"):
+        people.put("ben", "short", Role.VIEWER)
+
+
+def test_migration_keeps_what_was_there(database, room):
+    """A database of the first version becomes one of this, with its events."""
+    engine = open_engine(database)
+    migrate(engine, to=1)
+    History(engine).write(gather(a_lesson(room)))
+    assert version(engine) == 1
+    assert migrate(engine) == 1
+    assert version(engine) == len(STEPS)
+    assert Archive(engine).count_events() == 30
+    assert People(engine).accounts() == []
+    engine.dispose()
+
+
+def test_newer_database(database):
+    """A database of a later version is refused, and says what to do."""
+    engine = open_store(database)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE schema_version SET version = 99"))
+    with pytest.raises(StoreError, match="version 99"):
+        open_store(database)
+    engine.dispose()
+
+
+@pytest.mark.parametrize("setting", ["mysql://x", "/nowhere/at/all/x.db"])
+def test_no_database(setting):
+    """A database that cannot be opened is said in one line."""
+    with pytest.raises(StoreError):
+        open_store(setting)
+
+
+def test_an_undone_batch_can_be_written_again(engine, room):
+    """A transaction that fails leaves nothing behind, not even numbers learned in it."""
+    history = History(engine)
+    lesson = a_lesson(room)
+    broken = Batch(seen={ROOM: NOW_MS})
+    broken.transitions.append((ROOM, None, NOW_MS))
+    with pytest.raises(AttributeError):
+        history.write(broken)
+    assert history.write(gather(lesson)).new == 30

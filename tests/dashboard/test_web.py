@@ -1,0 +1,268 @@
+"""The web application: who may see what, and what every answer carries."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.testclient import TestClient
+
+from dashboard.contract import Address
+from dashboard.simulate.classroom import Classroom, make_school
+from dashboard.simulate.past import write_past
+from dashboard.store.database import open_store
+from dashboard.store.people import People, Role
+from dashboard.web.app import make_app
+from tests.dashboard.support import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HTML = {"accept": "text/html"}
+PASSWORDS = {"admin": "an admin's password", "viewer": "a viewer's password"}
+ROOM = "school-1/room-101"
+DEVICE_PAGES = [
+    "/fleet",
+    "/fleet/live",
+    f"/device/{ROOM}",
+    f"/device/{ROOM}/data",
+    f"/device/{ROOM}/live",
+    f"/device/{ROOM}/export.csv",
+]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> str:
+    """A history of two simulated classrooms, and two accounts."""
+    database = str(tmp_path_factory.mktemp("web") / "history.db")
+    engine = open_store(database)
+    rooms: list[Classroom] = make_school(2, seed=1)
+    write_past(engine, rooms, now_ms=time.time_ns() // 1_000_000, seed=1)
+    for name, password in PASSWORDS.items():
+        People(engine).put(name, password, Role(name))
+    engine.dispose()
+    return database
+
+
+@pytest.fixture
+def client(filled) -> Iterator[TestClient]:
+    """A browser that has not signed in; the broker is away."""
+    config = settings(1, filled, web={"metrics_token": "scrape"})
+    app = make_app(config, engine := open_store(filled))
+    with TestClient(app, base_url="http://localhost", follow_redirects=False) as found:
+        for address in ("room-101", "room-102"):
+            app.state.context.hub.recall(app.state.context.archive.devices())
+            assert Address("school-1", address) in app.state.context.hub.devices
+        yield found
+    engine.dispose()
+
+
+def sign_in(client: TestClient, name: str, password: str | None = None) -> int:
+    page = client.get("/login", headers=HTML)
+    token = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    form = {"csrf": token[1] if token else "", "name": name, "next": "/"}
+    answer = client.post("/login", data={**form, "password": password or PASSWORDS[name]})
+    return answer.status_code
+
+
+def csrf_of(client: TestClient) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', client.get("/about", headers=HTML).text)
+    assert found is not None
+    return found[1]
+
+
+@pytest.mark.parametrize("path", ["/", "/class", f"/class/{ROOM}", "/about", *DEVICE_PAGES])
+def test_nothing_without_signing_in(client, path):
+    """Every page sends a stranger to the form, and every datum refuses one."""
+    assert client.get(path, headers=HTML).headers["location"].startswith("/login")
+    assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", DEVICE_PAGES)
+def test_viewers_see_aggregates_only(client, path, caplog):
+    """A viewer's request for a device is refused, and logged."""
+    assert sign_in(client, "viewer") == 303
+    assert client.get(path).status_code == 403
+    assert "is no admin" in caplog.text
+    assert client.get(f"/class/{ROOM}", headers=HTML).status_code == 200
+
+
+def test_admins_see_devices(client):
+    """An admin sees the fleet and a device, with what needs attention."""
+    sign_in(client, "admin")
+    assert "room-102" in client.get("/fleet", headers=HTML).text
+    assert client.get(f"/device/{ROOM}", headers=HTML).status_code == 200
+    data = client.get(f"/device/{ROOM}/data").json()
+    assert data["events"]
+    assert "total" in data["latency"]["stages"]
+    assert client.get("/device/school-9/room-1", headers=HTML).status_code == 404
+
+
+def test_wrong_passwords_wait(client, caplog):
+    """A wrong password is refused and logged; after a few, even the right one must wait."""
+    assert [sign_in(client, "viewer", "wrong") for _ in range(5)] == [401] * 5
+    assert sign_in(client, "viewer") == 429
+    assert "refused" in caplog.text
+    assert "wrong" not in caplog.text
+
+
+def test_signing_out(client):
+    """After signing out the cookie is worth nothing."""
+    sign_in(client, "viewer")
+    cookie = client.cookies["emoshift_session"]
+    assert client.post("/logout", data={"csrf": csrf_of(client)}).status_code == 303
+    client.cookies.set("emoshift_session", cookie)
+    assert client.get(f"/class/{ROOM}/data").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        pytest.param({}, {}, id="no token"),
+        pytest.param({"csrf": "guessed"}, {}, id="a guess"),
+        pytest.param({"csrf": "right"}, {"origin": "http://evil.example"}, id="elsewhere"),
+        pytest.param({"csrf": "right"}, {"sec-fetch-site": "cross-site"}, id="cross-site"),
+    ],
+)
+def test_forged_forms(client, form, headers):
+    """A form that another site sends changes nothing."""
+    sign_in(client, "viewer")
+    form = {**form, "action": "start", "title": "forged"}
+    if form.get("csrf") == "right":
+        form["csrf"] = csrf_of(client)
+    answer = client.post(f"/class/{ROOM}/lesson", data=form, headers=headers)
+    assert answer.status_code == 403
+    lessons = client.get(f"/class/{ROOM}/data").json()["lessons"]
+    assert "forged" not in {lesson["title"] for lesson in lessons}
+
+
+def test_lessons_are_marked_and_compared(client):
+    """A started lesson is listed beside the earlier ones, with their shares."""
+    sign_in(client, "viewer")
+    form = {"csrf": csrf_of(client), "action": "start", "title": "<b>History</b>"}
+    assert client.post(f"/class/{ROOM}/lesson", data=form).status_code == 303
+    lessons = client.get(f"/class/{ROOM}/data").json()["lessons"]
+    assert lessons[0]["title"] == "<b>History</b>"
+    assert {"Mathematics", "Biology"} <= {lesson["title"] for lesson in lessons}
+    assert sum(lessons[-1]["states"]) == pytest.approx(1, abs=0.001)
+    assert lessons[-1]["perMinute"] > 0
+
+
+@pytest.mark.parametrize("path", ["/login", "/about", "/static/style.css", "/nowhere", "/metrics"])
+def test_headers_everywhere(client, path):
+    """Every answer forbids other origins, inline scripts and frames."""
+    sign_in(client, "viewer")
+    headers = client.get(path, headers=HTML).headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_nothing_inline_and_nothing_from_elsewhere(client):
+    """Pages hold no inline script or style, and name no other host."""
+    sign_in(client, "admin")
+    for path in ("/about", f"/class/{ROOM}", "/fleet", f"/device/{ROOM}"):
+        text = client.get(path, headers=HTML).text
+        assert not re.search(r"<script(?![^>]*(src=|application/json))", text)
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
+        assert "//" not in re.sub(r"</?[a-z]+>", "", text).replace("://localhost", "")
+
+
+def test_class_export(client):
+    """What is shown of a class is exported, the same in CSV and Parquet."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    sign_in(client, "viewer")
+    answer = client.get(f"/class/{ROOM}/export.csv?span=week")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    table = parquet.read_table(
+        io.BytesIO(client.get(f"/class/{ROOM}/export.parquet?span=week").content)
+    )
+    assert len(rows) == table.num_rows > 5
+    assert set(rows[0]) == set(table.column_names)
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert client.get(f"/class/{ROOM}/export.xls").status_code == 404
+
+
+def test_event_export(client):
+    """An admin exports single events."""
+    sign_in(client, "admin")
+    text = client.get(f"/device/{ROOM}/export.csv?span=week").text
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert {"onset", "event_id", "before", "after", "confidence"} <= set(rows[0])
+    assert len({row["event_id"] for row in rows}) == len(rows) > 100
+
+
+def test_metrics_need_their_token(client):
+    """A scrape with the token reads every device; one without is refused."""
+    assert client.get("/metrics").status_code == 401
+    answer = client.get("/metrics", headers={"authorization": "Bearer scrape"})
+    assert 'emoshift_fps{device="room-101",site="school-1"}' in answer.text
+    assert "emoshift_dashboard_broker_up 0.0" in answer.text
+
+
+def test_languages(client):
+    """The same page in both languages, chosen by the browser or by hand."""
+    sign_in(client, "viewer")
+    german = client.get("/about", headers={**HTML, "accept-language": "de"}).text
+    assert "Was gemessen wird" in german
+    assert '<html lang="de"' in german
+    client.post("/prefer", data={"language": "de", "theme": "dark", "back": "/about"})
+    text = client.get("/about", headers={**HTML, "accept-language": "en"}).text
+    assert '<html lang="de" data-theme="dark"' in text
+
+
+def test_no_open_redirect(client):
+    """Signing in leads to pages of ours alone."""
+    for target in ("//evil.example", "https://evil.example", "/\\evil.example"):
+        answer = client.post("/prefer", data={"back": target})
+        assert answer.headers["location"] == "/"
+
+
+def test_the_database_is_away(client, tmp_path):
+    """With the database gone the pages say so, and nothing breaks."""
+    sign_in(client, "viewer")
+    context = client.app.state.context
+    context.engine.dispose()
+    path = context.engine.url.database
+    away = tmp_path / "away.db"
+    from pathlib import Path
+
+    for ending in ("", "-wal", "-shm"):
+        source = Path(path + ending)
+        if source.exists():
+            source.rename(str(away) + ending)
+    Path(path).mkdir()
+    try:
+        assert client.get(f"/class/{ROOM}/data").status_code == 503
+        assert client.get("/alive").text == "ok\n"
+    finally:
+        context.engine.dispose()
+        Path(path).rmdir()
+        for ending in ("", "-wal", "-shm"):
+            source = Path(str(away) + ending)
+            if source.exists():
+                source.rename(path + ending)
+
+
+def test_catalogues_are_complete():
+    """Every message of the pages is translated, with the same placeholders."""
+    from babel.messages.pofile import read_po
+
+    from dashboard.translations import LOCALES, collect
+
+    wanted = collect()
+    for path in LOCALES.glob("*/LC_MESSAGES/dashboard.po"):
+        with path.open("rb") as file:
+            found = {m.id: m.string for m in read_po(file) if m.id}
+        assert set(found) == wanted
+        assert all(found.values())
+        for source, translated in found.items():
+            names = re.findall(r"%\((\w+)\)s", source)
+            assert names == re.findall(r"%\((\w+)\)s", translated), json.dumps(source)

@@ -1,0 +1,94 @@
+"""The same health, told to Prometheus."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge.errors import UnavailableError
+from edge.messages import Health, Percentiles
+from edge.publish.metrics import render, serve_metrics
+from tests.brokers import BrokerProcess, free_port, wait_until
+from tests.edge.publish.conftest import Running, make_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.outbox import Outbox
+
+HEALTH = Health(
+    device="room-12",
+    camera="front",
+    at=datetime(2026, 11, 21, 9, 30, tzinfo=UTC),
+    camera_state="streaming",
+    fps=29.5,
+    frames=900,
+    dropped_frames=3,
+    faces=2,
+    outbox_depth=0,
+    outbox_dropped=0,
+    outbox_state="ready",
+    stages={"total": Percentiles(p50_ms=20.0, p95_ms=31.0, p99_ms=40.0)},
+    temperature_c=61.0,
+)
+
+
+def fetch(port: int, path: str = "/metrics") -> str:
+    """What a scrape gets."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        return str(answer.read().decode())
+
+
+def test_what_is_known_is_told() -> None:
+    """Values, states and percentiles are there; what is unknown is left out."""
+    lines = render(json.loads(HEALTH.to_json()), online=True).splitlines()
+    assert {
+        "emoshift_broker_online 1",
+        "emoshift_vision_alive 1",
+        "emoshift_fps 29.5",
+        "emoshift_frames_total 900",
+        "emoshift_temperature_c 61",
+        'emoshift_camera_state{state="streaming"} 1',
+        'emoshift_camera_state{state="lost"} 0',
+        'emoshift_stage_ms{stage="total",quantile="0.95"} 31.0',
+    } <= set(lines)
+    assert not [line for line in lines if "drift" in line]
+    assert all(line.startswith(("#", "emoshift_")) for line in lines)
+
+
+def test_without_a_vision_process() -> None:
+    """Nothing stale is told when vision says nothing."""
+    lines = render({}, online=False).splitlines()
+    told = [line for line in lines if not line.startswith("#")]
+    assert told == ["emoshift_broker_online 0", "emoshift_vision_alive 0"]
+
+
+def test_a_taken_port() -> None:
+    """A port that is taken is one clear error."""
+    port = free_port()
+    with (
+        serve_metrics(port),
+        pytest.raises(UnavailableError, match="metrics_port"),
+        serve_metrics(port),
+    ):
+        pass
+
+
+@pytest.mark.broker
+def test_the_publisher_serves_them(tmp_path: Path, outbox: Outbox, broker: BrokerProcess) -> None:
+    """A running publisher shows vision's health and its own link, and only at /metrics."""
+    port = free_port()
+    config = make_config(tmp_path, broker.port)
+    health = config.health.model_copy(update={"metrics_port": port})
+    outbox.put_snapshot("health", HEALTH.to_json())
+    with Running(config.model_copy(update={"health": health})) as publisher:
+        wait_until(lambda: publisher.state == "online")
+        wait_until(lambda: "emoshift_fps 29.5" in fetch(port))
+        assert "emoshift_broker_online 1" in fetch(port)
+        with pytest.raises(urllib.error.HTTPError):
+            fetch(port, "/")
