@@ -78,13 +78,13 @@ def transitions(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    r"""Score the change detector against the usual ones, on streams it was not tuned on.
+    """Score the change detector against the usual ones, on streams it was not tuned on.
 
     \b
     Example:
       edge-bench transitions --report out/transitions
       edge-bench transitions --labels labels.json --clips clips/
-    """
+    """  # noqa: D301 - click reads \b as: do not wrap
     if (labels is None) != (clips is None):
         raise UsageError("--labels and --clips belong together")
     if seed <= 100:
@@ -129,7 +129,7 @@ def fit(
     clips: bool,
     write: Path | None,
 ) -> None:
-    r"""Fit the detector and the baselines on tuning streams, never on those of the report.
+    """Fit the detector and the baselines on tuning streams, never on those of the report.
 
     Level b writes the block that the converter puts into the bundle; the settings of the
     baselines, and all of level a, go to benchmarks/transitions/tuned.json.
@@ -137,7 +137,7 @@ def fit(
     \b
     Example:
       python -m benchmarks.transitions fit --write models/sources/temporal.json
-    """
+    """  # noqa: D301 - click reads \b as: do not wrap
     if seed > 100:
         raise UsageError(f"--seed {seed}: seeds above 100 are for the report; take 100 or below")
     if level == "a":
@@ -175,12 +175,12 @@ def fit(
 @click.option("--epochs", default=150, show_default=True, help="Of the training.")
 @one_line_errors
 def learn(*, data: Path, bundle: str, scale: float, epochs: int) -> None:
-    r"""Train the learned alternative on the tuning streams of level b and score it on the report's.
+    """Train the learned alternative on the tuning streams of level b and score it on the report's.
 
     \b
     Example:
       python -m benchmarks.transitions learn
-    """
+    """  # noqa: D301 - click reads \b as: do not wrap
     fresh = sets.networks(configured_bundle(_config(bundle, None).models))
     tuning = sets.level_b(data, "tune", fresh, seed=sets.TUNE_SEED, scale=scale, note=_note)
     weights = learned.train(tuning, epochs=epochs, note=_note)

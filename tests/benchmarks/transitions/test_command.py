@@ -21,7 +21,7 @@ def test_help_has_an_example(command: click.Command) -> None:
     """-h explains the command and shows one."""
     shown = CliRunner().invoke(command, ["-h"])
     assert shown.exit_code == 0
-    assert "Example:" in shown.output
+    assert "Example:\n" in shown.output
 
 
 @pytest.mark.parametrize(
