@@ -17,6 +17,7 @@ help: ## Show this list
 demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and show what comes through a broker
 	@.venv-demo/bin/edge assets fetch
 	@.venv-demo/bin/edge demo $(CLIP)
+	@echo "(the dashboard, with simulated classrooms: make dashboard-demo)"
 
 .PHONY: test
 test: .venv/ready ## Run the test suite, but for the dashboard's (TESTS=path for a part of it)
