@@ -13,12 +13,23 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_orig
 import click
 from pydantic import BaseModel
 
+from benchmarks.cli import main as edge_bench
+from convert.cli import main as convert
+from dashboard.cli import main as edge_dashboard
 from edge.cli import main as edge
 from edge.config import Config
+from train.cli import main as train
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+ROOTS: Final = {
+    "edge": edge,
+    "edge-bench": edge_bench,
+    "edge-dashboard": edge_dashboard,
+    "convert": convert,
+    "train": train,
+}
 DOCS: Final = Path(__file__).parent.parent / "docs"
 
 
@@ -26,14 +37,17 @@ def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Com
     """Yield a command and all below it with their full names."""
     yield name, command
     if isinstance(command, click.Group):
-        for word in sorted(command.commands):
-            yield from commands(command.commands[word], f"{name} {word}")
+        context = click.Context(command, info_name=name)
+        for word in command.list_commands(context):  # some load what they list
+            found = command.get_command(context, word)
+            if found is not None and not found.hidden:
+                yield from commands(found, f"{name} {word}")
 
 
 def command_reference() -> str:
     """Every command's own help."""
     parts = ["# Commands\n\nMade from the code by `make docs`. Exit codes: docs/operations.md.\n"]
-    for root, name in ((edge, "edge"),):
+    for name, root in ROOTS.items():
         for full, command in commands(root, name):
             context = click.Context(command, info_name=full, max_content_width=100)
             parts.append(f"## `{full}`\n\n```\n{command.get_help(context).rstrip()}\n```\n")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 import pytest
 
-from edge.cli import main as edge
-from tests.references import DOCS, REFERENCES, commands
+from tests.references import DOCS, REFERENCES, ROOTS, commands
 
 
 @pytest.mark.parametrize("file", list(REFERENCES))
@@ -17,7 +16,12 @@ def test_a_reference_is_fresh(file: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "command"),
-    [pair for pair in commands(edge, "edge") if not isinstance(pair[1], click.Group)],
+    [
+        pair
+        for name, root in ROOTS.items()
+        for pair in commands(root, name)
+        if not isinstance(pair[1], click.Group)
+    ],
 )
 def test_every_command_gives_an_example(name: str, command: click.Command) -> None:
     """Help ends with a line that can be copied."""
