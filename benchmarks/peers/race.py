@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 FRAMES: Final = 120
 """Different pictures in the clip everyone gets; it is played there and back."""
 _WARM: Final = 10
+_MOST_WARM_UPS: Final = 20
+_WARM_PAUSE_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -123,7 +126,7 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
                 progress(f"starting {contestant.name}")
                 try:
                     runner = _start(stack, contestant, order, wish.environment)
-                    runner.run(_WARM)
+                    _warm_up(runner)
                 except UnavailableError as why:
                     absent[contestant.name] = str(why)
                     continue
@@ -231,6 +234,16 @@ def _start(
     runner = _Runner(contestant, process)
     runner.version = str(_answer(process, _pipes(process)[1])["ready"])
     return runner
+
+
+def _warm_up(runner: _Runner) -> None:
+    """Run until the face is followed: some search beside the frames, and must have found it."""
+    for _ in range(_MOST_WARM_UPS):
+        before = runner.found
+        runner.run(_WARM)
+        if runner.found - before == _WARM:
+            return
+        time.sleep(_WARM_PAUSE_S)
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
