@@ -71,6 +71,8 @@ class Info:
         isolation: What keeps the vision process off the network: ``namespace``, ``seccomp``
             or ``none``.
         min_faces: The class summary is suppressed below this many faces.
+        face_finder: The back end that finds the faces.
+        face_finder_reason: Why it was taken, and what it cannot do here.
     """
 
     device: str
@@ -79,6 +81,8 @@ class Info:
     model: str
     isolation: str
     min_faces: int
+    face_finder: str
+    face_finder_reason: str
 
     def to_json(self) -> str:
         """Write the message."""
@@ -90,6 +94,8 @@ class Info:
             model=self.model,
             isolation=self.isolation,
             min_faces=self.min_faces,
+            face_finder=self.face_finder,
+            face_finder_reason=self.face_finder_reason[:256],
         )
 
 
@@ -177,6 +183,8 @@ class Health:
         throttled: Whether the chip slows itself down, where it can be read.
         drift: Distance of the input from the bundle's baseline (population stability index).
         abstained: Share of predictions that were too uncertain to count, 0 to 1.
+        faces_too_small: Faces of the last frame that are read by the picture networks alone.
+        landmarks_age_s: Median and 95th percentile of the age of the faces' landmarks, seconds.
     """
 
     device: str
@@ -196,6 +204,8 @@ class Health:
     throttled: bool | None = None
     drift: float | None = None
     abstained: float | None = None
+    faces_too_small: int = 0
+    landmarks_age_s: tuple[float, float] | None = None
 
     def to_json(self) -> str:
         """Write the message."""
@@ -225,6 +235,13 @@ class Health:
             throttled=self.throttled,
             drift=_rounded(self.drift, 3),
             abstained=_rounded(self.abstained, 3),
+            faces_too_small=self.faces_too_small,
+            landmarks_age_s=None
+            if self.landmarks_age_s is None
+            else {
+                "p50": round(self.landmarks_age_s[0], 3),
+                "p95": round(self.landmarks_age_s[1], 3),
+            },
         )
 
 

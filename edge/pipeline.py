@@ -32,9 +32,9 @@ REPLAY_SEED: Final = 0
 
 _EFFORTS: Final = (
     Effort(),
-    Effort(landmark_budget=2, detect_every=4),
-    Effort(landmark_budget=1, detect_every=6, detector_scale=0.75),
-    Effort(landmark_budget=1, detect_every=8, detector_scale=0.5),
+    Effort(landmark_budget=1, landmark_interval_s=0.1, detect_every=4),
+    Effort(landmark_budget=1, landmark_interval_s=0.2, detect_every=6, detector_scale=0.75),
+    Effort(landmark_budget=1, landmark_interval_s=0.4, detect_every=8, detector_scale=0.5),
 )
 """What finding faces may cost at each of the governor's levels."""
 
@@ -94,6 +94,8 @@ class Pipeline:
         ended = self._clock()
 
         self.times.add("faces", found - started)
+        for part, seconds in self.finder.report.stages_s.items():
+            self.times.add(f"faces_{part}", seconds)
         self.times.add("features", described - found)
         self.times.add("models", classified - described)
         self.times.add("transitions", ended - classified)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 from edge import __version__
@@ -27,7 +27,7 @@ from edge.timing import RecentLatency
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from edge.capture.protocol import Capture, CaptureStatus
     from edge.config import Config
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 WAIT_S: Final = 0.5
 """Longest wait for a frame before the loop looks after other things."""
 _SUMMARY_EVERY_S: Final = 1.0
+_AGES: Final = 1000
 _STATES: Final = {
     CaptureState.OPENING: "waiting",
     CaptureState.RUNNING: "streaming",
@@ -149,7 +150,8 @@ class _Report:
         self._capture = capture
         self._governor = Governor()
         self._latency = RecentLatency()
-        self._frames = self._faces = 0
+        self._frames = self._faces = self._too_small = 0
+        self._ages_s: deque[float] = deque(maxlen=_AGES)
         self._frames_told = 0
         self._health_s = self._summary_s = time.monotonic()
         self._states: Counter[Emotion | None] | None = None
@@ -163,6 +165,8 @@ class _Report:
             model=self._bundle.manifest.bundle_id,
             isolation=isolation,
             min_faces=self._config.mqtt.class_min_faces,
+            face_finder=self._pipeline.finder.name,
+            face_finder_reason=self._pipeline.finder.reason,
         )
         self._outbox.put_snapshot("info", info.to_json())
 
@@ -171,6 +175,9 @@ class _Report:
         self._frames += 1
         self._latency.add(time.monotonic() - step.frame.captured_s)
         self._faces = len(step.faces)
+        report = self._pipeline.finder.report
+        self._too_small = report.too_small
+        self._ages_s.extend(report.landmarks_age_s.values())
 
     def tell(self, *, force: bool = False) -> None:
         """Write what is due: the class summary on change, health at its interval."""
@@ -238,6 +245,16 @@ class _Report:
             level=self._governor.level,
             temperature_c=condition.temperature_c,
             throttled=condition.throttled,
+            faces_too_small=self._too_small,
+            landmarks_age_s=_middle_and_end(self._ages_s),
         )
         self._outbox.put_snapshot("health", health.to_json())
         self._health_s, self._frames_told = now_s, self._frames
+
+
+def _middle_and_end(values: Sequence[float]) -> tuple[float, float] | None:
+    """Median and 95th percentile, or ``None`` where there is nothing to tell."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2], ordered[int(0.95 * (len(ordered) - 1))]

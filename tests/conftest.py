@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import cv2
@@ -13,6 +14,11 @@ from edge.assets import LANDMARKER, SAMPLE_CLIP, Asset, find_asset
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# A suite that a shell started in the background would pass "ignore Ctrl-C" on to every program it
+# starts, and the tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes says nothing about the law it tests.
 settings.register_profile("emoshift", deadline=None)

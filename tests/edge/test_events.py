@@ -198,9 +198,12 @@ OTHERS = [
             model="default-1",
             isolation="namespace",
             min_faces=5,
+            face_finder="direct (yunet)",
+            face_finder_reason="runs on every board",
         ),
         '{"schema":"emoshift.info/1","device":"room-12","camera":"front","software":"0.1.0",'
-        '"model":"default-1","isolation":"namespace","min_faces":5}',
+        '"model":"default-1","isolation":"namespace","min_faces":5,'
+        '"face_finder":"direct (yunet)","face_finder_reason":"runs on every board"}',
         id="info",
     ),
     pytest.param(
@@ -245,7 +248,8 @@ OTHERS = [
         '"at":"2026-11-21T09:30:00.000Z","camera_state":"streaming","fps":29.97,"frames":900,'
         '"dropped_frames":3,"faces":2,"stages":{"total":{"p50_ms":20.0,"p95_ms":31.0,'
         '"p99_ms":40.12}},"outbox_depth":0,"outbox_dropped":0,"outbox_state":"ready","level":0,'
-        '"temperature_c":61.2,"throttled":null,"drift":null,"abstained":null}',
+        '"temperature_c":61.2,"throttled":null,"drift":null,"abstained":null,'
+        '"faces_too_small":0,"landmarks_age_s":null}',
         id="health",
     ),
 ]

@@ -96,6 +96,8 @@ def test_every_message_fits_its_schema_and_is_retained_as_agreed(
         model="default-1",
         isolation="namespace",
         min_faces=5,
+        face_finder="direct (yunet)",
+        face_finder_reason="runs on every board",
     )
     outbox.put_snapshot("info", info.to_json())
     outbox.put_snapshot("class", summary.to_json())
