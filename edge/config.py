@@ -190,6 +190,18 @@ class Health(_Table):
     metrics_port: Port | None = None
 
 
+class HomeAssistant(_Table):
+    """Home Assistant's discovery over the same broker.
+
+    Attributes:
+        enabled: Whether the device announces itself.
+        prefix: Home Assistant's discovery prefix.
+    """
+
+    enabled: bool = False
+    prefix: Annotated[str, Field(pattern=r"^[^/#+\s][^#+\s]*$")] = "homeassistant"
+
+
 class Config(_Table):
     """The whole configuration; every table may be left out."""
 
@@ -201,6 +213,7 @@ class Config(_Table):
     outbox: Outbox = Outbox()
     mqtt: Mqtt = Mqtt()
     health: Health = Health()
+    homeassistant: HomeAssistant = HomeAssistant()
 
 
 def load_config(path: Path) -> Config:

@@ -18,6 +18,7 @@ from edge.identity import machine_digest, settle_name
 from edge.messages import Presence, Status
 from edge.outbox import Limits, Outbox
 from edge.publish.delivery import Delivery
+from edge.publish.homeassistant import Discovery
 from edge.publish.link import (
     Acknowledged,
     Connected,
@@ -142,6 +143,12 @@ class Publisher:
             kernel=kernel,
             stale_after_s=stale_after_s(config.health.interval_s),
         )
+        self._discovery = Discovery(
+            config.homeassistant,
+            base=self._base,
+            site=config.device.site,
+            device=config.device.name,
+        )
         self._plan = Reconnect(PROTOCOLS, random.random)
         self._link: Link | None = None
         self._window = 0
@@ -235,6 +242,8 @@ class Publisher:
                 self._go_online(event)
             case Acknowledged():
                 self._settle(event)
+            case Received() if self._discovery.is_birth(event.topic, event.payload):
+                self._send(self._discovery.message())
             case Received():
                 self._read_status(event)
             case Lost():
@@ -255,6 +264,9 @@ class Publisher:
         if self._link is not None:
             self._link.subscribe(f"{self._base}/status")  # first: to see what stood there before
         self._send(self._status(Presence.ONLINE))
+        if self._discovery.enabled and self._link is not None:
+            self._link.subscribe(self._discovery.status_topic)
+            self._send(self._discovery.message())
 
     def _settle(self, event: Acknowledged) -> None:
         now_s = self._progress_s = time.monotonic()
