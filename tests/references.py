@@ -33,23 +33,25 @@ ROOTS: Final = {
 DOCS: Final = Path(__file__).parent.parent / "docs"
 
 
-def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    """Yield a command and all below it with their full names."""
-    yield name, command
+def commands(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[tuple[str, click.Command, click.Context]]:
+    """Yield a command and all below it with their full names, each in its parent's context."""
+    settings = {"max_content_width": 100, **command.context_settings}
+    context = click.Context(command, info_name=name.rpartition(" ")[2], parent=parent, **settings)
+    yield name, command, context
     if isinstance(command, click.Group):
-        context = click.Context(command, info_name=name)
         for word in command.list_commands(context):  # some load what they list
             found = command.get_command(context, word)
             if found is not None and not found.hidden:
-                yield from commands(found, f"{name} {word}")
+                yield from commands(found, f"{name} {word}", context)
 
 
 def command_reference() -> str:
     """Every command's own help."""
     parts = ["# Commands\n\nMade from the code by `make docs`. Exit codes: docs/operations.md.\n"]
     for name, root in ROOTS.items():
-        for full, command in commands(root, name):
-            context = click.Context(command, info_name=full, max_content_width=100)
+        for full, command, context in commands(root, name):
             parts.append(f"## `{full}`\n\n```\n{command.get_help(context).rstrip()}\n```\n")
     return "\n".join(parts)
 

@@ -17,10 +17,10 @@ def test_a_reference_is_fresh(file: str) -> None:
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        pair
+        (full, command)
         for name, root in ROOTS.items()
-        for pair in commands(root, name)
-        if not isinstance(pair[1], click.Group)
+        for full, command, _ in commands(root, name)
+        if not isinstance(command, click.Group)
     ],
 )
 def test_every_command_gives_an_example(name: str, command: click.Command) -> None:

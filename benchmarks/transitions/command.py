@@ -193,6 +193,31 @@ def learn(*, data: Path, bundle: str, scale: float, epochs: int) -> None:
     click.echo(json.dumps({"epochs": epochs, "margin": margin, **scores.to_json()}, indent=1))
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@_DATA
+@_BUNDLE
+@click.option("--seed", default=101, show_default=True, help="Of the streams.")
+@one_line_errors
+def crowd(*, data: Path, bundle: str, seed: int) -> None:
+    """Compare thirty faces in one picture with the same faces alone: transitions found.
+
+    \b
+    Example:
+      python -m benchmarks.transitions crowd
+    """  # noqa: D301 - click reads \b as: do not wrap
+    from benchmarks.transitions.crowd import company  # noqa: PLC0415 - needs the face models
+
+    config = _config(bundle, None)
+    alone, together = company(data, config, configured_bundle(config.models), seed=seed, note=_note)
+    for name, scores in (("alone", alone), ("together", together)):
+        click.echo(
+            f"{name:<9} F1 at 1 s {scores.f1_1:.3f}, delay {scores.delay_mean_s:.2f} s,"
+            f" {scores.false_per_min:.2f} false alarms a minute"
+            f" ({scores.clips} faces, {scores.changes} changes, {scores.minutes:.1f} minutes)"
+        )
+    click.echo(f"difference {together.f1_1 - alone.f1_1:+.3f}")
+
+
 def _score(streams: Sequence[Stream], events: Sequence[Sequence[Transition]]) -> Scores:
     return score([tally(s.truth, found) for s, found in zip(streams, events, strict=True)])
 

@@ -140,7 +140,7 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path, bundle, sample_clip
 
 
 def assets(clip):
-    return os.environ.get("EMOSHIFT_ASSETS", str(clip.parent))
+    return str(clip.parent)
 
 
 @pytest.mark.clip
