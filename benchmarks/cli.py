@@ -231,9 +231,16 @@ def _measured(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Draw the latencies into this picture (needs matplotlib).",
 )
+@click.option(
+    "--reference/--no-reference",
+    default=True,
+    show_default=True,
+    help="With several synthetic faces: first time both face back ends against each other.",
+)
 @one_line_errors
 def run(
     *,
+    reference: bool,
     seconds: float | None,
     frames: int | None,
     budget_ms: float,
@@ -250,7 +257,10 @@ def run(
     Example:
       edge-bench run --faces 4 --seconds 60 --json run.json
       edge-bench run --source camera --budget-ms 100
+      edge-bench run --faces 30 --size 1280x720
     """
+    if reference and wishes["faces"] > 1 and wishes["source"] == "synthetic":
+        _against_reference(wishes["faces"])
     _measured(
         kind="run",
         wishes=wishes,
@@ -260,6 +270,32 @@ def run(
         starts=starts,
         json_path=json_path,
         plot_path=plot_path,
+    )
+
+
+def _against_reference(faces: int) -> None:
+    """Time both face back ends in turns on the same classroom, the networks counted in."""
+    from benchmarks.classroom.actors import load_actors  # noqa: PLC0415 - heavy
+    from benchmarks.classroom.cost import compare, networks  # noqa: PLC0415 - heavy
+    from edge.faces.open import mediapipe_missing  # noqa: PLC0415 - heavy
+
+    if (obstacle := mediapipe_missing()) is not None:
+        click.echo(f"no reference to compare with: {obstacle}\n")
+        return
+    figures = compare(load_actors(), faces=faces, blocks=6, threads=1, rest=networks)
+    click.echo("both face back ends in turns, 1280x720, one thread, medians of 72 frames, ms")
+    click.echo(
+        f"  Face Landmarker alone   one face {figures.reference_one_ms:7.2f}"
+        f"   each further {figures.reference_each_ms:6.2f}"
+    )
+    click.echo(
+        f"  direct, with networks   one face {figures.direct_one_ms:7.2f}"
+        f"   all {faces:2d} faces {figures.direct_all_ms:7.2f}"
+    )
+    click.echo(
+        f"  direct / reference      one face {figures.one_ratio:7.3f}"
+        f"   all {faces:2d} faces {figures.all_ratio:7.3f}"
+        f"   each further {figures.each_ratio:6.3f}\n"
     )
 
 

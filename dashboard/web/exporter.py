@@ -37,9 +37,9 @@ async def metrics(request: Request) -> Response:
         workers = await ask(context.archive.workers)
     except Refused:
         workers = []
-    registry = CollectorRegistry()
-    registry.register(_Snapshot(context, workers))
-    return Response(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    collectors = CollectorRegistry()
+    collectors.register(_Snapshot(context, workers))
+    return Response(generate_latest(collectors), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 class _Snapshot(Collector):
