@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
 export EMOSHIFT_CACHE ?= $(CURDIR)/.cache
 TESTS ?= tests
+# More for pytest, such as ARGS='-m "not slow"'.
+ARGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -23,13 +25,13 @@ demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and sh
 test: .venv/ready ## Run the test suite, but for the dashboard's (TESTS=path for a part of it)
 	@scripts/system-packages mosquitto libegl1 libgles2
 	@.venv/bin/edge assets fetch
-	.venv/bin/python -m pytest $(TESTS) --ignore=tests/dashboard
+	.venv/bin/python -m pytest $(TESTS) --ignore=tests/dashboard $(ARGS)
 
 .PHONY: test-dashboard
 test-dashboard: .venv/ready ## Test the dashboard in a real browser, with a real broker and PostgreSQL
 	@scripts/system-packages mosquitto chromium postgresql
 	@.venv/bin/edge-dashboard fetch || true
-	.venv/bin/python -m pytest tests/dashboard
+	.venv/bin/python -m pytest tests/dashboard $(ARGS)
 
 .PHONY: dashboard-demo
 dashboard-demo: .venv-dashboard/ready ## Show the dashboard with simulated classrooms
@@ -38,7 +40,7 @@ dashboard-demo: .venv-dashboard/ready ## Show the dashboard with simulated class
 .PHONY: test-train
 test-train: .venv-train/ready ## Test the training and the conversion too (installs TensorFlow)
 	@.venv-train/bin/edge assets fetch
-	.venv-train/bin/python -m pytest tests/train tests/convert
+	.venv-train/bin/python -m pytest tests/train tests/convert $(ARGS)
 
 .PHONY: test-install
 test-install: .venv/ready ## Install the device lock and the wheel elsewhere, and replay the sample clip there
