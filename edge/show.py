@@ -74,10 +74,10 @@ def health_lines(health: Mapping[str, Any]) -> list[str]:
         f"frames    {health['frames']} processed, {health['dropped_frames']} dropped",
         f"faces     {health['faces']} in the last frame",
         f"rate      {health['fps']:.1f} frames a second",
-        "latency   stage          p50       p95",
+        "latency   stage                    p50       p95",
     ]
     lines += [
-        f"          {name:<12}{stage['p50_ms']:6.1f} ms {stage['p95_ms']:6.1f} ms"
+        f"          {name:<22}{stage['p50_ms']:6.1f} ms {stage['p95_ms']:6.1f} ms"
         for name, stage in health["stages"].items()
     ]
     return lines
