@@ -177,6 +177,8 @@ class Classroom:
             throttled=temper.temperature_c > 80,
             drift=round(temper.drift * noise.uniform(0.9, 1.1), 3),
             abstained=round(noise.uniform(0.05, 0.15), 3),
+            faces_too_small=0,
+            landmarks_age_s={"p50": 0.1, "p95": 0.5},
         )
 
     def info(self, *, min_faces: int = 5) -> Outgoing:
@@ -191,6 +193,8 @@ class Classroom:
             model=MODEL,
             isolation=self.temper.isolation,
             min_faces=min_faces,
+            face_finder="simulated",
+            face_finder_reason="",
         )
 
     def status(self, state: str, *, session: int = 1) -> Outgoing:
