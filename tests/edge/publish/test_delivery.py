@@ -64,14 +64,15 @@ def test_connections_cut_in_mid_acknowledgement(
         Listening(broker.port) as ear,
         Running(make_config(tmp_path, wire.port), grace_s=10.0),
     ):
-        for start in range(0, 200, 20):
+        for start in range(0, 210, 35):  # each batch is cut, and followed by a new connection
+            before = wire.connections
             wire.cut_after(cuts.randrange(1, 60))
-            outbox.put(changes(20, start=start))
-            time.sleep(0.3)
+            outbox.put(changes(35, start=start))
+            wait_until(lambda seen=before: wire.connections > max(seen, 1), 30.0)
         wait_until(lambda: outbox.stats().depth == 0, 40.0)
-        wait_until(lambda: len(ear.tracks) >= 200)
+        wait_until(lambda: len(ear.tracks) >= 210)
         assert wire.connections > 5
-    assert ear.tracks == named(200)
+    assert ear.tracks == named(210)
     assert ear.gaps == []
 
 
