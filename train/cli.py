@@ -55,6 +55,8 @@ def main() -> None:
 @click.option("--name", required=True, help="Lower-case name; the folder is <time>-<name>.")
 @click.option("--recipe", "recipe_path", type=_PATH, required=True, help="TOML file.")
 @click.option("--resume", type=_PATH, help="Checkpoint of an earlier run to go on from.")
+@click.option("--weights", type=_PATH, help="A .keras net of the same shape to begin with.")
+@click.option("--teacher", type=_PATH, help="What `train teach` wrote, for teacher_share.")
 @click.option("--seed", type=int, help="In place of the recipe's.")
 @click.option("--keep", type=int, default=0, help="Keep the last N checkpoints; 0 keeps all.")
 @click.option("--description", default="", help="Free text, kept with the run.")
@@ -66,6 +68,8 @@ def run(
     name: str,
     recipe_path: Path,
     resume: Path | None,
+    weights: Path | None,
+    teacher: Path | None,
     seed: int | None,
     keep: int,
     description: str,
@@ -89,6 +93,8 @@ def run(
             name=name,
             recipe_path=recipe_path,
             resume=resume,
+            weights=weights,
+            teacher=teacher,
             seed=seed,
             keep=keep,
             description=description,
@@ -132,6 +138,24 @@ def export(run_folder: Path, epoch: int | None, output: Path) -> None:
     from train.experiments.export import export_run  # noqa: PLC0415
 
     click.echo(f"epoch {export_run(run_folder, output, epoch=epoch)} -> {output}")
+
+
+@main.command()
+@click.argument("nets", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="The .npz file to write.")
+@_data
+@_cache
+def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> None:
+    """Write what nets say of the training pictures, for `train run --teacher`.
+
+    \b
+    Example:
+        train teach models/sources/cnn_a.keras -o .cache/teacher.npz
+    """
+    from train.experiments.teacher import write_teacher  # noqa: PLC0415
+
+    teacher = write_teacher(nets, output, data=data, cache=cache)
+    click.echo(f"{len(nets)} nets, {len(teacher.rows)} pictures -> {output}")
 
 
 @main.command()

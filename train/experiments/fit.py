@@ -13,6 +13,7 @@ from train.experiments.ahead import ahead
 from train.experiments.checkpoint import Checkpoint, save_checkpoint
 from train.experiments.pictures import epoch_batches, view
 from train.experiments.score import scores
+from train.experiments.targets import targets_of
 from train.networks.residual import build_residual
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from train.experiments.pictures import Pictures
     from train.experiments.recipe import Recipe
+    from train.experiments.targets import Targets
 
 AVERAGE_EVERY = 4
 HEADS = ("ferplus", "fer2013")
@@ -70,7 +72,9 @@ def fit(
     validation: Pictures,
     folder: Path,
     *,
+    targets: Targets | None = None,
     start: Checkpoint | None = None,
+    weights: list[NDArray[np.float32]] | None = None,
     told: Callable[[dict[str, float], bool, Path], None],
 ) -> Checkpoint:
     """Train to the recipe's last epoch.
@@ -80,18 +84,29 @@ def fit(
         train: Learned from.
         validation: Scored after every epoch, with the averaged weights.
         folder: Gets ``checkpoints/epoch-NNN.npz`` and ``training_history.csv``.
+        targets: What the heads are to say of ``train``; its own votes and labels by default.
         start: A checkpoint to go on from.
+        weights: First weights in place of random ones, as ``model.get_weights()`` gives them.
         told: Told after every epoch its record, whether it is the best, and its checkpoint.
     """
     model = build(recipe)
     shadow = build_residual(recipe.network, None)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
+    if weights is not None:
+        model.set_weights(weights)
+    aims = targets_of(train) if targets is None else targets
     state = _start(model) if start is None else start
     _restore(model, state)
     while state.epoch < recipe.epochs:
         state = _epoch(
-            recipe, state, model=model, shadow=shadow, train=train, validation=validation
+            recipe,
+            state,
+            model=model,
+            shadow=shadow,
+            crops=train.crops,
+            targets=aims,
+            validation=validation,
         )
         path = checkpoints / f"epoch-{state.epoch:03d}.npz"
         save_checkpoint(path, state)
@@ -108,7 +123,8 @@ def _epoch(
     *,
     model: keras.Model,
     shadow: keras.Model,
-    train: Pictures,
+    crops: NDArray[np.uint8],
+    targets: Targets,
     validation: Pictures,
 ) -> Checkpoint:
     began = time.monotonic()
@@ -116,10 +132,10 @@ def _epoch(
     if done == 0:  # a step compiled for two sizes rounds otherwise than one compiled for one
         model.make_train_function(force=True)
         shadow.make_predict_function(force=True)
-    steps = len(train.crops) // recipe.batch_size
+    steps = len(crops) // recipe.batch_size
     average = [array.copy() for array in state.average]
     losses: list[float] = []
-    for step, batch in enumerate(ahead(epoch_batches(train, recipe, phase, state.epoch))):
+    for step, batch in enumerate(ahead(epoch_batches(crops, targets, recipe, phase, state.epoch))):
         rate = phase.rate_at((done + step / steps) / phase.epochs)
         model.optimizer.learning_rate = rate
         logs = model.train_on_batch(

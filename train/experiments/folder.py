@@ -27,12 +27,16 @@ class RunConfig:
         description: Free text.
         recipe: The recipe as plain values.
         resumed: Checkpoint it went on from, if any.
+        weights: Net whose weights it began with, if any.
+        teacher: File of teacher's probabilities it learnt from, if any.
     """
 
     name: str
     description: str
     recipe: dict[str, Any]
     resumed: str | None
+    weights: str | None = None
+    teacher: str | None = None
 
 
 def create_run(

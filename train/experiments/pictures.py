@@ -10,7 +10,6 @@ import numpy as np
 
 from edge.features.standardise import INPUT_SCALE, MIDDLE, standardise_crop
 from train.augment import augment
-from train.data.fer2013 import CLASSES as FER2013_CLASSES
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.data.ferplus import UNSURE_ROWS, read_votes
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.experiments.recipe import Phase, Recipe
+    from train.experiments.targets import Targets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,15 +93,16 @@ def view(crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False) -> N
     return as_input(standardise_crop(crops))
 
 
-def epoch_batches(pictures: Pictures, recipe: Recipe, phase: Phase, epoch: int) -> Iterator[Batch]:
+def epoch_batches(
+    crops: NDArray[np.uint8], targets: Targets, recipe: Recipe, phase: Phase, epoch: int
+) -> Iterator[Batch]:
     """Yield an epoch of augmented batches; the same for the same seed and epoch."""
     rng = np.random.default_rng([recipe.seed, epoch])
-    order = rng.permutation(len(pictures.crops))
-    one_hot = np.eye(FER2013_CLASSES, dtype=np.float32)
+    order = rng.permutation(len(crops))
     for start in range(0, len(order) - recipe.batch_size + 1, recipe.batch_size):
         chosen = order[start : start + recipe.batch_size]
         changed = augment(
-            pictures.crops[chosen],
+            crops[chosen],
             recipe.augmentation,
             rng,
             side_px=phase.side_px,
@@ -109,12 +110,6 @@ def epoch_batches(pictures: Pictures, recipe: Recipe, phase: Phase, epoch: int) 
         )
         yield Batch(
             crops=as_input(standardise_crop(changed)),
-            targets={
-                "ferplus": pictures.votes[chosen],
-                "fer2013": one_hot[pictures.labels[chosen]],
-            },
-            weights={
-                "ferplus": pictures.trust[chosen],
-                "fer2013": np.ones(len(chosen), np.float32),
-            },
+            targets={head: values[chosen] for head, values in targets.truth.items()},
+            weights={head: values[chosen] for head, values in targets.weights.items()},
         )

@@ -53,6 +53,7 @@ class Recipe:
         weight_decay: Decoupled, times the learning rate; scales and biases are spared.
         average: Decay of the weights' moving average, per four steps.
         fer2013_weight: Of the FER2013 head's loss beside the FER+ head's.
+        teacher_share: Of a teacher's probabilities in both heads' targets; 0 for no teacher.
         phases: In order.
         augmentation: Limits at strength 1.
         network: Shape of the net.
@@ -65,6 +66,7 @@ class Recipe:
     weight_decay: float = 5e-4
     average: float = 0.996
     fer2013_weight: float = 0.3
+    teacher_share: float = 0.0
     phases: tuple[Phase, ...]
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: ResidualNet = field(default_factory=ResidualNet)

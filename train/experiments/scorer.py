@@ -37,6 +37,14 @@ def open_scorer(path: Path) -> Scorer:
     raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected .keras or .tflite")
 
 
+def read_weights(path: Path) -> list[NDArray[np.float32]]:
+    """Return a ``.keras`` net's weights; raises `InputError` for anything else."""
+    if path.suffix != ".keras" or not path.exists():
+        raise InputError(f"{path}: not there; expected a .keras net to take the weights of")
+    found: list[NDArray[np.float32]] = keras.saving.load_model(path, compile=False).get_weights()
+    return found
+
+
 def logits(
     scorer: Scorer, crops: NDArray[np.uint8], *, mirrored: bool = False
 ) -> dict[str, NDArray[np.float32]]:

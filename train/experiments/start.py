@@ -18,7 +18,9 @@ from train.experiments.pictures import read_pictures
 from train.experiments.recipe import Recipe, RecurrentRecipe, read_recipe, recipe_kind
 from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
-from train.experiments.scorer import logits, open_scorer
+from train.experiments.scorer import logits, open_scorer, read_weights
+from train.experiments.targets import targets_of
+from train.experiments.teacher import read_teacher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,8 @@ def start_run(
     name: str,
     recipe_path: Path,
     resume: Path | None,
+    weights: Path | None = None,
+    teacher: Path | None = None,
     seed: int | None,
     keep: int,
     description: str,
@@ -56,18 +60,34 @@ def start_run(
         recipe = replace(recipe, seed=seed)
     if resume is not None and not resume.exists():
         raise InputError(f"{resume}: no such checkpoint; they lie in a run's checkpoints folder")
+    if isinstance(recipe, Recipe) and (recipe.teacher_share > 0) is (teacher is None):
+        raise ConfigError(
+            str(recipe_path), ["teacher_share above 0 and --teacher FILE go together"]
+        )
     config = RunConfig(
         name=name,
         description=description,
         recipe=json.loads(json.dumps(asdict(recipe))),
         resumed=None if resume is None else str(resume),
+        weights=None if weights is None else str(weights),
+        teacher=None if teacher is None else str(teacher),
     )
     before = None if resume is None else read_config(run_of(resume))
     folder = create_run(runs, config, began=datetime.now().astimezone(), before=before)
     if isinstance(recipe, RecurrentRecipe):
         _train_recurrent(recipe, folder, data=data, cache=cache, tell=tell)
     else:
-        _train_pictures(recipe, folder, resume=resume, keep=keep, data=data, cache=cache, tell=tell)
+        _train_pictures(
+            recipe,
+            folder,
+            resume=resume,
+            weights=weights,
+            teacher=teacher,
+            keep=keep,
+            data=data,
+            cache=cache,
+            tell=tell,
+        )
     return folder
 
 
@@ -76,6 +96,8 @@ def _train_pictures(
     folder: Path,
     *,
     resume: Path | None,
+    weights: Path | None,
+    teacher: Path | None,
     keep: int,
     data: Path,
     cache: Path,
@@ -83,6 +105,7 @@ def _train_pictures(
 ) -> None:
     train = read_pictures(data, cache, "Training")
     validation = read_pictures(data, cache, "PublicTest")
+    taught = None if teacher is None else read_teacher(teacher, train.rows)
     tell(f"{len(train.crops)} pictures, {recipe.epochs} epochs; Ctrl-C stops, --resume goes on")
     best = folder / "best_checkpoint.npz"
 
@@ -100,7 +123,9 @@ def _train_pictures(
         train,
         validation,
         folder,
+        targets=targets_of(train, taught, recipe.teacher_share),
         start=None if resume is None else load_checkpoint(resume),
+        weights=None if weights is None else read_weights(weights),
         told=told,
     )
     write_averaged(recipe, state, folder / "net.keras")
