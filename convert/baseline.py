@@ -13,7 +13,7 @@ import numpy as np
 
 from convert.answers import fuse
 from edge.drift import bin_numbers
-from edge.features.blendshapes import channel_names
+from edge.features.blendshapes import POSE, channel_names
 from edge.models.manifest import Baseline, Histogram
 
 if TYPE_CHECKING:
@@ -41,18 +41,20 @@ def measure_baseline(
     """
     probs = fuse(drafts, answers.converted, len(answers.pictures.rows))
     told = f"confidence: {len(probs)} pictures of FER2013 {answers.pictures.split}"
-    channels: tuple[Histogram, ...] = ()
+    blendshapes: tuple[Histogram, ...] = ()
     recurrent = next((draft.member for draft in drafts if draft.member.channels), None)
     if recurrent is not None and recurrent.channels is not None:
         steps = sequences[recurrent.name].calibration
         flat = steps.reshape(-1, steps.shape[-1])
-        names = channel_names(recurrent.channels)
-        channels = tuple(count(name, values) for name, values in zip(names, flat.T, strict=True))
-        told = (
-            f"channels: {len(flat)} steps of {len(steps)} sequences of the training split; {told}"
+        blendshapes = tuple(
+            count(name, values)
+            for name, values in zip(channel_names(recurrent.channels), flat.T, strict=True)
+            if name not in POSE
         )
+        seen = f"{len(flat)} steps of {len(steps)} sequences of the training split"
+        told = f"blendshapes: {seen}; {told}"
     return Baseline(
-        channels=channels, confidence=count("confidence", probs.max(axis=1)), described=told
+        blendshapes=blendshapes, confidence=count("confidence", probs.max(axis=1)), described=told
     )
 
 

@@ -117,7 +117,7 @@ class Report:
         self._look = look_at(step.frame.image)
         self._drift.add(
             self._pipeline.ensemble.shown if step.faces else _NOBODY,
-            [float(prediction.probs.max()) for prediction in step.predictions],
+            step.predictions,
             now_s,
         )
 
@@ -203,7 +203,7 @@ class Report:
             faces_too_small=self._too_small if streaming else 0,
             landmarks_age_s=_middle_and_end(self._ages_s),
             drift=drift.largest,
-            drift_channels=drift.channels,
+            drift_blendshapes=drift.blendshapes,
             drift_confidence=drift.confidence,
             abstained=self._abstained / self._predicted if self._predicted else None,
             brightness=None if look is None else look.brightness,

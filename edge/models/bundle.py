@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge.errors import BundleError
-from edge.features.blendshapes import NAMES, channel_names
+from edge.features.blendshapes import NAMES, POSE, channel_names
 from edge.models.manifest import (
     MANIFEST_NAME,
     SCHEMA,
@@ -221,13 +221,14 @@ def _described(tensor: TensorInfo | TensorSpec) -> str:
 
 
 def _check_baseline(manifest: Manifest) -> None:
-    """See that the baseline counts the channels of the first recurrent member."""
+    """See that the baseline counts the blendshapes of the first recurrent member."""
     baseline = manifest.baseline
     if baseline is None:
         return
     forms = [member.channels for member in manifest.members if member.channels is not None]
-    expected = channel_names(forms[0]) if forms else ()
-    if tuple(histogram.name for histogram in baseline.channels) != expected:
+    read = channel_names(forms[0]) if forms else ()
+    expected = tuple(name for name in read if name not in POSE)
+    if tuple(histogram.name for histogram in baseline.blendshapes) != expected:
         raise BundleError("the baseline counts other channels than the recurrent member reads")
 
 

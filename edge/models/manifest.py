@@ -193,13 +193,13 @@ class Baseline(_Frozen):
     """What the ensemble saw and said while it was built, to compare the device's days with.
 
     Attributes:
-        channels: Of the recurrent member's inputs, as it is shown them, in their order; empty
-            where there is no such member.
+        blendshapes: Of the recurrent member's channels but for the head pose, as it is shown them,
+            in their order; empty where there is no such member.
         confidence: Of the ensemble's largest probability.
         described: Data and counts of both.
     """
 
-    channels: tuple[Histogram, ...]
+    blendshapes: tuple[Histogram, ...]
     confidence: Histogram
     described: str
 

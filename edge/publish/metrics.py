@@ -26,7 +26,7 @@ _PLAIN: Final = (
     ("temperature_c", "gauge", "Of the processor, degrees Celsius."),
     ("throttled", "gauge", "Whether the chip slows itself down."),
     ("drift", "gauge", "Distance of the input from the bundle's baseline, the larger of the two."),
-    ("drift_channels", "gauge", "Population stability index of blendshapes and head pose."),
+    ("drift_blendshapes", "gauge", "Population stability index of the blendshapes."),
     ("drift_confidence", "gauge", "Population stability index of the largest probability."),
     ("abstained", "gauge", "Share of predictions too uncertain to decide by."),
     ("brightness", "gauge", "Mean grey level of the picture, 0 to 1."),

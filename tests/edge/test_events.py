@@ -244,7 +244,7 @@ OTHERS = [
             stages={"total": Percentiles(p50_ms=20.0, p95_ms=31.0, p99_ms=40.123)},
             temperature_c=61.24,
             drift=0.0812,
-            drift_channels=0.0812,
+            drift_blendshapes=0.0812,
             brightness=0.4118,
             sharpness=218.44,
         ),
@@ -253,7 +253,7 @@ OTHERS = [
         '"dropped_frames":3,"faces":2,"stages":{"total":{"p50_ms":20.0,"p95_ms":31.0,'
         '"p99_ms":40.12}},"outbox_depth":0,"outbox_dropped":0,"outbox_state":"ready","level":0,'
         '"temperature_c":61.2,"throttled":null,"drift":0.081,"abstained":null,'
-        '"faces_too_small":0,"landmarks_age_s":null,"drift_channels":0.081,'
+        '"faces_too_small":0,"landmarks_age_s":null,"drift_blendshapes":0.081,'
         '"drift_confidence":null,"brightness":0.412,"sharpness":218.4}',
         id="health",
     ),
@@ -268,7 +268,7 @@ def test_other_messages(kind: str, message: Told, golden: str) -> None:
 
 
 # Keys that came after the first devices, whose messages must stay readable without them.
-LATER = {"health": {"drift_channels", "drift_confidence", "brightness", "sharpness"}}
+LATER = {"health": {"drift_blendshapes", "drift_confidence", "brightness", "sharpness"}}
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)

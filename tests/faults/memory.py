@@ -53,8 +53,9 @@ def main(frames: int) -> int:
         watching.show(*(line for part in rounds for line in part))
         with watching:
             readings = _follow(watching, frames)
+            carried = watching.carried_bytes()
             code = watching.stop()
-    return _judge(readings, code)
+    return _judge(readings, code, carried)
 
 
 def _follow(watching: Watching, frames: int) -> list[tuple[float, int, float]]:
@@ -89,7 +90,7 @@ def _anonymous_mb(process: int) -> float:
     return int(found.split()[1]) / 1e3
 
 
-def _judge(readings: list[tuple[float, int, float]], code: int) -> int:
+def _judge(readings: list[tuple[float, int, float]], code: int, carried: dict[str, int]) -> int:
     end_s = readings[-1][0]
     last = [r for r in readings if r[0] >= max(end_s - 3600, end_s / 2)]
     part = max(1, len(last) // 10)
@@ -103,9 +104,10 @@ def _judge(readings: list[tuple[float, int, float]], code: int) -> int:
         "then, MB": round(first_mb, 2),
         "at the end, MB": round(last_mb, 2),
         "grown, MB": round(last_mb - first_mb, 2),
+        "bytes over each network interface": carried,
     }
     print(json.dumps(report, indent=2))  # noqa: T201 - a command
-    return int(code != 0 or last_mb - first_mb > BAR_MB)
+    return int(code != 0 or last_mb - first_mb > BAR_MB or sum(carried.values()) > 0)
 
 
 if __name__ == "__main__":

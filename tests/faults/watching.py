@@ -133,6 +133,15 @@ class Watching:
         assert self._process is not None
         return self._process.poll()
 
+    def carried_bytes(self) -> dict[str, int]:
+        """Bytes in and out of every network interface the process can see, since it began."""
+        rows = Path(f"/proc/{self.process.pid}/net/dev").read_text().splitlines()[2:]
+        split = [row.partition(":") for row in rows]
+        return {
+            name.strip(): int(values.split()[0]) + int(values.split()[8])
+            for name, _, values in split
+        }
+
     def log(self) -> str:
         """What it has said."""
         return (self._folder / "vision.log").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import shutil
 import socket
 import tempfile
@@ -316,6 +317,26 @@ class Video:
                 assert frame.image.ndim == 3
 
 
+class Broken:
+    """A reader that does what no reader may, to see that the harness notices."""
+
+    def __init__(self, how: str) -> None:
+        self._how = how
+
+    def make(self, _chance: random.Random) -> bytes:
+        return b"input"
+
+    def run(self, _data: bytes) -> None:
+        match self._how:
+            case "raises":
+                raise KeyError(self._how)
+            case "dies":
+                os.abort()
+            case _:
+                threading.Event().wait()
+
+
+BROKEN: Final = "broken: "
 TARGETS: Final[dict[str, Callable[[Path], Target]]] = {
     "configuration": Configuration,
     "manifest": Manifest,
@@ -329,4 +350,7 @@ TARGETS: Final[dict[str, Callable[[Path], Target]]] = {
 def open_target(name: str) -> Iterator[Target]:
     """Set a target up in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        yield TARGETS[name](Path(folder))
+        if name.startswith(BROKEN):
+            yield Broken(name.removeprefix(BROKEN))
+        else:
+            yield TARGETS[name](Path(folder))

@@ -63,7 +63,7 @@ def test_what_is_known_is_told() -> None:
 
 def test_the_picture_and_drift_are_told_when_known() -> None:
     """What a later health message knows is shown; a health without it is shown as before."""
-    known = {"drift": 0.3, "drift_channels": 0.1, "drift_confidence": 0.3, "abstained": 0.2}
+    known = {"drift": 0.3, "drift_blendshapes": 0.1, "drift_confidence": 0.3, "abstained": 0.2}
     known |= {"brightness": 0.4, "sharpness": 120.5}
     lines = render({**json.loads(HEALTH.to_json()), **known}, online=True).splitlines()
     assert {f"emoshift_{name} {value:g}" for name, value in known.items()} <= set(lines)

@@ -31,7 +31,7 @@ class Picamera2:
         self._folder = Path(os.environ["FAULTY_CAMERA"])
         self._script: list[tuple[str, int]] = []
         self._read_ns = 0
-        self._place = self._shown = 0
+        self._place = self._shown = self._number = 0
         self._scenes: dict[str, np.ndarray] = {}
         self._noise = np.random.default_rng(0).integers(0, 256, (16, *SIZE), dtype=np.uint8)
         self._last = np.zeros(SIZE, np.uint8)
@@ -60,22 +60,23 @@ class Picamera2:
         if scene == "unplugged":
             raise RuntimeError("no camera there")
         self._shown += 1
+        self._number += 1
         if scene != "frozen":
             self._last = self._picture(scene)
         return self._last.copy()
 
     def _picture(self, scene: str) -> np.ndarray:
-        noise = self._noise[self._shown % len(self._noise)]
+        noise = self._noise[self._number % len(self._noise)]
         if scene == "black":
             return np.zeros(SIZE, np.uint8)
         if scene == "dark":
             return noise // 64
         if scene == "noise":
-            return np.roll(noise, self._shown, axis=0)
+            return np.roll(noise, self._number, axis=0)
         if scene not in self._scenes:
             self._scenes[scene] = np.load(self._folder / f"{scene}.npy", mmap_mode="r")
         pictures = self._scenes[scene]
-        return pictures[self._shown % len(pictures)]
+        return pictures[self._number % len(pictures)]
 
     def _scene(self) -> str:
         """Which scene is on; the script is read again when it was replaced."""
