@@ -90,8 +90,8 @@ class Dedup:
         if first == event.seq:
             return [Fresh(event=event)]
         boot.missing.update(range(max(first, event.seq - MISSING), event.seq))
-        while len(boot.missing) > MISSING:
-            boot.missing.remove(min(boot.missing))
+        if (excess := len(boot.missing) - MISSING) > 0:
+            boot.missing.difference_update(sorted(boot.missing)[:excess])
         return [Gap(boot_id=event.boot_id, first=first, last=event.seq - 1), Fresh(event=event)]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,9 @@ import psutil
 from benchmarks.workload import Request, Synthetic
 from edge.assets import LANDMARKER, SAMPLE_CLIP, find_asset
 from edge.capture.clip import Clip
-from edge.models.bundle import default_bundle_path
+from edge.features.blendshapes import POSE, channel_names
+from edge.models.bundle import bundle_id, default_bundle_path, load_bundle
+from edge.models.manifest import MANIFEST_NAME
 from edge.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -66,6 +69,25 @@ def talking_man(width: int, height: int) -> NDArray[np.uint8]:
     assert clip is not None
     frames = [cv2.resize(frame.image, (width, height)) for frame in Clip(clip).frames()]
     return np.stack(frames + frames[-2:0:-1])
+
+
+def bundle_with_baseline(folder: Path) -> Path:
+    """Copy the default bundle, with a made-up baseline where it has none."""
+    shutil.copytree(default_bundle_path(), folder)
+    path = folder / MANIFEST_NAME
+    data = json.loads(path.read_text())
+    if data.get("baseline") is None:
+        [form, *_] = [m.channels for m in load_bundle(folder).manifest.members if m.channels]
+        names = [name for name in channel_names(form) if name not in POSE]
+        even = {"edges": [0.0], "shares": [0.5, 0.5]}
+        data["baseline"] = {
+            "blendshapes": [{"name": name, **even} for name in names],
+            "confidence": {"name": "confidence", "edges": [0.8], "shares": [0.5, 0.5]},
+            "described": "made up for a test",
+        }
+        data["bundle_id"] = bundle_id(data)
+        path.write_text(json.dumps(data))
+    return folder
 
 
 class Watching:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -12,16 +13,39 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 HANG_S = 60.0
-"""One input may take this long, on however slow a machine."""
+"""Seconds of the processor that one input may take."""
 START_S = 120.0
 """Libraries are loaded first."""
 MOST_LOSSES = 20
 """Processes lost to one target before it is given up."""
 _LOOK_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """Time on the wall and in a process: on a busy machine the first alone shows no hang."""
+
+    wall_s: float
+    busy_s: float
+
+    @classmethod
+    def of(cls, process: psutil.Process | None) -> _Moment:
+        busy_s = 0.0
+        if process is not None:
+            with contextlib.suppress(psutil.Error):
+                times = process.cpu_times()
+                busy_s = times.user + times.system
+        return cls(time.monotonic(), busy_s)
+
+    def hangs(self, now: _Moment, patience_s: float) -> bool:
+        """Whether too long went by, in the process or, ten times as long, on the wall."""
+        return now.busy_s - self.busy_s > patience_s or now.wall_s - self.wall_s > 10 * patience_s
 
 
 @dataclass(slots=True)
@@ -92,14 +116,15 @@ def _run_once(
     told.write_bytes(b"")
     command = [sys.executable, "-m", "tests.fuzz.worker", *arguments]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
-        done, moved_s = 0, time.monotonic()
+        child, done, moved = psutil.Process(process.pid), 0, _Moment.of(None)
         while process.poll() is None:
             time.sleep(_LOOK_S)
-            now_s = time.monotonic()
             newest, _ = struct.unpack("<QQ", count.read_bytes())
+            now = _Moment.of(child)
             if newest != done:
-                done, moved_s = newest, now_s
-            if now_s >= until_s or now_s - moved_s > (hang_s if told.stat().st_size else START_S):
+                done, moved = newest, now
+            patience_s = hang_s if told.stat().st_size else START_S
+            if now.wall_s >= until_s or moved.hangs(now, patience_s):
                 process.kill()
                 break
     done, errors = struct.unpack("<QQ", count.read_bytes())

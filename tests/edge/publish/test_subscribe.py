@@ -169,6 +169,15 @@ def test_statuses_of_everybody_are_not_kept() -> None:
     assert not told.hear("topic", str(5 * INSTANCES - 1), 1, ON)
 
 
+def test_leaps_cost_nothing() -> None:
+    """Numbers that leap far ahead, again and again, are told as gaps and do not pile up work."""
+    dedup = Dedup()
+    for leap in range(200):
+        heard = dedup.hear(event(1 + leap * 50_000))
+        assert len(heard) == (2 if leap else 1)
+    assert dedup.hear(event(1 + 199 * 50_000 - 1))[0].late
+
+
 def test_a_retained_event_is_ignored() -> None:
     """An event that somebody retained would be told at every connect."""
     raw = to_json(event(1)).encode()
