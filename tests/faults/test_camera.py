@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.brokers import wait_until
 from tests.faults.test_storm import WHOLE
 from tests.faults.watching import Watching, bundle_with_baseline, crowd, lacks, talking_man
 
@@ -116,7 +117,8 @@ def test_other_sizes_in_mid_stream(watching: Watching) -> None:
 def test_from_nobody_to_thirty(watching: Watching) -> None:
     """Faces come and go, none to thirty and back; each count is told and none stays behind.
 
-    A whole class is a population: how far it is from the bundle's baseline is told, too.
+    A whole class is a population: how far it is from the bundle's baseline is told, too. When the
+    camera is lost, nobody is told how the class felt when it was last seen.
     """
     with watching:
         watching.until("the man", 120.0, faces=1)
@@ -128,6 +130,10 @@ def test_from_nobody_to_thirty(watching: Watching) -> None:
             if name == "thirty":
                 told = watching.until("the drift", 240.0, drift=lambda d: d is not None)
                 assert told["drift"] >= told["drift_confidence"] > 0
+                assert watching.told("class")["faces"] >= 5
+                watching.show("unplugged")
+                watching.until("the loss", camera_state="lost", faces=0)
+                wait_until(lambda: watching.told("class")["suppressed"])
         assert watching.stop() == 0
 
 

@@ -170,12 +170,16 @@ class Watching:
 
     def health(self) -> dict[str, Any]:
         """The last health message; empty before the first."""
+        return self.told("health")
+
+    def told(self, kind: str) -> dict[str, Any]:
+        """The last message of a kind that waits for the publisher; empty before the first."""
         if self._outbox is None:
             if not (self._folder / "outbox.db").exists():
                 return {}
             self._outbox = Outbox.open(self._folder / "outbox.db", writer=False)
         for snapshot in self._outbox.snapshots():
-            if snapshot.kind == "health":
+            if snapshot.kind == kind:
                 told: dict[str, Any] = json.loads(snapshot.body)
                 return told
         return {}
