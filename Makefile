@@ -8,6 +8,8 @@ SHELL := /bin/bash
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
 export EMOSHIFT_CACHE ?= $(CURDIR)/.cache
 TESTS ?= tests
+FRAMES ?= 200000
+MINUTES ?= 12
 # More for pytest, such as ARGS='-m "not slow"'.
 ARGS ?=
 
@@ -48,8 +50,20 @@ test-install: .venv/ready ## Install the device lock and the wheel elsewhere, an
 
 .PHONY: test-faults
 test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
-	@scripts/system-packages mosquitto
-	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults -s
+	@scripts/system-packages mosquitto strace libegl1 libgles2
+	@.venv/bin/edge assets fetch
+	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults tests/edge/test_outbox.py \
+	  tests/edge/publish/test_delivery.py tests/edge/publish/test_broker_rules.py -s
+
+.PHONY: test-memory
+test-memory: .venv/ready ## Replay 200,000 frames through the vision process and see that its memory stays (half an hour or more)
+	@.venv/bin/edge assets fetch
+	.venv/bin/python -m tests.faults.memory $(FRAMES)
+
+.PHONY: test-fuzz
+test-fuzz: .venv/ready ## Fuzz configuration, manifest, messages, wire and video files, an hour in all (MINUTES=12 for each)
+	@.venv/bin/edge assets fetch
+	.venv/bin/python -m tests.fuzz --minutes $(MINUTES)
 
 .PHONY: test-arm64
 test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W, Pi 5); needs root, times nothing

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from convert.answers import ask, fit, stills_of
+from convert.baseline import measure_baseline
 from convert.bundle import manifest_bytes, staged, write_files
 from convert.calibrate import choose
 from convert.card import CARD_NAME, write_card
@@ -150,6 +151,7 @@ def assemble(
         ),
         metrics=tuple(m for split in judged for m in measure_ensemble(drafts, split)),
         temporal=_temporal(recipe),
+        baseline=measure_baseline(drafts, answers, sequences),
         training_data=recipe.training_data,
         calibration_data="; ".join(calibration),
         licence=recipe.licence,

@@ -64,6 +64,7 @@ def describe(bundle: Bundle) -> list[str]:
         f"  calibrated   {manifest.calibration_data}",
         f"  software     {manifest.software}",
         f"  temporal     {manifest.temporal.method if manifest.temporal else 'device defaults'}",
+        f"  baseline     {manifest.baseline.described if manifest.baseline else 'none: no drift'}",
     ]
     for member in manifest.members:
         lines += ["", *_member_lines(member, look_inside(bundle.contents[member.name]))]

@@ -41,7 +41,9 @@ def read_condition(root: Path = Path("/sys")) -> Condition:
     """
     zones = (_number(zone / "temp", 10) for zone in root.glob("class/thermal/thermal_zone*"))
     temperatures = [value / 1000 for value in zones if value is not None and value > 0]
-    word = _number(root / "devices/platform/soc/soc:firmware/get_throttled", 16)
+    # soc/soc:firmware up to the Pi 4; later ones carry the address, soc@107c000000.
+    words = (_number(p, 16) for p in root.glob("devices/platform/soc*/soc*:firmware/get_throttled"))
+    word = next((value for value in words if value is not None), None)
     return Condition(
         temperature_c=max(temperatures, default=None),
         throttled=None if word is None else bool(word & _THROTTLED_NOW),

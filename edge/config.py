@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from edge.errors import ConfigError
+from edge.toml import read_toml
 from edge.values import Emotion
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
@@ -223,12 +223,12 @@ def load_config(path: Path) -> Config:
         ConfigError: The file cannot be read, or anything in it is wrong; all problems are listed.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = read_toml(path)
     except FileNotFoundError:
         raise ConfigError(str(path), ["no such file; give --config or create it"]) from None
     except (OSError, UnicodeDecodeError) as why:
         raise ConfigError(str(path), [f"cannot be read: {why}"]) from why
-    except tomllib.TOMLDecodeError as why:
+    except ValueError as why:
         raise ConfigError(str(path), [f"not TOML: {why}"]) from why
     return parse_config(data, where=str(path))
 

@@ -146,6 +146,21 @@ class Database:
         return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
+        """Connect; both halves making the file at the same moment is no error.
+
+        SQLite does not wait for others where the kind of the log changes, so we do.
+        """
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return self._connect_once()
+            except sqlite3.OperationalError as why:
+                busy = why.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+                if not busy or time.monotonic() >= until:
+                    raise
+            time.sleep(0.05)
+
+    def _connect_once(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
             self.path, timeout=5.0, isolation_level=None, check_same_thread=False
         )

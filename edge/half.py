@@ -15,12 +15,12 @@ import logging
 import os
 import signal
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
 from edge.errors import ConfigError, EmoshiftError
 from edge.isolation import Isolation, die_with_parent, isolate, needs_network
+from edge.toml import read_toml
 
 log = logging.getLogger("edge.half")  # also when run as a module
 
@@ -84,7 +84,7 @@ def _peek_source(path: Path | None, data: object) -> str:
     """Find the camera's source without validating anything, which comes later."""
     if path is not None:
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = read_toml(path)
         except (OSError, ValueError):
             return ""
     table: Any = data.get("camera") if isinstance(data, dict) else None

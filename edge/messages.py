@@ -181,8 +181,13 @@ class Health:
         level: Degradation level, 0 is the full quality.
         temperature_c: Of the processor, where it can be read.
         throttled: Whether the chip slows itself down, where it can be read.
-        drift: Distance of the input from the bundle's baseline (population stability index).
-        abstained: Share of predictions that were too uncertain to count, 0 to 1.
+        drift: Distance of the input from the bundle's baseline, the larger of the next two.
+        drift_blendshapes: Population stability index of the blendshapes (mean over the recurrent
+            member's channels); ``None`` without a baseline or while too few faces were seen.
+        drift_confidence: The same of the ensemble's largest probability.
+        abstained: Share of predictions over the last interval after which no emotion was believed
+            enough to decide by, 0 to 1.
+        brightness, sharpness: Of the newest picture, see `edge.picture`.
         faces_too_small: Faces of the last frame that are read by the picture networks alone.
         landmarks_age_s: Median and 95th percentile of the age of the faces' landmarks, seconds.
     """
@@ -206,6 +211,10 @@ class Health:
     abstained: float | None = None
     faces_too_small: int = 0
     landmarks_age_s: tuple[float, float] | None = None
+    drift_blendshapes: float | None = None
+    drift_confidence: float | None = None
+    brightness: float | None = None
+    sharpness: float | None = None
 
     def to_json(self) -> str:
         """Write the message."""
@@ -242,6 +251,10 @@ class Health:
                 "p50": round(self.landmarks_age_s[0], 3),
                 "p95": round(self.landmarks_age_s[1], 3),
             },
+            drift_blendshapes=_rounded(self.drift_blendshapes, 3),
+            drift_confidence=_rounded(self.drift_confidence, 3),
+            brightness=_rounded(self.brightness, 3),
+            sharpness=_rounded(self.sharpness, 1),
         )
 
 

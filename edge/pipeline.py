@@ -48,12 +48,14 @@ class Step:
         faces: The faces found in it.
         predictions: One for each face, same order.
         transitions: The changes decided on it.
+        abstained: Faces of which, with this frame, no emotion is believed enough to decide by.
     """
 
     frame: Frame
     faces: tuple[Face, ...]
     predictions: tuple[Prediction, ...]
     transitions: tuple[Transition, ...]
+    abstained: int
 
 
 class Pipeline:
@@ -104,6 +106,7 @@ class Pipeline:
             faces=faces,
             predictions=predictions,
             transitions=tuple(change for change in decided if change is not None),
+            abstained=sum(not self._watch.is_sure(face.track) for face in faces),
         )
 
     def states(self) -> dict[int, Emotion | None]:

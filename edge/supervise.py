@@ -128,7 +128,7 @@ def _reload(reread: Callable[[], Config] | None, vision: _Half, publish: _Half) 
     try:
         config = settle_name(reread())
     except ConfigError as why:
-        log.warning("not reloaded, the old configuration stays: %s", why)
+        log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
         return
     for half in (vision, publish):
         found = config_json(config, secrets=half is publish)

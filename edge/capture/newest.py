@@ -37,7 +37,8 @@ class NewestFrame:
         clock: Monotonic seconds.
         max_fps: Frames beyond this rate are skipped.
         frozen_after_s: A live picture always has noise; one that repeats to the last bit for this
-            long is a stuck device, which is opened again.
+            long is a stuck device, which is opened again and counts as lost until it shows another
+            picture.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class NewestFrame:
         self._state = CaptureState.OPENING
         self._reason = ""
         self._frames = self._dropped = self._reopened = 0
+        self._frozen_print: int | None = None
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -123,8 +125,8 @@ class NewestFrame:
             device.close()
 
     def _read_all(self, device: Device) -> str:
-        last_s = still_since_s = float("-inf")
-        last_print = -1
+        last_s = float("-inf")
+        still_since_s, last_print = self._clock(), self._frozen_print
         while not self._stopping.is_set():
             image = device.read()
             now_s = self._clock()
@@ -133,7 +135,11 @@ class NewestFrame:
             if (seen := _fingerprint(image)) != last_print:
                 last_print, still_since_s = seen, now_s
             elif now_s - still_since_s > self._frozen_after_s:
+                self._frozen_print = seen
                 return f"the picture has not changed for {self._frozen_after_s:g} s (frozen)"
+            if seen == self._frozen_print:
+                continue
+            self._frozen_print = None
             if now_s - last_s >= self._least_gap_s:
                 last_s = now_s
                 self._put(image, now_s)

@@ -313,6 +313,7 @@ class Tracker:
         """Let an ignored track begin anew, since what was kept of it has been dropped."""
         self._count += 1
         track.number, track.label, track.ignored = self._count, self._label(), False
+        track.refuted = 0
         # The tuple of tracks stays ordered by number.
         self._tracks.remove(track)
         self._tracks.append(track)

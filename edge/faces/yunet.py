@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Final
 
 import cv2
@@ -26,6 +27,9 @@ SCORE: Final = 0.3
 OVERLAP: Final = 0.3
 MOST: Final = 400
 """Candidates kept before duplicates are removed."""
+KEPT: Final = 4
+"""Input sizes whose network is kept: near, whole and tile at one level of effort, and one more. A
+network of 640x360 weighs 9 MB, and every size of the frame and level of effort has its own."""
 # YuNet's box reaches higher than the dense landmarks' box, and its points lie a little higher:
 # mean over six clips of six people, so that either way of seeing a face places it alike.
 WIDER: Final = 1.02
@@ -35,7 +39,7 @@ POINTS_DOWN: Final = 0.025
 
 
 class YuNet:
-    """YuNet at any input size, one network for each size that is used.
+    """YuNet at any input size, one network for each of the sizes used last.
 
     Args:
         model: Path of the ONNX file with a symbolic input size.
@@ -55,9 +59,13 @@ class YuNet:
         if not hasattr(cv2, "FaceDetectorYN"):
             raise UnavailableError("this OpenCV has no FaceDetectorYN: install 4.10 or later")
         self._model = model
-        self._networks: dict[tuple[int, int], Any] = {}
-        self._inputs: dict[tuple[int, int], NDArray[np.uint8]] = {}
+        self._networks: OrderedDict[tuple[int, int], tuple[Any, NDArray[np.uint8]]] = OrderedDict()
         self._network((320, 192))  # a file that cannot be read is told at once
+
+    @property
+    def networks(self) -> int:
+        """How many are in memory."""
+        return len(self._networks)
 
     def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
         """Return the faces in ``region`` of a BGR picture."""
@@ -66,11 +74,11 @@ class YuNet:
             max(round(region.width * region.scale), 32),
             max(round(region.height * region.scale), 32),
         )
-        network = self._network(size)
+        network, scaled = self._network(size)
         if size == (region.width, region.height):
             seen = np.ascontiguousarray(part)
         else:
-            seen = cv2.resize(part, size, dst=self._inputs[size], interpolation=cv2.INTER_AREA)
+            seen = cv2.resize(part, size, dst=scaled, interpolation=cv2.INTER_AREA)
         _, rows = network.detect(seen)
         if rows is None:
             return []
@@ -89,20 +97,23 @@ class YuNet:
             )
         ]
 
-    def _network(self, size: tuple[int, int]) -> Any:  # noqa: ANN401 - OpenCV has no types
-        found = self._networks.get(size)
+    def _network(self, size: tuple[int, int]) -> tuple[Any, NDArray[np.uint8]]:
+        """Return the network of a size and the picture that is scaled for it."""
+        found = self._networks.pop(size, None)
         if found is None:
+            while len(self._networks) >= KEPT:  # first, so that never more are there at a time
+                self._networks.popitem(last=False)
             try:
                 with _quiet():
-                    found = cv2.FaceDetectorYN.create(
+                    network = cv2.FaceDetectorYN.create(
                         str(self._model), "", size, SCORE, OVERLAP, MOST
                     )
             except cv2.error as why:
                 raise InputError(
                     f"{self._model}: not a model OpenCV {cv2.__version__} can load: {why}"
                 ) from why
-            self._networks[size] = found
-            self._inputs[size] = np.empty((size[1], size[0], 3), dtype=np.uint8)
+            found = network, np.empty((size[1], size[0], 3), dtype=np.uint8)
+        self._networks[size] = found
         return found
 
 

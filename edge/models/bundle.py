@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from edge.errors import BundleError
-from edge.features.blendshapes import NAMES, channel_names
+from edge.features.blendshapes import NAMES, POSE, channel_names
 from edge.models.manifest import (
     MANIFEST_NAME,
     SCHEMA,
@@ -102,6 +102,11 @@ def load_bundle(folder: Path) -> Bundle:
             _check_channels(member)
         except BundleError as why:
             raise BundleError(f"{path}: {why}; build the bundle again with 'convert'") from why
+    try:
+        _check_baseline(manifest)
+    except BundleError as why:
+        path = folder / MANIFEST_NAME
+        raise BundleError(f"{path}: {why}; build the bundle again with 'convert'") from why
     return Bundle(folder=folder, manifest=manifest, contents=MappingProxyType(contents))
 
 
@@ -213,6 +218,18 @@ def _described(tensor: TensorInfo | TensorSpec) -> str:
         return f"{tensor.dtype} {shape}"
     scale = "none" if tensor.scale is None else f"{tensor.scale:.9g}"
     return f"int8 {shape}, scale {scale}, zero point {tensor.zero_point}"
+
+
+def _check_baseline(manifest: Manifest) -> None:
+    """See that the baseline counts the blendshapes of the first recurrent member."""
+    baseline = manifest.baseline
+    if baseline is None:
+        return
+    forms = [member.channels for member in manifest.members if member.channels is not None]
+    read = channel_names(forms[0]) if forms else ()
+    expected = tuple(name for name in read if name not in POSE)
+    if tuple(histogram.name for histogram in baseline.blendshapes) != expected:
+        raise BundleError("the baseline counts other channels than the recurrent member reads")
 
 
 def _check_channels(member: Member) -> None:

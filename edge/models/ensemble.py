@@ -16,6 +16,8 @@ from edge.values import Emotion, Prediction, frozen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from edge.models.bundle import Bundle
     from edge.values import Features
 
@@ -85,6 +87,13 @@ class Ensemble:
     def timings(self) -> tuple[MemberTiming, ...]:
         """What each member took in the last call; zeros without a clock."""
         return tuple(MemberTiming(name=n, seconds=s) for n, s in self._spent.items())
+
+    @property
+    def shown(self) -> NDArray[np.float32]:
+        """What the first recurrent member was shown last, ``(faces, channels)``; else empty."""
+        for _, recurrent in self._sequences:
+            return recurrent.shown
+        return np.empty((0, 0), np.float32)
 
     def classify(self, faces: Sequence[Features]) -> tuple[Prediction, ...]:
         """Return one prediction for each face of one frame, in the same order."""

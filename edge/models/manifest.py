@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -166,6 +167,43 @@ class Temporal(_Frozen):
     fitted_on: str
 
 
+class Histogram(_Frozen):
+    """How often a quantity falls into each of some bins.
+
+    Attributes:
+        name: What is counted.
+        edges: Between the bins, increasing; the first and the last bin are open.
+        shares: Of each bin, one more than there are edges; they sum to one.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    edges: Annotated[tuple[float, ...], Field(min_length=1, max_length=99)]
+    shares: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+
+    @model_validator(mode="after")
+    def _fitting(self) -> Self:
+        if any(low >= high for low, high in pairwise(self.edges)):
+            raise ValueError("the edges do not increase")
+        if len(self.shares) != len(self.edges) + 1 or abs(sum(self.shares) - 1) > 1e-3:
+            raise ValueError("shares must be one more than edges, and sum to one")
+        return self
+
+
+class Baseline(_Frozen):
+    """What the ensemble saw and said while it was built, to compare the device's days with.
+
+    Attributes:
+        blendshapes: Of the recurrent member's channels but for the head pose, as it is shown them,
+            in their order; empty where there is no such member.
+        confidence: Of the ensemble's largest probability.
+        described: Data and counts of both.
+    """
+
+    blendshapes: tuple[Histogram, ...]
+    confidence: Histogram
+    described: str
+
+
 class GateResult(_Frozen):
     """One check of the verify gate: float against converted model on held-out data."""
 
@@ -186,6 +224,7 @@ class Manifest(_Frozen):
             (`edge.models.bundle.bundle_id`), which holds the hash of every file.
         metrics: Figures of the ensemble as a whole.
         temporal: ``None`` lets the device use its own defaults.
+        baseline: ``None`` where it was not measured; the device then tells no drift.
         gate: The report of the verify gate.
         failing: Set when the bundle was written although the gate failed.
     """
@@ -196,6 +235,7 @@ class Manifest(_Frozen):
     members: Annotated[tuple[Member, ...], Field(min_length=1)]
     metrics: tuple[Metric, ...] = ()
     temporal: Temporal | None = None
+    baseline: Baseline | None = None
     training_data: tuple[str, ...]
     calibration_data: str
     licence: str

@@ -41,6 +41,9 @@ class Recurrent:
 
     Steps fall due by the capture times, every ``step_s`` on average whatever the frame rate;
     between two steps the last estimate stands.
+
+    Attributes:
+        shown: Channels of the faces of the last step that was due, ``(faces, channels)``.
     """
 
     def __init__(self, network: Network) -> None:
@@ -53,6 +56,7 @@ class Recurrent:
         self._longest_s = (MOST_STEPS + 0.5) * member.step_s
         self._tracks: dict[int, _Track] = {}
         self._stepped_s: float | None = None
+        self.shown: NDArray[np.float32] = np.empty((0, len(member.channels.mean)), np.float32)
 
     def estimate(
         self, faces: Sequence[Features], resting: NDArray[np.bool_]
@@ -112,7 +116,7 @@ class Recurrent:
         started = self._stepped_s
         if started is None or not -self._step_s <= now_s - started <= self._longest_s:
             self._stepped_s = now_s
-            self._step([track for track in seen if self._recent(track, now_s)])
+            self.shown = self._step([track for track in seen if self._recent(track, now_s)])
             return
         # A little early counts as due, so that jitter does not turn 10 Hz into 5 Hz.
         due = math.floor((now_s - started) / self._step_s + 0.25)
@@ -121,19 +125,22 @@ class Recurrent:
         if due == 0:  # a face that has just come does not wait for its first estimate
             self._step([track for track in fresh if track.log_probs is None])
         for _ in range(due):
-            self._step(fresh)
+            self.shown = self._step(fresh)
 
     def _recent(self, track: _Track, now_s: float) -> bool:
         return now_s - track.measured_s <= self._longest_s
 
-    def _step(self, tracks: list[_Track]) -> None:
+    def _step(self, tracks: list[_Track]) -> NDArray[np.float32]:
+        """Step these tracks and return what the network was shown."""
         if not tracks:
-            return
+            return np.empty((0, len(self._form.mean)), np.float32)
+        shown = np.stack([channels(t.levels, self._form, t.offset) for t in tracks])
         log_probs, state_h, state_c = self._network.step(
-            np.stack([channels(t.levels, self._form, t.offset) for t in tracks]),
+            shown,
             np.stack([t.state_h for t in tracks]),
             np.stack([t.state_c for t in tracks]),
         )
         for row, track in enumerate(tracks):
             track.log_probs = log_probs[row]
             track.state_h, track.state_c = state_h[row], state_c[row]
+        return shown

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 BOOTS: Final = 1000
 """Boot ids remembered; the longest silent is forgotten first."""
+INSTANCES: Final = 1000
+"""Devices whose last status is remembered; the longest silent is forgotten first."""
 MISSING: Final = 10_000
 """Missing numbers remembered for each boot id, so that a late one is still told."""
 
@@ -88,8 +90,8 @@ class Dedup:
         if first == event.seq:
             return [Fresh(event=event)]
         boot.missing.update(range(max(first, event.seq - MISSING), event.seq))
-        while len(boot.missing) > MISSING:
-            boot.missing.remove(min(boot.missing))
+        if (excess := len(boot.missing) - MISSING) > 0:
+            boot.missing.difference_update(sorted(boot.missing)[:excess])
         return [Gap(boot_id=event.boot_id, first=first, last=event.seq - 1), Fresh(event=event)]
 
 
@@ -97,7 +99,7 @@ class StatusFilter:
     """Passes on a status only if it is no older than one already seen from that device."""
 
     def __init__(self) -> None:
-        self._sessions: dict[tuple[str, str], tuple[int, Presence]] = {}
+        self._sessions: OrderedDict[tuple[str, str], tuple[int, Presence]] = OrderedDict()
 
     def hear(self, topic: str, instance: str, session: int, state: Presence) -> bool:
         """Whether this status means anything; a late last will does not."""
@@ -107,4 +109,7 @@ class StatusFilter:
         if seen is not None and session == seen[0] and seen[1] is Presence.STOPPED:
             return False  # nothing follows a clean stop within its session
         self._sessions[topic, instance] = (session, state)
+        self._sessions.move_to_end((topic, instance))
+        if len(self._sessions) > INSTANCES:
+            self._sessions.popitem(last=False)
         return True

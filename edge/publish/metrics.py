@@ -25,8 +25,13 @@ _PLAIN: Final = (
     ("level", "gauge", "Degradation level; 0 is full quality."),
     ("temperature_c", "gauge", "Of the processor, degrees Celsius."),
     ("throttled", "gauge", "Whether the chip slows itself down."),
-    ("drift", "gauge", "Distance of the input from the bundle's baseline."),
-    ("abstained", "gauge", "Share of predictions too uncertain to count."),
+    ("drift", "gauge", "Distance of the input from the bundle's baseline, the larger of the two."),
+    ("drift_blendshapes", "gauge", "Population stability index of the blendshapes."),
+    ("drift_confidence", "gauge", "Population stability index of the largest probability."),
+    ("abstained", "gauge", "Share of predictions too uncertain to decide by."),
+    ("brightness", "gauge", "Mean grey level of the picture, 0 to 1."),
+    ("sharpness", "gauge", "Variance of the picture's Laplacian at 320 pixels wide."),
+    ("faces_too_small", "gauge", "Faces too small for landmarks."),
 )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import ssl
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from paho.mqtt import MQTTException
 from paho.mqtt.client import MQTT_CLEAN_START_FIRST_ONLY, Client, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
@@ -39,6 +41,9 @@ LARGEST_BYTES: Final = 64 * 1024
 """Larger messages are not read: nothing this package sends comes near."""
 
 PROTOCOLS: Final = ("5", "3.1.1")
+
+_UNREADABLE: Final = (MQTTException, ValueError, TypeError, LookupError, struct.error)
+"""What paho's reader lets through when the other end sends what is not MQTT."""
 
 _NO_SUBSCRIBERS: Final = 0x10
 _FAILURES: Final = {
@@ -199,7 +204,12 @@ class PahoLink:
     def turn(self, timeout_s: float) -> list[LinkEvent]:
         """See `Link.turn`."""
         if not self._over:
-            code = self._client.loop(timeout_s)
+            try:
+                code = self._client.loop(timeout_s)
+            except _UNREADABLE as why:
+                failure = Failure.LOST if self._connected else Failure.PROTOCOL
+                self._lose(failure, f"it sends what is not MQTT ({type(why).__name__})")
+                code = MQTTErrorCode.MQTT_ERR_SUCCESS
             if code is not MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._lose(self._guess(), _plain(code))
         events, self._events = self._events, []

@@ -332,7 +332,7 @@ class Publisher:
             status = json.loads(event.payload)
             session, instance = int(status["session"]), str(status["instance"])
             run = str(status["run"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return
         if instance != self._instance:
             if not event.retained:

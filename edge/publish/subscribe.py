@@ -95,7 +95,7 @@ class Interpreter:
                 return [] if retained else [*self._dedup.hear(from_json(payload))]
             if kind == "status":
                 return self._status(site, device, topic, payload)
-        except (ValueError, TypeError, KeyError, RecursionError) as why:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as why:
             return [Unreadable(topic=topic, why=str(why) or type(why).__name__)]
         return []
 

@@ -91,6 +91,11 @@ class Watch:
         for track in tracks:
             self._tracks.pop(track, None)
 
+    def is_sure(self, track: int) -> bool:
+        """Whether belief in one emotion suffices to decide by; ``False`` for who is not watched."""
+        found = self._tracks.get(track)
+        return found is not None and float(found.belief.max()) >= self._threshold
+
     def states(self) -> dict[int, Emotion | None]:
         """Give the settled emotion of each face watched; ``None`` (unknown) before the first."""
         return {

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from convert.answers import ask, fit, fuse, stills_of
+from convert.baseline import count, measure_baseline
 from convert.data import Pictures, Sequences
 from convert.recipe import Gate
 from convert.verify import failures, judge, long_sequences, measure, measure_ensemble
+from edge.drift import bin_numbers, stability_index
 from tests.convert.material import drafts, halves
 from train.data.ferplus import LABELS
 
@@ -124,3 +126,29 @@ def test_long_sequences() -> None:
     assert long.shape == (2, 500, 1)
     np.testing.assert_array_equal(long[0, :, 0], np.arange(500))
     assert long_sequences(channels[:3]).shape == (3, 48, 1)
+
+
+def test_baseline(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+    """What was seen while building is counted, so that the same again is no drift."""
+    made, answers = asked(tmp_path, pictures, sequences, worse=False)
+    baseline = measure_baseline(made, answers, sequences)
+    [channel] = baseline.blendshapes
+    steps = sequences["lstm_a"].calibration.reshape(-1, 1)
+    assert len(channel.edges) == 9
+    assert max(channel.shares) < 0.12
+    shares = np.histogram(steps, [-np.inf, *channel.edges, np.inf])[0] / len(steps)
+    assert stability_index(shares, np.array(channel.shares)) == pytest.approx(0.0, abs=1e-3)
+    confidence = fuse(made, answers.converted, N).max(axis=1)
+    seen = np.bincount(
+        bin_numbers(confidence, np.float32(baseline.confidence.edges)),
+        minlength=len(baseline.confidence.shares),
+    )
+    assert stability_index(seen / N, np.array(baseline.confidence.shares)) < 1e-3
+    assert "3000 steps of 60 sequences" in baseline.described
+
+
+def test_values_that_are_mostly_the_same() -> None:
+    """A quantity that hardly moves gets fewer bins, and they still hold everything."""
+    histogram = count("x", np.array([0.0] * 95 + [1.0] * 5, np.float32))
+    assert histogram.edges == (0.0,)
+    assert sum(histogram.shares) == pytest.approx(1.0)

@@ -47,6 +47,13 @@ def test_condition(
     assert condition.hot is hot
 
 
+@pytest.mark.parametrize("soc", ["soc", "soc@107c000000"])
+def test_throttling_is_found_on_every_pi(tmp_path: Path, soc: str) -> None:
+    """The firmware's folder carries an address on newer boards."""
+    write(tmp_path / f"devices/platform/{soc}/{soc}:firmware/get_throttled", "8")
+    assert read_condition(tmp_path).hot
+
+
 def test_a_board_is_named_by_its_device_tree(tmp_path: Path) -> None:
     """A Pi says what it is; other machines name their processor."""
     write(tmp_path / "cpuinfo", "processor : 0\nmodel name\t: Some CPU @ 2 GHz\n")

@@ -42,6 +42,9 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
     ("text", "said"),
     [
         pytest.param("[device\n", "not TOML", id="not toml"),
+        pytest.param("a = " + "[" * 100_000, "not TOML: brackets too deep", id="too deep"),
+        pytest.param(f"a = {'9' * 5000}", "not TOML", id="a number nobody can read"),
+        pytest.param("#" * 300_000, "not TOML: more than 256 kB", id="too large"),
         pytest.param("[device]\nname = 'Room 7'\n", "device.name", id="bad identifier"),
         pytest.param(
             "[transitions.merge]\nfear = 'panic'\n", "unknown emotion 'panic'", id="emotion"

@@ -470,6 +470,24 @@ def start_writer(path: Path, count: int) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
+def test_both_make_the_file_at_once(path: Path) -> None:
+    """Whoever comes second waits for the first one, longer than SQLite would by itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    first.execute("CREATE TABLE x (y)")
+    first.execute("BEGIN")
+    first.execute("SELECT * FROM x").fetchall()  # holds a lock that forbids to change the log
+    release = threading.Timer(6.0, lambda: first.execute("COMMIT"))
+    release.start()
+    try:
+        with Outbox.open(path, writer=True) as outbox:
+            assert len(outbox.put([CHANGE])) == 1
+    finally:
+        release.join()
+        first.close()
+
+
 def test_two_processes(path: Path) -> None:
     """One process writes while another reads and acknowledges: each event once, in order."""
     reader = Outbox.open(path, writer=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import random
 import signal
 import sys
 import time
@@ -17,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edge.clock import read_clock
 from edge.config import load_config
 from edge.events import Change
 from edge.outbox import Limits, Outbox
@@ -26,6 +28,8 @@ from edge.values import Emotion
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
+
+    from edge.clock import ClockReading
 
 CHANGE: Final = Change(
     device="room-12",
@@ -47,12 +51,19 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "edge.publish.run"])
 
 
-def decide(outbox_path: str, ledger_path: str, run: int, rate_hz: float) -> None:
-    """Be the vision half: store changes, and note each one in a ledger once it is committed."""
+def decide(
+    outbox_path: str, ledger_path: str, run: int, rate_hz: float, jumps: bool = False
+) -> None:
+    """Be the vision half: store changes, and note each one in a ledger once it is committed.
+
+    With ``jumps`` the clock is set to another year every few changes, and is now and then unset.
+    """
     _quiet()
     number = 0
     with (
-        Outbox.open(Path(outbox_path), Limits(), writer=True) as outbox,
+        Outbox.open(
+            Path(outbox_path), Limits(), writer=True, clock=_jumping if jumps else read_clock
+        ) as outbox,
         Path(ledger_path).open("a", encoding="ascii", buffering=1) as ledger,
     ):
         while True:
@@ -67,6 +78,17 @@ def publish(config_path: str, log_path: str) -> None:
     """Be the publish half."""
     logging.basicConfig(filename=log_path, level=logging.INFO, force=True)
     run_publish_half(load_config(Path(config_path)))
+
+
+def _jumping() -> ClockReading:
+    """A clock that somebody sets both ways, by up to ten years, several times a second."""
+    now = read_clock()
+    chance = random.Random(int(now.monotonic_s * 5))  # noqa: S311 - no secret
+    return replace(
+        now,
+        utc_s=now.utc_s + chance.choice((0.0, 1.0, -1.0)) * chance.choice((1.0, 3600.0, 3e8)),
+        synced=chance.random() < 0.7,
+    )
 
 
 def _quiet() -> None:

@@ -110,6 +110,35 @@ def test_a_cloned_disk(
     assert sorted(ear.tracks) == sorted([f"t{i}" for i in [*range(5), *range(100, 105)]])
 
 
+@pytest.mark.timeout(300)
+def test_the_clock_jumps(tmp_path: Path, broker: BrokerProcess) -> None:
+    """A clock set both ways by years, all the time, loses, repeats and reorders nothing."""
+    store, ledger, config = tmp_path / "outbox.db", tmp_path / "ledger", tmp_path / "edge.toml"
+    ledger.touch()
+    config.write_text(CONFIG.format(outbox=store, port=broker.port))
+    vision = Half(decide, lambda n: (str(store), str(ledger), n, 200.0, True))
+    publisher = Half(publish, lambda _: (str(config), str(tmp_path / "log")))
+    with Listening(broker.port) as ear:
+        publisher.start()
+        try:
+            for _ in range(6 if WHOLE else 2):
+                vision.start()
+                time.sleep(2.0)
+                vision.kill()
+            committed = [line.split()[1] for line in ledger.read_text().splitlines()]
+            with Outbox.open(store, writer=False) as outbox:
+                wait_until(lambda: outbox.stats().depth == 0, 120.0)
+                assert outbox.stats().dropped == 0
+            wait_until(lambda: len(ear.tracks) >= len(committed), 60.0)
+        finally:
+            vision.kill()
+            publisher.stop()
+    assert len(committed) > 100
+    assert [track for track in ear.tracks if track in set(committed)] == committed
+    assert len(set(ear.tracks)) == len(ear.tracks)
+    assert ear.gaps == []
+
+
 @pytest.mark.timeout(120)
 def test_noise_on_the_wire(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
     """Malformed, huge and retained messages on our topics hinder neither side."""

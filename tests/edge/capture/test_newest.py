@@ -116,3 +116,24 @@ def test_a_frozen_picture_is_a_loss(device: FedDevice) -> None:
         wait_until(lambda: "frozen" in capture.status().reason)
     finally:
         capture.close()
+
+
+def test_a_picture_that_stays_frozen_is_said_once(
+    device: FedDevice, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Opened again, the same picture is no return; another one is."""
+    times = iter(range(1_000_000))
+    capture = NewestFrame(lambda: device, clock=lambda: float(next(times)), frozen_after_s=3.0)
+    try:
+        for _ in range(12):
+            device.pictures.put(picture(7))
+        wait_until(device.pictures.empty)
+        assert capture.status().state is CaptureState.LOST
+        while capture.next_frame(0.0) is not None:
+            pass
+        device.pictures.put(picture(8))
+        assert capture.next_frame(4.0) is not None
+    finally:
+        capture.close()
+    said = [r for r in caplog.records if r.levelname == "WARNING" and "frozen" in r.message]
+    assert len(said) == 1

@@ -24,6 +24,7 @@ from edge.faces.landmarker import Landmarker
 from edge.faces.open import open_faces
 from edge.faces.search import InlineSearcher, ThreadSearcher
 from edge.faces.tracks import Detection
+from edge.faces.yunet import KEPT, YuNet
 from edge.values import Box, Face, Frame
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ def digest(seen: list[tuple[Face, ...]]) -> str:
             if face.landmarks is not None:
                 summary.update(face.landmarks.blendshapes.tobytes())
     return summary.hexdigest()
+
+
+def test_many_sizes_of_a_picture_do_not_fill_the_memory(yunet: Path, blank: Blank) -> None:
+    """A network of the detector belongs to one size; only those used last are kept."""
+    detector = YuNet(yunet)
+    for width in range(64, 64 + 32 * 12, 32):
+        picture = blank(width, 64)
+        detector.search(picture, Region(x=0, y=0, width=width, height=64, scale=1.0))
+        assert detector.networks <= KEPT
+    assert detector.networks == KEPT
 
 
 @pytest.mark.clip

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.faces.tracks import Detection, Tracker, label_source
+from edge.faces.tracks import REFUTED, Detection, Tracker, label_source
 from edge.values import Box
 
 STEP_S = 0.1
@@ -168,6 +168,22 @@ def test_a_poster_is_ignored_and_a_person_is_not() -> None:
     assert 2 in woken
     assert 1 not in woken
     assert len(woken) == 2
+
+
+def test_what_was_no_face_begins_anew_when_it_moves() -> None:
+    """A still thing the landmark model refuted is looked at again once it moves, as a new track."""
+    watch = tracker(ignore_still_after_s=2.0)
+    for step in range(40):
+        (track,) = watch.associate([seen(100, 100)], step * STEP_S)
+        assert track is not None
+        track.refuted = REFUTED
+        watch.advance(step * STEP_S)
+    assert track.ignored
+    before = track.number
+    for step in range(40, 43):
+        watch.associate([seen(100 + 12 * (step - 39), 100)], step * STEP_S)
+    assert track.number != before
+    assert track.refuted == 0
 
 
 def test_an_expression_is_a_sign_of_life() -> None:

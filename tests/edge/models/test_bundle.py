@@ -239,6 +239,22 @@ def test_impossible_members(tmp_path: Path, member: dict[str, Any], words: str) 
         load_bundle(write_bundle(tmp_path / "b", member))
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("mouthSmileLeft", ""), ("jawOpen", "the baseline counts other channels")],
+)
+def test_baseline(tmp_path: Path, name: str, words: str) -> None:
+    """A baseline is not needed; one that counts something else is refused."""
+    histogram = {"name": name, "edges": [0.0], "shares": [0.5, 0.5]}
+    baseline = {"blendshapes": [histogram], "confidence": histogram, "described": "by hand"}
+    folder = write_bundle(tmp_path / "b", baseline=baseline)
+    if words:
+        with pytest.raises(BundleError, match=words):
+            load_bundle(folder)
+    else:
+        assert load_bundle(folder).manifest.baseline is not None
+
+
 def test_default_bundle() -> None:
     """The bundle that comes with the package passes every check."""
     if not (default_bundle_path() / MANIFEST_NAME).exists():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import random
+import socket
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -109,6 +112,48 @@ def test_the_protocol_is_found(
     spoken = "5" if kind == "mosquitto" else "3.1.1"
     assert f"(MQTT {spoken})" in caplog.text
     assert ear.tracks == named(5)
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [
+        pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", "broker", id="a web server"),
+        pytest.param(
+            b"\x20\x03\x00\x00\x00\x31\x07\x00\x02\x97\x98\x00{}", "not MQTT", id="no topic"
+        ),
+        pytest.param(b"\x20\x03\x00\x00\x00\x40\x01\x00", "broker", id="cut short"),
+    ],
+)
+def test_who_speaks_no_mqtt(
+    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture, answer: bytes, word: str
+) -> None:
+    """Whatever listens on the broker's port, and whatever it answers, the publisher goes on."""
+    outbox.put(changes(1))
+
+    def serve() -> None:
+        while True:
+            try:
+                end, _ = server.accept()
+            except OSError:
+                return
+            with end, contextlib.suppress(OSError):
+                end.recv(4096)
+                end.sendall(answer)
+                end.shutdown(socket.SHUT_WR)
+                while end.recv(4096):
+                    pass
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            with Running(make_config(tmp_path, server.getsockname()[1])) as publisher:
+                wait_until(lambda: word in caplog.text)
+                wait_until(lambda: publisher.state == "waiting")
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+    assert publisher.failure is None
 
 
 def test_subscriber_comes_back_after_the_publisher(

@@ -57,8 +57,16 @@ def test_what_is_known_is_told() -> None:
         'emoshift_camera_state{state="lost"} 0',
         'emoshift_stage_ms{stage="total",quantile="0.95"} 31.0',
     } <= set(lines)
-    assert not [line for line in lines if "drift" in line]
+    assert not [line for line in lines if "drift" in line or "sharpness" in line]
     assert all(line.startswith(("#", "emoshift_")) for line in lines)
+
+
+def test_the_picture_and_drift_are_told_when_known() -> None:
+    """What a later health message knows is shown; a health without it is shown as before."""
+    known = {"drift": 0.3, "drift_blendshapes": 0.1, "drift_confidence": 0.3, "abstained": 0.2}
+    known |= {"brightness": 0.4, "sharpness": 120.5}
+    lines = render({**json.loads(HEALTH.to_json()), **known}, online=True).splitlines()
+    assert {f"emoshift_{name} {value:g}" for name, value in known.items()} <= set(lines)
 
 
 def test_without_a_vision_process() -> None:

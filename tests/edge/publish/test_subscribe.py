@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from edge.events import Event, to_json
 from edge.messages import Presence, Status
-from edge.publish.dedup import Dedup, Fresh, Gap
+from edge.publish.dedup import INSTANCES, Dedup, Fresh, Gap, StatusFilter
 from edge.publish.subscribe import Interpreter, Seen, Unreadable
 from tests.edge.publish.conftest import CHANGE
 
@@ -151,6 +151,31 @@ def test_noise_is_told_and_harms_nothing(kind: str, payload: bytes) -> None:
     reader = Interpreter()
     assert all(isinstance(n, Unreadable) for n in reader.read(f"{BASE}/{kind}", payload))
     assert len(reader.read(f"{BASE}/transition", to_json(event(1)).encode())) == 1
+
+
+@pytest.mark.parametrize("session", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 5000])
+def test_a_number_that_is_none(session: str) -> None:
+    """JSON as Python reads it knows numbers that are no session."""
+    payload = f'{{"state":"online","instance":"x","session":{session}}}'.encode()
+    assert all(isinstance(n, Unreadable) for n in Interpreter().read(f"{BASE}/status", payload))
+
+
+def test_statuses_of_everybody_are_not_kept() -> None:
+    """Somebody who makes up devices does not fill the subscriber's memory."""
+    told = StatusFilter()
+    for number in range(5 * INSTANCES):
+        assert told.hear("topic", str(number), 1, ON)
+    assert told.hear("topic", "0", 1, ON), "the longest silent was forgotten"
+    assert not told.hear("topic", str(5 * INSTANCES - 1), 1, ON)
+
+
+def test_leaps_cost_nothing() -> None:
+    """Numbers that leap far ahead, again and again, are told as gaps and do not pile up work."""
+    dedup = Dedup()
+    for leap in range(200):
+        heard = dedup.hear(event(1 + leap * 50_000))
+        assert len(heard) == (2 if leap else 1)
+    assert dedup.hear(event(1 + 199 * 50_000 - 1))[0].late
 
 
 def test_a_retained_event_is_ignored() -> None:
