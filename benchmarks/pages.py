@@ -42,6 +42,8 @@ def make_page(results: Path) -> str:
         reports = {path.stem: read_report(path) for path in sorted(folder.glob("*.json"))}
         if reports:
             parts += _device(reports)
+        for changed in sorted(path for path in folder.glob("changes/*") if path.is_dir()):
+            parts += _change(changed)
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -89,6 +91,28 @@ def _device(reports: Mapping[str, AnyReport]) -> list[str]:
     if projects:
         parts += ["### Projected, not measured", *_projects(projects), ""]
     return parts
+
+
+def _change(folder: Path) -> list[str]:
+    """What one change of the code did to the stages it touched: same pictures, side by side."""
+    before, after = (read_report(folder / f"{name}.json") for name in ("before", "after"))
+    if not isinstance(before, StagesReport) or not isinstance(after, StagesReport):
+        return []
+    rows = []
+    for stage, old in before.cpu.items():
+        if (new := after.cpu.get(stage)) is not None:
+            rows.append(
+                (stage, str(old.n), f"{old.p50:.3f}", f"{new.p50:.3f}", f"{new.p50 / old.p50:.2f}")
+            )
+    return [
+        f"### Before and after: {folder.name.replace('-', ' ')}",
+        (
+            "Processor time, medians, both versions running side by side on the same pictures;"
+            f" their outputs are equal. {_made_by(after)}\n"
+        ),
+        _markdown(("stage", "n", "before", "after", "times"), rows),
+        "",
+    ]
 
 
 def _runs(runs: Mapping[str, RunReport]) -> list[str]:

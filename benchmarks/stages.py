@@ -38,7 +38,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _WARM_S: Final = 1.0
-_SETTLE_S: Final = 3.0
+_SETTLE_S: Final = 15.0
+"""Ends at the first face; a busy machine lets the detector's thread wait for seconds."""
 _EVENTS: Final = 100
 _DELIVERED: Final = 51
 

@@ -45,6 +45,11 @@ ITEMS: Final = (
                    "--seconds", "30"),
     ),
     Item(
+        name="run-30-faces-1080p-live",
+        arguments=("run", "--faces", "30", "--size", "1920x1080", "--pace", "live",
+                   "--seconds", "120"),
+    ),
+    Item(
         name="run-1-face-mediapipe",
         arguments=("run", "--backend", "mediapipe", "--seconds", "20"),
     ),

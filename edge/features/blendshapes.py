@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
+from edge.values import frozen
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -149,11 +151,12 @@ def channels(
     Returns:
         Same shape, float32.
     """
-    centred = values - np.asarray(form.mean, np.float32)
+    scaled = values - _row(form.mean)
     if offset is not None and form.subtract_neutral:
-        centred = centred - offset
-    scaled = centred / np.asarray(form.std, np.float32)
-    return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
+        scaled = scaled - offset
+    scaled = scaled / _row(form.std)
+    limit = np.float32(LIMIT)
+    return np.minimum(np.maximum(scaled, -limit), limit).astype(np.float32, copy=False)
 
 
 def mirrored(blendshapes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -167,13 +170,26 @@ def _columns(names: tuple[str, ...]) -> NDArray[np.intp]:
     return np.array([NAMES.index(name) for name in names], np.intp)
 
 
+@lru_cache
+def _row(values: tuple[float, ...]) -> NDArray[np.float32]:
+    return frozen(np.array(values, np.float32))
+
+
+@lru_cache
+def _pairs(names: tuple[str, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the left and the right of every whole pair stand."""
+    lefts = [n for n in names if n.endswith("Left") and _other(n) in names]
+    left = [names.index(name) for name in lefts]
+    right = [names.index(_other(name)) for name in lefts]
+    return np.array(left, np.intp), np.array(right, np.intp)
+
+
 def _paired(values: NDArray[np.float32], names: tuple[str, ...]) -> NDArray[np.float32]:
+    left, right = _pairs(names)
+    on_left, on_right = values[..., left], values[..., right]
     paired = values.copy()
-    for left, name in enumerate(names):
-        if name.endswith("Left") and _other(name) in names:
-            right = names.index(_other(name))
-            paired[..., left] = (values[..., left] + values[..., right]) / 2
-            paired[..., right] = values[..., left] - values[..., right]
+    paired[..., left] = (on_left + on_right) / 2
+    paired[..., right] = on_left - on_right
     return paired
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from edge.features.crop import aligned_crop
 from edge.features.pose import head_pose
 from edge.values import Features
@@ -11,23 +13,36 @@ from edge.values import Features
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge.values import Face, Frame
+    from numpy.typing import NDArray
+
+    from edge.values import Face, Frame, Landmarks
 
 
 def describe(frame: Frame, faces: Iterable[Face]) -> tuple[Features, ...]:
     """Describe each face once; blendshapes count only when they were measured on this frame."""
-    return tuple(_describe(frame, face) for face in faces)
-
-
-def _describe(frame: Frame, face: Face) -> Features:
-    current = face.landmarks
-    if current is not None and current.measured_s != frame.captured_s:
-        current = None
-    return Features(
-        track=face.track,
-        label=face.label,
-        captured_s=frame.captured_s,
-        crop=aligned_crop(frame.image, face.keypoints),
-        blendshapes=None if current is None else current.blendshapes,
-        pose=None if current is None else head_pose(current.points),
+    seen = tuple(faces)
+    measured = [_measured_on(frame, face) for face in seen]
+    poses = iter(_poses([landmarks for landmarks in measured if landmarks is not None]))
+    return tuple(
+        Features(
+            track=face.track,
+            label=face.label,
+            captured_s=frame.captured_s,
+            crop=aligned_crop(frame.image, face.keypoints),
+            blendshapes=None if landmarks is None else landmarks.blendshapes,
+            pose=None if landmarks is None else next(poses),
+        )
+        for face, landmarks in zip(seen, measured, strict=True)
     )
+
+
+def _measured_on(frame: Frame, face: Face) -> Landmarks | None:
+    current = face.landmarks
+    return current if current is not None and current.measured_s == frame.captured_s else None
+
+
+def _poses(measured: list[Landmarks]) -> NDArray[np.float32]:
+    """Every head pose in one go: a call for each would cost as much as all of them."""
+    if not measured:
+        return np.empty((0, 3), np.float32)
+    return head_pose(np.stack([landmarks.points for landmarks in measured]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -102,24 +102,29 @@ class Ensemble:
             return ()
         votes = Votes(len(faces))
         crops = standardise_crop(np.stack([face.crop for face in faces]))
+        pictures: dict[bytes, NDArray[Any]] = {}
         for network in self._pictures_in_use():
             started = self._clock() if self._clock else 0.0
-            log_probs = network.look(crops, mirror=network.member.mirrored and self._level == 0)
-            votes.add(network.member.weight, list(log_probs))
+            if network.encoding not in pictures:
+                pictures[network.encoding] = network.encode(crops)
+            logits = network.read(
+                pictures[network.encoding], mirror=network.member.mirrored and self._level == 0
+            )
+            votes.add(network.member.weight, network.log_probs(logits))
             self._note(network, started)
-        resting = votes.probs()[:, Emotion.NEUTRAL] >= RESTING_PROB
+        resting = self._resting(faces, votes)
         for network, recurrent in self._sequences:
             started = self._clock() if self._clock else 0.0
             votes.add(network.member.weight, recurrent.estimate(faces, resting))
             self._note(network, started)
         expected = len(self._pictures) + len(self._sequences)
-        probs = votes.probs(complete=expected)
+        probs = frozen(votes.probs(complete=expected))
         return tuple(
             Prediction(
                 track=face.track,
                 label=face.label,
                 captured_s=face.captured_s,
-                probs=frozen(probs[row].copy()),
+                probs=probs[row],
                 degraded=bool(self._level > 0 or votes.heard[row] < expected),
             )
             for row, face in enumerate(faces)
@@ -130,6 +135,13 @@ class Ensemble:
         gone = tuple(tracks)
         for _, recurrent in self._sequences:
             recurrent.forget(gone)
+
+    def _resting(self, faces: Sequence[Features], votes: Votes) -> NDArray[np.bool_]:
+        """Tell which faces look neutral; nobody asks while none has been measured."""
+        if not self._sequences or all(face.blendshapes is None for face in faces):
+            return np.zeros(len(faces), np.bool_)
+        resting: NDArray[np.bool_] = votes.probs()[:, Emotion.NEUTRAL] >= RESTING_PROB
+        return resting
 
     def _pictures_in_use(self) -> list[Network]:
         left_out = max(0, self._level - int(self._mirrors))

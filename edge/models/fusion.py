@@ -26,13 +26,19 @@ class Votes:
         self._weight = np.zeros(faces, np.float64)
         self.heard = np.zeros(faces, np.intp)
 
-    def add(self, weight: float, log_probs: Sequence[NDArray[np.float32] | None]) -> None:
+    def add(
+        self, weight: float, log_probs: NDArray[np.float32] | Sequence[NDArray[np.float32] | None]
+    ) -> None:
         """Take in one member's estimates, ``None`` for a face it knows nothing of."""
-        for row, vote in enumerate(log_probs):
-            if vote is not None:
-                self._sum[row] += weight * vote
-                self._weight[row] += weight
-                self.heard[row] += 1
+        rows: slice | list[int] = slice(None)
+        if not isinstance(log_probs, np.ndarray):
+            rows = [row for row, vote in enumerate(log_probs) if vote is not None]
+            if not rows:
+                return
+            log_probs = np.stack([vote for vote in log_probs if vote is not None])
+        self._sum[rows] += weight * log_probs
+        self._weight[rows] += weight
+        self.heard[rows] += 1
 
     def probs(self, complete: int | None = None) -> NDArray[np.float32]:
         """Return the fused probabilities, ``(faces, len(Emotion))``, float32.

@@ -36,12 +36,18 @@ class Network:
     """A loaded member that takes any number of rows at once.
 
     Not for two threads at a time.
+
+    Attributes:
+        member: What the manifest says of it.
+        encoding: Of a picture member: tells whether two of them read pictures alike.
     """
 
     def __init__(self, member: Member, content: bytes, *, threads: int = 1) -> None:
         self.member = member
+        self.encoding = b""
         self._model = TFLiteModel(content, threads=threads)
-        self._columns = [member.labels.index(e.label) for e in Emotion]
+        self._columns = np.array([member.labels.index(e.label) for e in Emotion])
+        self._temperature = np.float32(member.temperature)
         names_in = [info.name for info in self._model.inputs]
         names_out = [info.name for info in self._model.outputs]
         self._position: dict[str, int] = {s.role: names_in.index(s.name) for s in member.inputs}
@@ -50,6 +56,7 @@ class Network:
         if member.kind == "cnn":
             greys = (np.arange(256, dtype=np.float32) - MIDDLE) * np.float32(INPUT_SCALE)
             self._table = quantise(greys, member.input("picture"))
+            self.encoding = self._table.tobytes()
 
     def look(self, crops: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
         """Return the log-probabilities of pictures.
@@ -65,11 +72,21 @@ class Network:
 
     def logits(self, crops: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
         """Return what `look` is computed from: ``(n, len(member.labels))``, float32."""
-        pictures = np.take(self._table, crops)[..., None]
+        return self.read(self.encode(crops), mirror=mirror)
+
+    def encode(self, crops: NDArray[np.uint8]) -> NDArray[Any]:
+        """Write pictures as this member reads them: ``(n, 48, 48, 1)``.
+
+        Members whose ``encoding`` is equal read the same, so that one writing serves them all.
+        """
+        return np.take(self._table, crops)[..., None]
+
+    def read(self, pictures: NDArray[Any], *, mirror: bool) -> NDArray[np.float32]:
+        """Do what `logits` does with pictures that `encode` has written."""
         if not mirror:
             return self._run({"picture": pictures})["logits"]
         both = np.concatenate([pictures, pictures[:, :, ::-1]])
-        logits = self._run({"picture": both})["logits"].reshape(2, len(crops), -1)
+        logits = self._run({"picture": both})["logits"].reshape(2, len(pictures), -1)
         mean: NDArray[np.float32] = logits.mean(axis=0)
         return mean
 
@@ -108,7 +125,8 @@ class Network:
         Contempt goes here: a softmax over the seven others is the one over all eight without it,
         renormalised.
         """
-        kept = logits[:, self._columns] / np.float32(self.member.temperature)
+        kept = logits.take(self._columns, axis=1)
+        kept /= self._temperature
         kept -= kept.max(axis=1, keepdims=True)
         kept -= np.log(np.exp(kept).sum(axis=1, keepdims=True))
         return kept.astype(np.float32, copy=False)

@@ -130,11 +130,19 @@ class Recurrent:
     def _recent(self, track: _Track, now_s: float) -> bool:
         return now_s - track.measured_s <= self._longest_s
 
+    def _channels(self, tracks: list[_Track]) -> NDArray[np.float32]:
+        seen = np.stack([track.levels for track in tracks])
+        if all(track.offset is None for track in tracks):
+            return channels(seen, self._form)
+        unknown = np.zeros(seen.shape[1:], np.float32)
+        offsets = [unknown if track.offset is None else track.offset for track in tracks]
+        return channels(seen, self._form, np.stack(offsets))
+
     def _step(self, tracks: list[_Track]) -> NDArray[np.float32]:
         """Step these tracks and return what the network was shown."""
         if not tracks:
             return np.empty((0, len(self._form.mean)), np.float32)
-        shown = np.stack([channels(t.levels, self._form, t.offset) for t in tracks])
+        shown = self._channels(tracks)
         log_probs, state_h, state_c = self._network.step(
             shown,
             np.stack([t.state_h for t in tracks]),
