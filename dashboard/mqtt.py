@@ -76,6 +76,7 @@ class Link:
         keep_session_s: int = 0,
         inflight: int = 1000,
         acknowledge_at_once: bool = False,
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare the link.
 
@@ -89,6 +90,8 @@ class Link:
             keep_session_s: How long the broker keeps what was not delivered; 0 keeps nothing.
             inflight: Most messages that the broker may send without an acknowledgement.
             acknowledge_at_once: Whether receiving is enough.
+            full: Whether nothing more can be taken now. Then nothing is read: Mosquitto 2.0 keeps
+                to ``inflight`` until the first acknowledgement only.
         """
         self._broker = broker
         self._client_id = client_id
@@ -99,6 +102,7 @@ class Link:
         self._keep_session_s = keep_session_s
         self._inflight = inflight
         self._manual = not acknowledge_at_once
+        self._full = full
         self._protocol = "5"
         self._generation = 0
         self._silent = 0
@@ -234,15 +238,17 @@ class Link:
             return MQTTErrorCode.MQTT_ERR_NO_CONN
         waiting = select.poll()  # select() knows only the first 1,024 files of a busy server
         waiting.register(bell[0], select.POLLIN)
+        paused = self._up.is_set() and self._full()
+        reading = 0 if paused else select.POLLIN
         writing = select.POLLOUT if client.want_write() else 0
-        waiting.register(link, select.POLLIN | writing)
-        ready = dict(waiting.poll(0 if client.more else _PATIENCE_MS))
+        waiting.register(link, reading | writing)
+        ready = dict(waiting.poll(0 if client.more and not paused else _PATIENCE_MS))
         if bell[0].fileno() in ready:
             with contextlib.suppress(OSError):
                 bell[0].recv(4096)
         found = ready.get(link.fileno(), 0)
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
-        if client.more or found & ~select.POLLOUT:
+        if (client.more and not paused) or found & ~select.POLLOUT:
             code = client.loop_read()
         if found & select.POLLOUT and code == MQTTErrorCode.MQTT_ERR_SUCCESS:
             code = client.loop_write()
