@@ -73,6 +73,7 @@ class Link:
         on_delivery: Callable[[Delivery], None],
         leave: Callable[[str], Iterable[str]] = lambda _protocol: (),
         on_state: Callable[[bool], None] = lambda _connected: None,
+        on_subscribed: Callable[[], None] = lambda: None,
         keep_session_s: int = 0,
         inflight: int = 1000,
         acknowledge_at_once: bool = False,
@@ -87,6 +88,7 @@ class Link:
             leave: Likewise, the filters that a kept session may have and should not.
             on_delivery: Called on the link's thread for each message.
             on_state: Called there with whether the link is up.
+            on_subscribed: Called there when the broker has confirmed a subscription.
             keep_session_s: How long the broker keeps what was not delivered; 0 keeps nothing.
             inflight: Most messages that the broker may send without an acknowledgement.
             acknowledge_at_once: Whether receiving is enough.
@@ -99,6 +101,7 @@ class Link:
         self._leave = leave
         self._on_delivery = on_delivery
         self._on_state = on_state
+        self._on_subscribed = on_subscribed
         self._keep_session_s = keep_session_s
         self._inflight = inflight
         self._manual = not acknowledge_at_once
@@ -319,6 +322,7 @@ class Link:
             self._on_state(True)
 
         client.on_connect = connected
+        client.on_subscribe = lambda *_: self._on_subscribed()
         # So that nobody but the link's thread writes, whoever subscribes.
         client.on_socket_register_write = lambda *_: self._wake()
         return client
