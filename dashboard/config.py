@@ -118,7 +118,8 @@ class Worker(_Table):
         shared: Whether other workers share the messages (MQTT 5 shared subscription). Mosquitto
             forgets such subscriptions when it is restarted, until a worker is back.
         group: The workers that share.
-        buffer: Messages held while the database is away; the broker keeps the rest.
+        buffer: Messages held while the database is away (twice as many after a lost link); the
+            broker keeps the rest.
         batch: Most messages of one transaction.
     """
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
 
 from pydantic import (
+    AliasChoices,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -35,6 +37,7 @@ Identifier = Annotated[str, Field(pattern=_ID, max_length=64)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 BootId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Milliseconds = Annotated[float, Field(ge=0, le=1e9)]
 EmotionName = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral"]
 
@@ -222,8 +225,12 @@ class Health(_Payload):
     level: Annotated[int, Field(ge=0, le=100)]
     temperature_c: Annotated[float, Field(ge=-100, le=300)] | None
     throttled: bool | None
-    drift: Annotated[float, Field(ge=0, le=1e9)] | None
-    abstained: Annotated[float, Field(ge=0, le=1)] | None
+    drift: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    abstained: Share | None = Field(
+        default=None, validation_alias=AliasChoices("abstained", "abstention")
+    )
+    brightness: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    sharpness: Annotated[float, Field(ge=0, le=1e9)] | None = None
 
 
 Body = Status | Info | Transition | ClassSummary | Health
@@ -257,6 +264,7 @@ def to_ms(date: datetime) -> int:
     return round(date.timestamp() * 1000)
 
 
+@lru_cache(maxsize=8192)
 def read_topic(topic: str) -> tuple[Address, Kind]:
     """Split a topic into the device and what it tells.
 

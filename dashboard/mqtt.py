@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import select
+import socket
 import ssl
 import threading
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+
+from dashboard.wire import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,12 +30,11 @@ LOG: Final = logging.getLogger(__name__)
 
 _FIRST_WAIT_S: Final = 0.25
 _LONGEST_WAIT_S: Final = 10.0
-_BURST: Final = 64
+_PATIENCE_MS: Final = 500
 _SILENT: Final = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """Names one delivery on one connection; given back to acknowledge it."""
 
     generation: int
@@ -38,8 +42,7 @@ class Token:
     qos: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One message as the broker handed it over.
 
     Attributes:
@@ -70,9 +73,11 @@ class Link:
         on_delivery: Callable[[Delivery], None],
         leave: Callable[[str], Iterable[str]] = lambda _protocol: (),
         on_state: Callable[[bool], None] = lambda _connected: None,
+        on_subscribed: Callable[[], None] = lambda: None,
         keep_session_s: int = 0,
         inflight: int = 1000,
         acknowledge_at_once: bool = False,
+        full: Callable[[], bool] = lambda: False,
     ) -> None:
         """Prepare the link.
 
@@ -83,9 +88,12 @@ class Link:
             leave: Likewise, the filters that a kept session may have and should not.
             on_delivery: Called on the link's thread for each message.
             on_state: Called there with whether the link is up.
+            on_subscribed: Called there when the broker has confirmed a subscription.
             keep_session_s: How long the broker keeps what was not delivered; 0 keeps nothing.
             inflight: Most messages that the broker may send without an acknowledgement.
             acknowledge_at_once: Whether receiving is enough.
+            full: Whether nothing more can be taken now. Then nothing is read: Mosquitto 2.0 keeps
+                to ``inflight`` until the first acknowledgement only.
         """
         self._broker = broker
         self._client_id = client_id
@@ -93,13 +101,17 @@ class Link:
         self._leave = leave
         self._on_delivery = on_delivery
         self._on_state = on_state
+        self._on_subscribed = on_subscribed
         self._keep_session_s = keep_session_s
         self._inflight = inflight
         self._manual = not acknowledge_at_once
+        self._full = full
         self._protocol = "5"
         self._generation = 0
         self._silent = 0
-        self._client: paho.Client | None = None
+        self._client: Client | None = None
+        self._safe: deque[Token] = deque()
+        self._bell: tuple[socket.socket, socket.socket] | None = None
         self._up = threading.Event()
         self._stop = threading.Event()
         self._again = threading.Event()
@@ -117,6 +129,9 @@ class Link:
 
     def start(self) -> None:
         """Connect, and keep connected."""
+        self._bell = socket.socketpair()
+        for end in self._bell:
+            end.setblocking(False)
         self._thread.start()
 
     def wait(self, timeout_s: float) -> bool:
@@ -126,33 +141,43 @@ class Link:
     def stop(self) -> None:
         """Disconnect for good; the broker keeps the session if it was asked to."""
         self._stop.set()
-        if (client := self._client) is not None:
-            client.disconnect()
+        self._wake()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
+        for end in self._bell or ():
+            end.close()
 
     def reconnect(self) -> None:
         """Drop the connection and make it again, so that what was not acknowledged comes again."""
         self._again.set()
+        self._wake()
 
     def acknowledge(self, tokens: Iterable[Token]) -> None:
         """Tell the broker that these are safe; those of a past connection are ignored."""
-        client, generation = self._client, self._generation
-        if client is None:
-            return
-        for token in tokens:
-            if token.qos and token.generation == generation:
-                client.ack(token.mid, token.qos)
+        self._safe.extend(tokens)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Let the link's thread look up: only it reads and writes."""
+        if self._bell is not None:
+            with contextlib.suppress(OSError):  # full or closed: nobody needs to be woken
+                self._bell[1].send(b"!")
+
+    def _send_acknowledgements(self, client: Client) -> None:
+        safe = [self._safe.popleft() for _ in range(len(self._safe))]
+        client.ack_all(t.mid for t in safe if t.qos and t.generation == self._generation)
 
     def subscribe(self, topic: str) -> None:
         """Subscribe to one more filter, on this connection."""
         if (client := self._client) is not None and self._up.is_set():
             client.subscribe(topic, qos=1)
+            self._wake()
 
     def unsubscribe(self, topic: str) -> None:
         """End a subscription."""
         if (client := self._client) is not None and self._up.is_set():
             client.unsubscribe(topic)
+            self._wake()
 
     def _run(self) -> None:
         wait_s, quiet = _FIRST_WAIT_S, False
@@ -185,17 +210,13 @@ class Link:
             )
         except (OSError, ValueError) as why:
             return str(why) or type(why).__name__
+        client.start_reading(self._hand_on(self._generation))
         self._client = client
         self._again.clear()
         deadline_s = time.monotonic() + 10
         try:
             while not self._stop.is_set():
-                code = client.loop(timeout=0.5)
-                if code == MQTTErrorCode.MQTT_ERR_SUCCESS and client.socket() is not None:
-                    # One select serves many packets: paho reads only one for each.
-                    for _ in range(_BURST):
-                        if client.loop_read() != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                            break
+                code = self._turn(client)
                 if code != MQTTErrorCode.MQTT_ERR_SUCCESS or client.socket() is None:
                     break
                 if self._again.is_set():
@@ -206,10 +227,55 @@ class Link:
             was_up = self._up.is_set()
             self._up.clear()
             self._client = None
-            client.disconnect()
+            self._part(client)
             if was_up:
                 self._on_state(False)
         return self._explain(answer, was_up=was_up)
+
+    def _turn(self, client: Client) -> MQTTErrorCode:
+        """Wait for something to read or to write, and do it."""
+        if self._safe:
+            self._send_acknowledgements(client)
+        link, bell = client.socket(), self._bell
+        if link is None or bell is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        waiting = select.poll()  # select() knows only the first 1,024 files of a busy server
+        waiting.register(bell[0], select.POLLIN)
+        paused = self._up.is_set() and self._full()
+        reading = 0 if paused else select.POLLIN
+        writing = select.POLLOUT if client.want_write() else 0
+        waiting.register(link, reading | writing)
+        ready = dict(waiting.poll(0 if client.more and not paused else _PATIENCE_MS))
+        if bell[0].fileno() in ready:
+            with contextlib.suppress(OSError):
+                bell[0].recv(4096)
+        found = ready.get(link.fileno(), 0)
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if (client.more and not paused) or found & ~select.POLLOUT:
+            code = client.loop_read()
+        if found & select.POLLOUT and code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            code = client.loop_write()
+        return code or client.loop_misc()
+
+    def _part(self, client: Client) -> None:
+        """Say what is left to say, and goodbye."""
+        with contextlib.suppress(OSError, ValueError):
+            self._send_acknowledgements(client)
+            client.disconnect()
+            until_s = time.monotonic() + 1
+            while client.want_write() and client.socket() is not None:
+                if client.loop_write() or time.monotonic() > until_s:
+                    break
+        client.close()
+
+    def _hand_on(self, generation: int) -> Callable[[str, bytes, bool, int, int], None]:
+        def take(topic: str, payload: bytes, retained: bool, mid: int, qos: int) -> None:
+            token = Token(generation, mid, qos)
+            self._on_delivery(Delivery(topic, payload, retained, token))
+            if not self._manual:
+                self._safe.append(token)
+
+        return take
 
     def _explain(self, answer: list[ReasonCode], *, was_up: bool) -> str:
         if was_up:
@@ -225,14 +291,13 @@ class Link:
             self._protocol = "5"
         return f"refuses: {answer[0]}" if answer else "did not answer"
 
-    def _make_client(self, answer: list[ReasonCode]) -> paho.Client:
+    def _make_client(self, answer: list[ReasonCode]) -> Client:
         five = self._protocol == "5"
-        client = paho.Client(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=self._client_id,
             protocol=paho.MQTTv5 if five else paho.MQTTv311,
             clean_session=None if five else self._keep_session_s == 0,
-            manual_ack=self._manual,
             reconnect_on_failure=False,
         )
         if self._broker.username is not None:
@@ -240,7 +305,6 @@ class Link:
         if self._broker.secure:
             authority = None if self._broker.ca_file is None else str(self._broker.ca_file)
             client.tls_set_context(ssl.create_default_context(cafile=authority))
-        generation = self._generation
 
         def connected(
             _client: object, _data: object, _flags: object, code: ReasonCode, _p: object
@@ -257,18 +321,10 @@ class Link:
             self._up.set()
             self._on_state(True)
 
-        def message(_client: object, _data: object, found: paho.MQTTMessage) -> None:
-            self._on_delivery(
-                Delivery(
-                    topic=found.topic,
-                    payload=bytes(found.payload),
-                    retained=found.retain,
-                    token=Token(generation, found.mid, found.qos),
-                )
-            )
-
         client.on_connect = connected
-        client.on_message = message
+        client.on_subscribe = lambda *_: self._on_subscribed()
+        # So that nobody but the link's thread writes, whoever subscribes.
+        client.on_socket_register_write = lambda *_: self._wake()
         return client
 
     def _session(self) -> dict[str, Any]:

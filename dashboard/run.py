@@ -24,7 +24,7 @@ from dashboard.ingest.worker import Worker
 from dashboard.simulate.classroom import make_school
 from dashboard.simulate.past import write_past
 from dashboard.simulate.publish import Load, Simulator
-from dashboard.store.database import open_store
+from dashboard.store.database import await_store, open_store
 from dashboard.store.people import People, Role
 from dashboard.store.read import Archive
 from dashboard.web.app import make_app
@@ -51,7 +51,8 @@ def run_worker(config: Config, *, leashed: bool = False) -> None:
     stop = stop_on_signals()
     if leashed:
         threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
-    Worker(config, open_store(config.history.database)).run(stop)
+    if (engine := await_store(config.history.database, stop)) is not None:
+        Worker(config, engine).run(stop)
 
 
 def _await_end_of_input(stop: threading.Event) -> None:

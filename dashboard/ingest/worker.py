@@ -68,6 +68,8 @@ class Worker:
         self._queue: queue.SimpleQueue[tuple[Delivery, int]] = queue.SimpleQueue()
         self._behind = False
         settings = config.worker
+        # After a lost link the broker sends again what still waits here.
+        self._most = 2 * settings.buffer + settings.batch
         self._link = Link(
             config.broker,
             client_id=f"{settings.group}-{settings.name}",
@@ -76,6 +78,7 @@ class Worker:
             on_delivery=self._take,
             keep_session_s=SESSION_S,
             inflight=settings.buffer,
+            full=lambda: self._queue.qsize() >= settings.buffer,
         )
 
     def _topics(self, protocol: str) -> tuple[str, str]:
@@ -92,8 +95,8 @@ class Worker:
     def _take(self, delivery: Delivery) -> None:
         """Put one delivery into the buffer; runs on the link's thread and never waits."""
         self.figures.received += 1
-        if self._queue.qsize() >= self._config.worker.buffer:
-            # Only a broker that ignores the agreed number of messages in flight comes here.
+        if self._queue.qsize() >= self._most:
+            # Only links lost again and again while the database is away bring so many here.
             # QoS 1 is not acknowledged, so that it comes again; QoS 0 is lost, and counted.
             self._behind = self._behind or delivery.token.qos > 0
             self.figures.dropped += delivery.token.qos == 0
@@ -130,11 +133,14 @@ class Worker:
         except queue.Empty:
             return []
         until_s = time.monotonic() + _LINGER_S
-        while len(found) < self._config.worker.batch:
-            try:
-                found.append(self._queue.get(timeout=max(0.0, until_s - time.monotonic())))
-            except queue.Empty:
-                break
+        while (missing := self._config.worker.batch - len(found)) > 0:
+            ready = min(self._queue.qsize(), missing)
+            found += [self._queue.get_nowait() for _ in range(ready)]
+            if not ready:
+                try:
+                    found.append(self._queue.get(timeout=max(0.0, until_s - time.monotonic())))
+                except queue.Empty:
+                    break
         return found
 
     def _store(self, deliveries: list[tuple[Delivery, int]], stop: threading.Event) -> None:

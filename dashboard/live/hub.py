@@ -43,7 +43,8 @@ class Happening:
     """One thing a listener is told.
 
     Attributes:
-        kind: ``device`` (its state changed), ``transition``, or ``link`` (the broker came or went).
+        kind: ``device`` (its state changed), ``transition``, ``link`` (the broker came or went), or
+            ``again`` (something may have been missed: the history knows).
         address: Which device; ``None`` for the link.
         transition: The event.
         received_ms: When it arrived here.
@@ -63,11 +64,13 @@ class Listener:
         address: The only device it wants; ``None`` for the state of all.
         queue: What it has not been told yet.
         overrun: Whether it was too slow and something was dropped: it must start anew.
+        waits: Whether the broker has not confirmed a subscription since it began to listen.
     """
 
     address: Address | None
     queue: asyncio.Queue[Happening] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
     overrun: bool = False
+    waits: bool = True
 
     def tell(self, happening: Happening) -> None:
         """Queue something, or mark the listener as overrun."""
@@ -103,6 +106,7 @@ class Hub:
             topics=self._topics,
             on_delivery=self._deliver,
             on_state=self._state,
+            on_subscribed=self._subscribed,
             acknowledge_at_once=True,
         )
 
@@ -171,7 +175,11 @@ class Hub:
         self._soon(self.take, message, delivery.retained)
 
     def _state(self, _connected: bool) -> None:
-        self._soon(self._tell_all, Happening(kind="link"))
+        self._soon(self._tell_link)
+
+    def _subscribed(self) -> None:
+        """Let pages read the history again: what came before this was not told to them."""
+        self._soon(self._tell_waiting)
 
     def _soon(self, call: Any, *values: object) -> None:  # noqa: ANN401 - any callable of ours
         if self._loop is not None and not self._loop.is_closed():
@@ -219,9 +227,16 @@ class Hub:
             ):
                 listener.tell(happening)
 
-    def _tell_all(self, happening: Happening) -> None:
+    def _tell_link(self) -> None:
         for listener in self._listeners:
-            listener.tell(happening)
+            listener.waits = True
+            listener.tell(Happening(kind="link"))
+
+    def _tell_waiting(self) -> None:
+        for listener in self._listeners:
+            if listener.waits:
+                listener.waits = False
+                listener.tell(Happening(kind="again"))
 
 
 def _recalled(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:

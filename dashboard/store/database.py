@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, event
@@ -9,16 +10,21 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
-from dashboard.errors import StoreError
+from dashboard.errors import StoreError, UnavailableError
 from dashboard.store.migrations import migrate
 
 if TYPE_CHECKING:
+    import threading
+
     from sqlalchemy import Table
+
+LOG: Final = logging.getLogger(__name__)
 
 AWAY: Final = (OperationalError,)
 """What a database raises that is away, restarting or locked: wait and try again."""
 
 _BUSY_MS: Final = 10_000
+_RETRY_S: Final = 0.5
 
 
 def open_engine(setting: str) -> Engine:
@@ -49,6 +55,7 @@ def open_store(setting: str) -> Engine:
 
     Raises:
         StoreError: It cannot be opened, or is newer than this program.
+        UnavailableError: The server does not answer, or not yet.
     """
     engine = open_engine(setting)
     try:
@@ -58,8 +65,28 @@ def open_store(setting: str) -> Engine:
         raise
     except DatabaseError as why:
         engine.dispose()
-        raise StoreError(f"{engine.url!r}: cannot be opened: {why.orig}") from why
+        said = f"{engine.url!r}: cannot be opened: {why.orig}"
+        if isinstance(why, AWAY) and engine.dialect.name == "postgresql":
+            raise UnavailableError(said) from why
+        raise StoreError(said) from why
     return engine
+
+
+def await_store(setting: str, stop: threading.Event) -> Engine | None:
+    """Open the database, however long its server is away; ``None`` when told to stop.
+
+    Raises:
+        StoreError: It cannot be opened, or is newer than this program.
+    """
+    told = False
+    while not stop.is_set():
+        try:
+            return open_store(setting)
+        except UnavailableError as why:
+            LOG.log(logging.DEBUG if told else logging.WARNING, "database: away: %s", why)
+            told = True
+            stop.wait(_RETRY_S)
+    return None
 
 
 def is_read_only_begin(connection: Any) -> bool:  # noqa: ANN401 - SQLAlchemy types it so

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, func, literal_column, select
+from sqlalchemy import and_, func, literal, literal_column, select
 
 from dashboard.contract import EMOTIONS, STATES, Address
 from dashboard.store import tables as t
@@ -287,6 +287,17 @@ class Archive:
         """Count stored events."""
         with self._connect() as connection:
             return int(connection.execute(select(func.count()).select_from(t.EVENT)).scalar() or 0)
+
+    def count_tallied(self) -> int:
+        """Count the events that the sums by minute hold."""
+        total = sum((func.coalesce(func.sum(t.TALLY.c[n]), 0) for n in EMOTIONS), literal(0))
+        with self._connect() as connection:
+            return int(connection.execute(select(total)).scalar() or 0)
+
+    @property
+    def kind(self) -> str:
+        """Name the database's kind."""
+        return {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[self._engine.dialect.name]
 
     def workers(self) -> list[Worker]:
         """Return every worker that has ever written here."""

@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, func, select, update
-from sqlalchemy.dialects import postgresql
 
-from dashboard.contract import EMOTIONS, MAX_AHEAD_MS, STATES, Address, Problem, Transition, to_ms
+from dashboard.contract import MAX_AHEAD_MS, STATES, Address, Problem, Transition, to_ms
 from dashboard.store import tables as t
 from dashboard.store.batch import NOWHERE, Batch
 from dashboard.store.database import insert_into
+from dashboard.store.events import MINUTE_MS, Row, store_in_postgresql, store_in_sqlite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Connection, Engine
 
-MINUTE_MS: Final = 60_000
+
 _CODE: Final = {name: number for number, name in enumerate(STATES)}
-
-
-def _insert_arrays() -> str:
-    """Write PostgreSQL's quickest ``INSERT`` that still tells which rows were new."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    names = ", ".join(f'"{column.name}"' for column in t.EVENT.columns)
-    arrays = ", ".join(
-        f"%s::{column.type.compile(dialect=dialect)}[]" for column in t.EVENT.columns
-    )
-    return (
-        f"INSERT INTO event ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608 - our own names
-        " ON CONFLICT DO NOTHING RETURNING boot, seq"
-    )
-
-
-_INSERT_ARRAYS: Final = _insert_arrays()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +44,8 @@ class History:
         self._devices: dict[Address, int] = {}
         self._boots: dict[str, tuple[int, int]] = {}
         self._models: dict[str, int] = {}
+        ours = engine.dialect.name == "postgresql"
+        self._store = store_in_postgresql if ours else store_in_sqlite
 
     def write(self, batch: Batch) -> Written:
         """Write everything in one transaction, or nothing.
@@ -151,7 +136,7 @@ class History:
             return Written(new=0, doubled=0)
         self._learn_boots(connection, batch)
         self._learn_models(connection, {body.model for _, body, _ in batch.transitions})
-        rows: dict[tuple[int, int], dict[str, Any]] = {}
+        rows: dict[tuple[int, int], Row] = {}
         believed = 0
         for address, body, received_ms in batch.transitions:
             boot, owner = self._boots[body.boot_id]
@@ -160,73 +145,34 @@ class History:
                 batch.note_problem(address, Problem.FORGED, detail=detail, received_ms=received_ms)
                 continue
             believed += 1
-            rows.setdefault((boot, body.seq), self._row(boot, owner, body, received_ms))
-        kept = self._insert_events(connection, [rows[key] for key in sorted(rows)])
-        self._count(connection, [rows[key] for key in kept])
-        return Written(new=len(kept), doubled=believed - len(kept))
+            if (boot, body.seq) not in rows:
+                rows[boot, body.seq] = self._row(boot, owner, body, received_ms)
+        new = self._store(connection, [rows[key] for key in sorted(rows)]) if rows else 0
+        return Written(new=new, doubled=believed - new)
 
-    def _row(self, boot: int, device: int, body: Transition, received_ms: int) -> dict[str, Any]:
+    def _row(self, boot: int, device: int, body: Transition, received_ms: int) -> Row:
         onset_ms, decided_ms = to_ms(body.onset), to_ms(body.decided)
         # A clock that nobody has set says nothing; the time of arrival is the best there is.
         placed_ms = onset_ms if body.clock_synced else received_ms - (decided_ms - onset_ms)
-        return {
-            "boot": boot,
-            "seq": body.seq,
-            "device": device,
-            "placed_ms": placed_ms,
-            "received_ms": received_ms,
-            "camera": body.camera,
-            "track": body.track,
-            "before": _CODE[body.before],
-            "after": _CODE[body.after],
-            "confidence": body.confidence,
-            "dwell_s": body.dwell_s,
-            "delay_ms": decided_ms - onset_ms,
-            "latency_ms": body.latency_ms,
-            "flags": (not body.clock_synced) * t.FLAG_UNSYNCED
+        return (
+            boot,
+            body.seq,
+            device,
+            placed_ms,
+            received_ms,
+            body.camera,
+            body.track,
+            _CODE[body.before],
+            _CODE[body.after],
+            body.confidence,
+            body.dwell_s,
+            decided_ms - onset_ms,
+            body.latency_ms,
+            (not body.clock_synced) * t.FLAG_UNSYNCED
             | body.historical * t.FLAG_HISTORICAL
             | body.degraded * t.FLAG_DEGRADED,
-            "model": self._models[body.model],
-        }
-
-    def _insert_events(
-        self, connection: Connection, rows: list[dict[str, Any]]
-    ) -> list[tuple[int, int]]:
-        """Insert what is not known yet and return the keys of that."""
-        if not rows:
-            return []
-        if self._engine.dialect.name == "postgresql":
-            # One statement of 15 arrays; 2,000 rows as 30,000 parameters take three times as long.
-            columns = [[row[column.name] for row in rows] for column in t.EVENT.columns]
-            found = connection.exec_driver_sql(_INSERT_ARRAYS, tuple(columns))
-            return [(row.boot, row.seq) for row in found]
-        insert = insert_into(self._engine, t.EVENT)
-        statement = insert.on_conflict_do_nothing().returning(t.EVENT.c.boot, t.EVENT.c.seq)
-        return [(row.boot, row.seq) for row in connection.execute(statement, rows)]
-
-    def _count(self, connection: Connection, rows: Iterable[dict[str, Any]]) -> None:
-        counts = Counter(
-            (row["device"], row["placed_ms"] // MINUTE_MS, row["after"]) for row in rows
+            self._models[body.model],
         )
-        tallies: dict[tuple[int, int], dict[str, int]] = {}
-        for (device, minute, after), count in counts.items():
-            empty = {"device": device, "minute": minute, **dict.fromkeys(EMOTIONS, 0)}
-            tallies.setdefault((device, minute), empty)[EMOTIONS[after]] += count
-        self._add_up(connection, t.TALLY, EMOTIONS, [tallies[key] for key in sorted(tallies)])
-
-    def _add_up(
-        self,
-        connection: Connection,
-        table: Table,
-        columns: tuple[str, ...],
-        rows: list[dict[str, int]],
-    ) -> None:
-        if not rows:
-            return
-        insert = insert_into(self._engine, table)
-        grown = {name: table.c[name] + insert.excluded[name] for name in columns}
-        key = [column.name for column in table.primary_key]
-        connection.execute(insert.on_conflict_do_update(index_elements=key, set_=grown), rows)
 
     # -- state
 

@@ -40,6 +40,9 @@ _HISTORY_S: Final = 1.0
 _FLEET_S: Final = 0.25
 _SESSION_S: Final = 60.0
 _TOLD_AT_ONCE: Final = 40
+_SETTLED_S: Final = 1.0
+"""After this a worker has stored what came before a subscription was in force."""
+_NEVER_S: Final = float("inf")
 
 
 def _event(name: str, data: object) -> str:
@@ -88,7 +91,7 @@ async def class_stream(request: Request) -> Response:
 async def _class_events(request: Request, context: Context, address: Address) -> AsyncIterator[str]:
     min_faces = context.config.web.min_faces
     next_session_s = time.monotonic() + _SESSION_S
-    next_history_s = 0.0
+    next_history_s, again_s = 0.0, _NEVER_S
     stale = True
     last: dict[str, Any] = {}
     with context.hub.listen(address) as listener:
@@ -107,8 +110,10 @@ async def _class_events(request: Request, context: Context, address: Address) ->
             told = told_summary(context.hub.devices[address], now_ms(), min_faces=min_faces)
             if told is not None and (news := _describe(happenings, admin=False)):
                 yield _event("changes", news)
-            if listener.overrun:
-                listener.overrun = False
+            if listener.overrun or any(h.kind == "again" for h in happenings):
+                listener.overrun, again_s = False, time.monotonic() + _SETTLED_S
+            if time.monotonic() >= again_s:
+                again_s = _NEVER_S
                 yield _event("again", {})
             checked = await _still_allowed(request, next_session_s)
             if checked is None or await request.is_disconnected():
@@ -165,7 +170,7 @@ async def device_stream(request: Request) -> Response:
 async def _device_events(
     request: Request, context: Context, address: Address
 ) -> AsyncIterator[str]:
-    next_session_s = time.monotonic() + _SESSION_S
+    next_session_s, again_s = time.monotonic() + _SESSION_S, _NEVER_S
     last: dict[str, Any] = {}
     with context.hub.listen(address) as listener:
         yield "retry: 1000\n\n"
@@ -179,6 +184,11 @@ async def _device_events(
             happenings = await _gather(listener)
             if news := _describe(happenings, admin=True):
                 yield _event("changes", news)
+            if listener.overrun or any(h.kind == "again" for h in happenings):
+                listener.overrun, again_s = False, time.monotonic() + _SETTLED_S
+            if time.monotonic() >= again_s:
+                again_s = _NEVER_S
+                yield _event("again", {})
             checked = await _still_allowed(request, next_session_s)
             if checked is None or await request.is_disconnected():
                 return

@@ -154,6 +154,15 @@ def fleet_row(
         "model": None if info is None else info.model,
         "isolation": None if info is None else info.isolation,
         "drift": None if health is None or health.drift is None else round(health.drift, 2),
+        "abstained": None
+        if health is None or health.abstained is None
+        else f"{100 * health.abstained:.0f} %",
+        "brightness": None
+        if health is None or health.brightness is None
+        else round(health.brightness, 2),
+        "sharpness": None
+        if health is None or health.sharpness is None
+        else round(health.sharpness, 2),
         "weight": needs[0][0] if needs else 0,
         "needs": [reason for _, reason in needs],
     }

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import shutil
-import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 NEEDED = ("starlette", "sqlalchemy", "argon2", "paho", "babel")
 MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -22,24 +19,22 @@ else:
     from dashboard.contract import Address
     from dashboard.embedded import broker as run_broker
     from dashboard.embedded import find_mosquitto, free_port
+    from dashboard.errors import UnavailableError
+    from dashboard.postgres import Postgres
+    from dashboard.postgres import postgres as run_postgres
     from dashboard.simulate.classroom import Classroom
     from dashboard.store.database import open_store
     from dashboard.store.read import Archive
-    from tests.dashboard.support import Postgres
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server; skips where none is installed."""
-    folder = Path("/tmp") / f"emoshift-postgres-{free_port()}"  # noqa: S108 - its user must get there
-    folder.mkdir(mode=0o755)
     try:
-        server = Postgres(folder)
-        yield server
-        with contextlib.suppress(subprocess.CalledProcessError):
-            server.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with run_postgres() as server:
+            yield server
+    except UnavailableError as why:
+        pytest.skip(str(why))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

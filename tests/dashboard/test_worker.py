@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dashboard.config import Config
-    from tests.dashboard.support import Postgres
+    from dashboard.postgres import Postgres
 
 pytestmark = pytest.mark.broker
 

@@ -32,12 +32,13 @@ function showChanges(events) {
   for (const event of events) {
     if (seen.has(event.id)) continue;
     seen.add(event.id);
-    list.prepend(
-      element("li", { "data-event": event.id },
-        element("span", { className: `mark s-${event.from}`, "aria-hidden": "true" }),
-        element("span", { text: `${words.states[event.from]} → ${words.states[event.to]}` }),
-        element("span", { className: `mark s-${event.to}`, "aria-hidden": "true" }),
-        element("time", { text: clockTime(event.t), datetime: new Date(event.t).toISOString() })));
+    const line = element("li", { "data-event": event.id, "data-at": event.t },
+      element("span", { className: `mark s-${event.from}`, "aria-hidden": "true" }),
+      element("span", { text: `${words.states[event.from]} → ${words.states[event.to]}` }),
+      element("span", { className: `mark s-${event.to}`, "aria-hidden": "true" }),
+      element("time", { text: clockTime(event.t), datetime: new Date(event.t).toISOString() }));
+    // What is told a little late stands where it began.
+    list.insertBefore(line, [...list.children].find((other) => other.dataset.at <= event.t) ?? null);
   }
   while (list.children.length > 30) list.lastElementChild.remove();
   if (seen.size > 5000) seen.clear();

@@ -76,13 +76,17 @@ export async function load(path) {
 
 // -- charts
 
+// The library is preloaded by the page; where nobody has fetched it, tables tell the same.
+const library = document.querySelector("link[rel=modulepreload]");
+const echarts = library ? await import(library.href).catch(() => null) : null;
+
 export function chart(id) {
   const box = document.getElementById(id);
-  if (!window.echarts) {
+  if (!echarts) {
     box.textContent = words.noCharts;
     return { setOption() {}, on() {} };
   }
-  const made = window.echarts.init(box, null, { renderer: "canvas" });
+  const made = echarts.init(box, null, { renderer: "canvas" });
   new ResizeObserver(() => made.resize()).observe(box);
   return made;
 }

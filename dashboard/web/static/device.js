@@ -16,7 +16,8 @@ function showDevice(now) {
   document.getElementById("needs").replaceChildren(...(needs.length ? needs : [element("span", { className: "fine", text: words.ok })]));
 }
 
-const seen = new Set();
+// Events come twice: live, and from the history. Whichever is first shows them; none takes them away.
+const shown = new Map();
 function row(event) {
   return element("tr", { "data-event": event.id }, element("td", { text: event.historical ? dateTime(event.t) : clockTime(event.t) }),
     element("td", { text: words.states[event.from] }), element("td", { text: words.states[event.to] }),
@@ -24,13 +25,12 @@ function row(event) {
 }
 
 function showChanges(events) {
-  const body = document.getElementById("events");
-  for (const event of events) {
-    if (seen.has(event.id)) continue;
-    seen.add(event.id);
-    body.prepend(row(event));
-  }
-  while (body.rows.length > 100) body.deleteRow(-1);
+  const fresh = events.filter((event) => !shown.has(event.id));
+  if (!fresh.length) return;
+  for (const event of fresh) shown.set(event.id, { t: event.t, row: row(event) });
+  const newest = [...shown].sort(([, a], [, b]) => b.t - a.t);
+  for (const [id] of newest.splice(100)) shown.delete(id);
+  document.getElementById("events").replaceChildren(...newest.map(([, found]) => found.row));
 }
 
 function broken(times, values) {
@@ -42,8 +42,7 @@ const usual = (times) => (times.length > 1 ? Math.min(...times.slice(1).map((at,
 
 async function refresh() {
   const data = await load(`${path}/data`);
-  seen.clear();
-  document.getElementById("events").replaceChildren(...data.events.map((event) => { seen.add(event.id); return row(event); }));
+  showChanges(data.events);
   const { t, stages } = data.latency;
   const names = Object.keys(stages);
   latency.setOption({
@@ -60,5 +59,5 @@ async function refresh() {
 }
 
 const again = () => refresh().catch(console.warn);
-follow(`${path}/live`, { device: showDevice, changes: showChanges }, again);
+follow(`${path}/live`, { device: showDevice, changes: showChanges, again }, again);
 setInterval(again, 60000);
