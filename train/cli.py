@@ -9,6 +9,13 @@ from typing import Any
 import click
 
 from edge.errors import EmoshiftError
+from train.commands.fine_tune import fine_tune
+from train.commands.options import PATH as _PATH
+from train.commands.options import cache_option as _cache
+from train.commands.options import data_option as _data
+from train.commands.options import runs_option as _runs
+from train.commands.sequences import sequences
+from train.commands.tune import tune
 
 
 class _OneLineErrors(click.Group):
@@ -20,22 +27,6 @@ class _OneLineErrors(click.Group):
         except EmoshiftError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
-
-
-_PATH = click.Path(path_type=Path)
-_data = click.option(
-    "--data",
-    type=_PATH,
-    default=lambda: Path(os.environ.get("EMOSHIFT_DATA", "../shared/data")),
-    show_default="$EMOSHIFT_DATA or ../shared/data",
-    help="Folder that holds fer2013/.",
-)
-_cache = click.option(
-    "--cache", type=_PATH, default=Path(".cache"), show_default=True, help="What is kept."
-)
-_runs = click.option(
-    "--runs", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."
-)
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -273,6 +264,10 @@ def motion(clips: tuple[Path, ...], model: Path, output: Path) -> None:
 
     measure_clips(clips, model, output)
     click.echo(f"{output}")
+
+
+for _command in (fine_tune, sequences, tune):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

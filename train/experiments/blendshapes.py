@@ -11,7 +11,7 @@ import numpy as np
 from edge.errors import InputError
 from edge.features.blendshapes import LIMIT, channel_names, channels
 from train.data.ferplus import LABELS
-from train.experiments.fit import write_history
+from train.experiments.history import write_history
 from train.experiments.pictures import read_pictures
 from train.experiments.recurrent import fit_recurrent, recurrent_scores, still_logits
 from train.experiments.report import draw_run, write_report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from train.experiments.ahead import ahead
 from train.experiments.checkpoint import Checkpoint, save_checkpoint
+from train.experiments.history import write_history
 from train.experiments.pictures import epoch_batches, view
 from train.experiments.score import scores
 from train.experiments.targets import targets_of
@@ -189,11 +189,3 @@ def _restore(model: keras.Model, state: Checkpoint) -> None:
 
 def _values(variables: list[Any]) -> list[NDArray[Any]]:
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Write one row an epoch."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)
