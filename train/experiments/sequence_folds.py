@@ -78,11 +78,11 @@ def compare(
     rows: list[dict[str, str | float]] = []
     logits: dict[tuple[str, str], NDArray[np.float32]] = {}
     outcomes: list[tuple[str, int, int, Outcome]] = []
-    for shape in recipe.nets:
-        for seed in range(recipe.seed, recipe.seed + recipe.seeds):
-            for fold in range(recipe.folds):
-                asked = fold_of == fold
-                division = _division(sequences, asked)
+    for seed in range(recipe.seed, recipe.seed + recipe.seeds):
+        for fold in range(recipe.folds):
+            asked = fold_of == fold
+            division = _division(sequences, asked)
+            for shape in recipe.nets:
                 outcome = train_net(recipe, shape, division, seed)
                 outcomes.append((shape.name, seed, fold, outcome))
                 for phase in PHASES:
@@ -90,9 +90,8 @@ def compare(
                     right = int((found.argmax(axis=1) == division.held_out_labels).sum())
                     told = (shape.name, phase, seed, fold, len(found), right)
                     rows.append(dict(zip(FIELDS, told, strict=True)))
-                    kept = logits.setdefault(
-                        (shape.name, phase), np.zeros((len(asked), division.classes), np.float32)
-                    )
+                    empty_logits = np.zeros((len(asked), division.classes), np.float32)
+                    kept = logits.setdefault((shape.name, phase), empty_logits)
                     if seed == recipe.seed:
                         kept[asked] = found
                 write_history(folder / RESULTS, rows)

@@ -1,7 +1,8 @@
 """Nets that name the expression of a short sequence of pictures.
 
 All take ``(batch, frames, side, side, 1)``, float32, ``(crop - 128) / 64``, and give one row of
-logits ``(batch, classes)`` for the whole sequence.
+logits ``(batch, classes)`` for the whole sequence. Recurrent layers are unrolled: three frames are
+too few to pay for a loop.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ def build_convlstm(
     inputs = _input(shape)
     x = inputs
     for width in filters:
-        x = layers.ConvLSTM2D(width, 3, padding="same", return_sequences=True)(x)
+        x = layers.ConvLSTM2D(width, 3, padding="same", return_sequences=True, unroll=True)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
         x = layers.MaxPooling3D((1, 2, 2))(x)
         x = layers.Dropout(dropout)(x)
     x = layers.TimeDistributed(layers.Flatten())(x)
-    x = layers.LSTM(units)(x)
+    x = layers.LSTM(units, unroll=True)(x)
     x = layers.Dropout(dropout)(x)
     return keras.Model(inputs, layers.Dense(classes)(x), name="convlstm")
 
@@ -76,7 +77,7 @@ def build_rnn(
     x = layers.TimeDistributed(layers.Flatten())(x)
     x = layers.BatchNormalization(momentum=0.9)(x)
     x = layers.Dropout(dropout)(x)
-    x = layers.LSTM(units)(x)
+    x = layers.LSTM(units, unroll=True)(x)
     x = layers.Dropout(dropout)(x)
     return keras.Model(inputs, layers.Dense(classes)(x), name="rnn")
 
