@@ -76,7 +76,7 @@ def fine_tuned(vit: Path, options: list[str], folder: Path, *more: str, epochs: 
     recipe = folder / f"{epochs}.toml"
     recipe.write_text(TOY.format(epochs=epochs), encoding="utf-8")
     call = ["--model", str(vit), "--recipe", str(recipe), "--runs", str(folder / "runs"), *options]
-    output = told("fine-tune", "--name", f"e{epochs}", *call, "--keep", "0", *more)
+    output = told("run", "--name", f"e{epochs}", *call, *more)
     return folder / "runs" / output.strip().splitlines()[-1].rsplit("/", 1)[-1]
 
 
@@ -127,14 +127,17 @@ def test_from_checkpoint_to_teacher(
     taught = read_teacher(teacher, train.rows)
     np.testing.assert_allclose(taught.ferplus.sum(axis=1), 1.0, atol=1e-5)
     again = fine_tuned_with(teacher, vit, options, tmp_path)
-    assert json.loads((again / "experiment_config.json").read_text())["teacher"] == str(teacher)
+    config = json.loads((again / "experiment_config.json").read_text(encoding="utf-8"))
+    assert config["teacher"] == str(teacher)
+    assert config["recipe"]["data"]["weights"]["happy"] == 2.5
+    assert config["asked"]["model"] == str(vit)
 
 
 def fine_tuned_with(teacher: Path, vit: Path, options: list[str], folder: Path) -> Path:
     recipe = folder / "taught.toml"
     recipe.write_text(TOY.format(epochs=1) + "teacher_share = 0.5\n", encoding="utf-8")
     call = ["--model", str(vit), "--recipe", str(recipe), "--runs", str(folder / "runs"), *options]
-    output = told("fine-tune", "--name", "taught", *call, "--teacher", str(teacher))
+    output = told("run", "--name", "taught", *call, "--teacher", str(teacher), "--happy", "2.5")
     return folder / "runs" / output.strip().splitlines()[-1].rsplit("/", 1)[-1]
 
 

@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
-def test_fine_tuning_names_what_is_missing() -> None:
+def test_fine_tuning_names_what_is_missing(tmp_path: Path) -> None:
     """One line and the exit code of a missing library."""
+    pytest.importorskip("keras")
     pytest.importorskip("matplotlib")
     pytest.importorskip("sklearn")
-    found = CliRunner().invoke(main, ["fine-tune", "--name", "x", "--model", "owner/model"])
+    found = CliRunner().invoke(
+        main, ["run", "--name", "x", "--model", "owner/model", "--runs", str(tmp_path)]
+    )
     assert found.exit_code == 69
     assert "torch is not installed" in found.output
     assert found.output.count("\n") == 1

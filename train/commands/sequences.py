@@ -6,24 +6,24 @@ from pathlib import Path
 
 import click
 
-from train.commands.options import PATH, data_option, name_option, runs_option
+from train import options
 
 RECIPE = Path(__file__).parent.parent / "recipes" / "ckplus48.toml"
 
 
 @click.command()
-@name_option
+@options.name
 @click.option(
     "--recipe",
     "recipe_path",
-    type=PATH,
+    type=options.PATH,
     default=RECIPE,
     show_default="train/recipes/ckplus48.toml",
     help="TOML file.",
 )
 @click.option("--description", default="", help="Free text, kept with the run.")
-@data_option
-@runs_option
+@options.data
+@options.runs
 def sequences(*, name: str, recipe_path: Path, description: str, data: Path, runs: Path) -> None:
     """Compare a ConvLSTM, a CNN and an RNN on CK+48, fold by fold of people.
 

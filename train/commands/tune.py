@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from train.commands.options import PATH, cache_option, data_option, runs_option
+from train import options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--name", required=True, help="Lower-case name; the folder is tune-<name>.")
-@click.option("--recipe", "recipe_path", type=PATH, required=True, help="TOML file.")
+@click.option("--recipe", "recipe_path", type=options.PATH, required=True, help="TOML file.")
 @click.option("--description", default="", help="Free text, kept with the search.")
-@data_option
-@cache_option
-@runs_option
+@options.data
+@options.cache
+@options.runs
 def tune(
     *, name: str, recipe_path: Path, description: str, data: Path, cache: Path, runs: Path
 ) -> None:

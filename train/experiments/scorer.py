@@ -9,7 +9,7 @@ import numpy as np
 from edge.errors import InputError
 from edge.models.runtime import TensorInfo, TFLiteModel
 from train.experiments.pictures import view
-from train.huggingface.names import is_classifier
+from train.huggingface.names import is_classifier, require_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,7 @@ def open_scorer(path: Path) -> Scorer:
         UnavailableError: A classifier, without torch and transformers.
     """
     if is_classifier(path):
+        require_torch()
         from train.huggingface.scorer import open_classifier_scorer  # noqa: PLC0415 - loads torch
 
         return open_classifier_scorer(path)

@@ -19,7 +19,7 @@ from train.experiments.report import write_report
 from train.experiments.score import softmax
 from train.experiments.sequence_plots import plot_episodes, plot_folds
 from train.experiments.sequence_recipe import SequenceRecipe
-from train.experiments.sequences import PHASES, Division, Outcome, train_net
+from train.experiments.sequences import PHASES, Division, Outcome, Pupil
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,12 +78,13 @@ def compare(
     rows: list[dict[str, str | float]] = []
     logits: dict[tuple[str, str], NDArray[np.float32]] = {}
     outcomes: list[tuple[str, int, int, Outcome]] = []
+    pupils = [Pupil(recipe, shape, len(sequences.names)) for shape in recipe.nets]
     for seed in range(recipe.seed, recipe.seed + recipe.seeds):
         for fold in range(recipe.folds):
             asked = fold_of == fold
             division = _division(sequences, asked)
-            for shape in recipe.nets:
-                outcome = train_net(recipe, shape, division, seed)
+            for pupil in pupils:
+                outcome, shape = pupil.learn(division, seed), pupil.shape
                 outcomes.append((shape.name, seed, fold, outcome))
                 for phase in PHASES:
                     found = outcome.logits[phase]

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.features.standardise import standardise_crop
 from train.augment import augment
+from train.data.ckplus48 import FRAMES
 from train.experiments.pictures import as_input, view
 from train.networks.policy import Policy
 from train.networks.sequence import BUILDERS
@@ -58,33 +59,56 @@ class Outcome:
     episodes: NDArray[np.float64]
 
 
-def train_net(recipe: SequenceRecipe, shape: SequenceNet, division: Division, seed: int) -> Outcome:
-    """Train with labels, then from there once by policy gradient and once longer with labels."""
-    keras.utils.set_random_seed(seed)
-    net = BUILDERS[shape.name](
-        (division.frames.shape[1], recipe.side_px),
-        classes=division.classes,
-        filters=shape.filters,
-        units=shape.units,
-        dropout=shape.dropout,
-    )
-    lessons = _Lessons(net=net, recipe=recipe, division=division, seed=seed)
-    logits: dict[str, NDArray[np.float32]] = {}
+class Pupil:
+    """A net that begins anew for every division and seed, compiled once for all of them."""
 
-    lessons.label(shape.rate, range(recipe.epochs), phase=0)
-    logits[PHASES[0]] = held_out_logits(net, division, recipe.side_px)
-    learned = net.get_weights()
-    further = range(recipe.epochs, recipe.epochs + recipe.reinforcement.epochs)
+    def __init__(self, recipe: SequenceRecipe, shape: SequenceNet, classes: int) -> None:
+        self.recipe, self.shape, self.classes = recipe, shape, classes
+        how = recipe.reinforcement
+        self.net = self._fresh(0)
+        self.net.compile(
+            optimizer=keras.optimizers.Adam(shape.rate, clipnorm=1.0),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        self.policy = Policy(
+            self.net, reward=how.reward, penalty=how.penalty, decay=how.decay, seed=0
+        )
+        self.policy.compile(optimizer=keras.optimizers.Adam(how.rate, clipnorm=1.0))
 
-    lessons.reinforce(further, phase=1)
-    logits[PHASES[1]] = held_out_logits(net, division, recipe.side_px)
+    def learn(self, division: Division, seed: int) -> Outcome:
+        """Train with labels, then from there once by rewards and once longer with labels."""
+        for variable, value in zip(self.net.variables, self._fresh(seed).variables, strict=True):
+            variable.assign(value)
+        self.policy.restart(seed)
+        lessons = _Lessons(pupil=self, division=division, seed=seed)
+        further = range(self.recipe.epochs, self.recipe.epochs + self.recipe.reinforcement.epochs)
+        logits: dict[str, NDArray[np.float32]] = {}
 
-    net.set_weights(learned)
-    lessons.label(shape.rate, further, phase=2)
-    logits[PHASES[2]] = held_out_logits(net, division, recipe.side_px)
-    return Outcome(
-        logits=logits, history=lessons.history, episodes=np.array(lessons.episodes, np.float64)
-    )
+        lessons.label(range(self.recipe.epochs), phase=0)
+        logits[PHASES[0]] = held_out_logits(self.net, division, self.recipe.side_px)
+        learned = self.net.get_weights()
+
+        lessons.reinforce(further, phase=1)
+        logits[PHASES[1]] = held_out_logits(self.net, division, self.recipe.side_px)
+
+        self.net.set_weights(learned)
+        lessons.label(further, phase=2)
+        logits[PHASES[2]] = held_out_logits(self.net, division, self.recipe.side_px)
+        return Outcome(
+            logits=logits, history=lessons.history, episodes=np.array(lessons.episodes, np.float64)
+        )
+
+    def _fresh(self, seed: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        frames = (FRAMES, self.recipe.side_px)
+        shape = self.shape
+        return BUILDERS[shape.name](
+            frames,
+            classes=self.classes,
+            filters=shape.filters,
+            units=shape.units,
+            dropout=shape.dropout,
+        )
 
 
 def held_out_logits(net: keras.Model, division: Division, side_px: int) -> NDArray[np.float32]:
@@ -99,30 +123,24 @@ def held_out_logits(net: keras.Model, division: Division, side_px: int) -> NDArr
 class _Lessons:
     """One net's training, phase after phase, and what is kept of it."""
 
-    net: keras.Model
-    recipe: SequenceRecipe
+    pupil: Pupil
     division: Division
     seed: int
     history: list[dict[str, float]] = field(default_factory=list)
     episodes: list[tuple[float, float]] = field(default_factory=list)
 
-    def label(self, rate: float, epochs: range, *, phase: int) -> None:
-        """Train with labels."""
-        self.net.compile(
-            optimizer=keras.optimizers.Adam(rate, clipnorm=1.0),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
+    def label(self, epochs: range, *, phase: int) -> None:
+        """Train with labels, with an optimiser that has seen nothing."""
+        net = self.pupil.net
+        forget(net.optimizer)
         for epoch in epochs:
-            losses = [float(self.net.train_on_batch(*batch)) for batch in self._batches(epoch)]
+            losses = [float(net.train_on_batch(*batch)) for batch in self._batches(epoch)]
             self._keep(phase, epoch, losses)
 
     def reinforce(self, epochs: range, *, phase: int) -> None:
         """Train by what decisions earn; every step is an episode."""
-        how = self.recipe.reinforcement
-        policy = Policy(
-            self.net, reward=how.reward, penalty=how.penalty, decay=how.decay, seed=self.seed
-        )
-        policy.compile(optimizer=keras.optimizers.Adam(how.rate, clipnorm=1.0))
+        policy = self.pupil.policy
+        forget(policy.optimizer)
         for epoch in epochs:
             losses: list[float] = []
             for frames, labels in self._batches(epoch):
@@ -133,11 +151,18 @@ class _Lessons:
             self._keep(phase, epoch, losses)
 
     def _batches(self, epoch: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.integer]]]:
-        return batches(self.recipe, self.division, self.seed, epoch)
+        return batches(self.pupil.recipe, self.division, self.seed, epoch)
 
     def _keep(self, phase: int, epoch: int, losses: list[float]) -> None:
         record = {"phase": float(phase), "epoch": epoch + 1.0, "loss": float(np.mean(losses))}
         self.history.append(record)
+
+
+def forget(optimiser: keras.optimizers.Optimizer) -> None:
+    """Bring an optimiser back to its start, its learning rate kept."""
+    for variable in optimiser.variables:
+        if variable is not optimiser.learning_rate:
+            variable.assign(keras.ops.zeros_like(variable))
 
 
 def batches(

@@ -7,23 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.errors import InputError, UnavailableError
+import torch
+import transformers
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import EntryNotFoundError
+from torch import nn
+
+from edge.errors import InputError
 from edge.features.standardise import INPUT_SCALE, MIDDLE
 from train.data.fer2013 import CLASSES as FER2013_CLASSES
 from train.data.ferplus import LABELS
 from train.data.folders import WORDS
-
-try:
-    import torch
-    import transformers
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-    from torch import nn
-except ImportError as why:
-    raise UnavailableError(
-        f"{why.name} is not installed; install torch for this machine, then the extra `hf`"
-        " (docs/models.md)"
-    ) from why
 
 if TYPE_CHECKING:
     import numpy as np

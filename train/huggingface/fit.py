@@ -12,6 +12,7 @@ import torch
 from edge.errors import InputError
 from train.experiments.history import write_history
 from train.experiments.pictures import epoch_batches
+from train.experiments.progress import along
 from train.experiments.score import scores
 from train.experiments.scorer import logits
 from train.huggingface.classifier import output_layer
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from train.data.selection import Draw
     from train.experiments.pictures import Batch, Pictures
     from train.experiments.targets import Targets
     from train.huggingface.classifier import Classifier
@@ -43,6 +45,7 @@ def fine_tune(
     folder: Path,
     *,
     targets: Targets,
+    draw: Draw,
     resume: Path | None = None,
     told: Callable[[dict[str, float], Path], None],
 ) -> list[dict[str, float]]:
@@ -55,6 +58,7 @@ def fine_tune(
         validation: Scored after every epoch.
         folder: Gets ``checkpoints/epoch-NNN.pt`` and ``training_history.csv``.
         targets: What the heads are to say of ``train``, and the weight of each row.
+        draw: What an epoch goes through.
         resume: A checkpoint to go on from.
         told: Told after every epoch its record and its checkpoint.
     """
@@ -72,7 +76,13 @@ def fine_tune(
         began = time.monotonic()
         torch.manual_seed(recipe.seed * 10_007 + state.epoch)
         loss = _epoch(
-            recipe, classifier, optimiser, train=train, targets=targets, epoch=state.epoch
+            recipe,
+            classifier,
+            optimiser,
+            train=train,
+            targets=targets,
+            draw=draw,
+            epoch=state.epoch,
         )
         found = scores(logits(scorer_of(classifier), validation.crops), validation)
         record = {
@@ -96,15 +106,17 @@ def _epoch(
     *,
     train: Pictures,
     targets: Targets,
+    draw: Draw,
     epoch: int,
 ) -> float:
     how = recipe.pictures
-    steps = len(train.crops) // recipe.batch_size
+    steps = len(draw.pool) // recipe.batch_size
     if steps == 0:
-        raise InputError(f"{len(train.crops)} pictures, expected at least one batch")
+        raise InputError(f"{len(draw.pool)} pictures, expected at least one batch")
     losses: list[float] = []
     classifier.net.train()
-    for step, batch in enumerate(epoch_batches(train.crops, targets, how, how.phases[0], epoch)):
+    batches = epoch_batches(train.crops, targets, how, how.phases[0], epoch, draw=draw)
+    for step, batch in enumerate(along(batches, steps, f"epoch {epoch + 1}")):
         rate = recipe.rate_at((epoch + (step + 1) / (steps + 1)) / recipe.epochs)
         for group in optimiser.param_groups:
             group["lr"] = rate

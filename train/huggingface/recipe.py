@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from train.augment import Augmentation
+from train.data.selection import Selection
 from train.experiments.recipe import Phase, Recipe
 
 
@@ -22,6 +23,7 @@ class FineTuning:
         body: Whether the body learns too, or the outputs alone.
         fer2013_weight: Of the FER2013 head's loss beside the FER+ head's.
         teacher_share: Of a teacher's probabilities in both heads' targets; 0 for no teacher.
+        data: Counts and weights of classes, as every recipe's.
         augmentation: Limits.
     """
 
@@ -34,6 +36,7 @@ class FineTuning:
     body: bool = True
     fer2013_weight: float = 0.3
     teacher_share: float = 0.0
+    data: Selection = field(default_factory=Selection)
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     @property

@@ -1,17 +1,16 @@
-"""Start a fine-tuning: read recipe, checkpoint and data, make the folder, train, report."""
+"""A run that fine-tunes a classifier: read net and data, train, save, report."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from edge.errors import ConfigError, InputError
+import torch
+
+from edge.errors import InputError
 from train.data.ferplus import LABELS
-from train.experiments.folder import RunConfig, create_run, read_config, run_of
+from train.data.selection import draw_of
+from train.experiments.material import KNOWN
 from train.experiments.pictures import read_pictures
-from train.experiments.recipe import read_recipe
 from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
 from train.experiments.scorer import logits
@@ -19,68 +18,40 @@ from train.experiments.targets import targets_of
 from train.experiments.teacher import read_teacher
 from train.huggingface.classifier import open_classifier, with_both_heads
 from train.huggingface.fit import fine_tune
-from train.huggingface.recipe import FineTuning
 from train.huggingface.scorer import scorer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from train.experiments.request import Request
+    from train.huggingface.recipe import FineTuning
 
-def start_fine_tuning(
-    *,
-    name: str,
-    model: str,
-    recipe_path: Path,
-    resume: Path | None,
-    teacher: Path | None,
-    seed: int | None,
-    keep: int,
-    description: str,
-    data: Path,
-    cache: Path,
-    runs: Path,
-    tell: Callable[[str], None],
-) -> Path:
-    """Fine-tune by the recipe and return the run's folder, whose ``net`` can teach.
+
+def train_classifier(
+    recipe: FineTuning, folder: Path, request: Request, tell: Callable[[str], None]
+) -> None:
+    """Fine-tune and write ``net``, a folder that can be scored and can teach.
 
     Raises:
-        ConfigError: The recipe is wrong.
-        InputError: The recipe, the net, the checkpoint or the data is missing.
+        InputError: The net, the checkpoint or the data is missing.
     """
-    recipe = read_recipe(recipe_path, FineTuning)
-    if seed is not None:
-        recipe = replace(recipe, seed=seed)
-    if (recipe.teacher_share > 0) is (teacher is None):
-        raise ConfigError(
-            str(recipe_path), ["teacher_share above 0 and --teacher FILE go together"]
-        )
-    if resume is not None and not resume.exists():
-        raise InputError(f"{resume}: no such checkpoint; they lie in a run's checkpoints folder")
-    classifier = with_both_heads(open_classifier(model), recipe.seed)
-    train = read_pictures(data, cache, "Training")
-    validation = read_pictures(data, cache, "PublicTest")
-    taught = None if teacher is None else read_teacher(teacher, train.rows)
-    config = RunConfig(
-        name=name,
-        description=description,
-        recipe=json.loads(json.dumps(asdict(recipe))),
-        resumed=None if resume is None else str(resume),
-        weights=model,
-        teacher=None if teacher is None else str(teacher),
-    )
-    before = None if resume is None else read_config(run_of(resume))
-    folder = create_run(runs, config, began=datetime.now().astimezone(), before=before)
+    classifier = with_both_heads(open_classifier(str(request.model)), recipe.seed)
+    classifier.net.to(_device(request.device))
+    train = read_pictures(request.data, request.cache, "Training")
+    validation = read_pictures(request.data, request.cache, "PublicTest")
+    taught = None if request.teacher is None else read_teacher(request.teacher, train.rows)
+    draw = draw_of(recipe.data, train.labels, KNOWN["fer2013"], seed=recipe.seed)
 
     def told(record: dict[str, float], path: Path) -> None:
-        if keep:
-            for old in sorted(path.parent.glob("epoch-*.pt"))[:-keep]:
+        if request.keep:
+            for old in sorted(path.parent.glob("epoch-*.pt"))[: -request.keep]:
                 old.unlink()
         left = (recipe.epochs - record["epoch"]) * record["seconds"] / 60
         figures = " ".join(f"{key} {value:.4g}" for key, value in record.items())
         tell(f"{figures}; about {left:.0f} min left")
 
-    tell(f"{len(train.crops)} pictures, {recipe.epochs} epochs; Ctrl-C stops, --resume goes on")
+    tell(f"{len(draw.pool)} pictures, {recipe.epochs} epochs; Ctrl-C stops, --resume goes on")
     fine_tune(
         recipe,
         classifier,
@@ -88,11 +59,18 @@ def start_fine_tuning(
         validation,
         folder,
         targets=targets_of(train, taught, recipe.teacher_share),
-        resume=resume,
+        draw=draw,
+        resume=request.resume,
         told=told,
     )
     classifier.save(folder / "net")
     found = logits(scorer_of(classifier), validation.crops)
     write_report(folder, softmax(found["ferplus"]), validation.majority, LABELS)
     draw_run(folder)
-    return folder
+
+
+def _device(name: str) -> torch.device:
+    there = torch.cuda.is_available()
+    if name == "gpu" and not there:
+        raise InputError("--device gpu: torch sees no GPU here; take --device auto or cpu")
+    return torch.device("cuda" if there and name != "cpu" else "cpu")

@@ -40,6 +40,11 @@ class Policy(keras.Model):  # type: ignore[misc]  # untyped
         self.rewarded = keras.metrics.Mean(name="reward")
         self.penalised = keras.metrics.Mean(name="penalty")
 
+    def restart(self, seed: int) -> None:
+        """Forget the baseline, and draw actions from a new seed."""
+        self.baseline.assign(0.0)
+        self.chance.state.assign(keras.random.SeedGenerator(seed).state)
+
     def call(self, frames: Any, training: bool | None = None) -> Any:  # noqa: ANN401 - tensors
         """Return the net's logits."""
         return self.net(frames, training=training)
