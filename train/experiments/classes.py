@@ -67,10 +67,10 @@ def train_classes(
         train, held = read_folder(
             request.pictures, request.cache, classes, seed=recipe.seed, tell=tell
         )
-    known = KNOWN["ferplus" if request.pictures else recipe.labels]
     if isinstance(recipe, ConvolutionRecipe):
-        net = ClassNet(labels=recipe.labels, chosen=recipe.data.classes, classes=classes.names)
-        lesson = _picture_lesson(recipe, train, held, classes, known)
+        labels: LabelSet = "ferplus" if request.pictures else recipe.labels  # a folder's classes
+        net = ClassNet(labels=labels, chosen=recipe.data.classes, classes=classes.names)
+        lesson = _picture_lesson(recipe, train, held, classes, KNOWN[labels])
     else:
         lesson, net = _blendshape_lesson(recipe, train, held, classes, request)
     write_net_card(folder / "net.json", net, recipe)
