@@ -124,7 +124,7 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> N
 @options.mirrored
 @options.classes
 @click.option("--report", "report_folder", type=options.PATH, help="Folder for report and plots.")
-@click.option("--logits", "logits_path", type=options.PATH, help="Keep rows and logits in this.")
+@click.option("--logits", "logits_path", type=options.PATH, help="Keep them in this .npz.")
 @options.data
 @options.cache
 def evaluate(

@@ -113,6 +113,7 @@ def test_from_checkpoint_to_teacher(
     """Fine-tune, evaluate and teach with the usual commands."""
     run = fine_tuned(vit, options, tmp_path)
     assert {path.name for path in run.iterdir()} >= {
+        "best_checkpoint.pt",
         "classification_report.txt",
         "confusion_matrix.png",
         "experiment_config.json",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,12 @@ from train.data.selection import draw_of
 from train.experiments.checkpoint import Checkpoint, load_checkpoint
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe
 from train.experiments.fit_classes import Lesson, build_classes, fit_classes, predict_classes
-from train.experiments.folder import prune
 from train.experiments.material import KNOWN, classes_of, read_folder, read_labelled
 from train.experiments.progress import forecast
 from train.experiments.recipe import recipe_from
 from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
+from train.experiments.telling import teller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,30 +66,21 @@ def train_classes(
         train, held = read_folder(
             request.pictures, request.cache, classes, seed=recipe.seed, tell=tell
         )
-    known = KNOWN["ferplus" if request.pictures else recipe.labels]
     if isinstance(recipe, ConvolutionRecipe):
-        net = ClassNet(labels=recipe.labels, chosen=recipe.data.classes, classes=classes.names)
-        lesson = _picture_lesson(recipe, train, held, classes, known)
+        labels: LabelSet = "ferplus" if request.pictures else recipe.labels  # a folder's classes
+        net = ClassNet(labels=labels, chosen=recipe.data.classes, classes=classes.names)
+        lesson = _picture_lesson(recipe, train, held, classes, KNOWN[labels])
     else:
         lesson, net = _blendshape_lesson(recipe, train, held, classes, request)
     write_net_card(folder / "net.json", net, recipe)
     tell(_counts(lesson))
-
-    def told(record: dict[str, float], best_so_far: bool, path: Path) -> None:
-        if best_so_far:
-            shutil.copyfile(path, folder / "best_checkpoint.npz")
-        if request.keep:
-            prune(folder, request.keep)
-        left = (recipe.epochs - record["epoch"]) * record["seconds"]
-        figures = " ".join(f"{key} {value:.4g}" for key, value in record.items())
-        tell(f"{figures}; {forecast(left)} left" if left else figures)
 
     state = fit_classes(
         recipe,
         lesson,
         folder,
         start=None if request.resume is None else load_checkpoint(request.resume),
-        told=told,
+        told=teller(folder, recipe.epochs, request.keep, tell),
         expected=lambda s: tell(f"{recipe.epochs} epochs, {forecast(s)}; Ctrl-C stops"),
     )
     model = write_class_net(recipe, state, folder / "net.keras", lesson)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge.errors import ConfigError, InputError
 from train.data.ferplus import LABELS
@@ -18,7 +17,7 @@ from train.experiments.classes import train_classes
 from train.experiments.device import on_device
 from train.experiments.export import write_averaged
 from train.experiments.fit import fit
-from train.experiments.folder import RunConfig, create_run, prune, read_config, run_of
+from train.experiments.folder import RunConfig, create_run, read_config, run_of
 from train.experiments.material import KNOWN
 from train.experiments.pictures import read_pictures
 from train.experiments.progress import forecast
@@ -29,6 +28,7 @@ from train.experiments.score import softmax
 from train.experiments.scorer import logits, open_scorer, read_weights
 from train.experiments.targets import targets_of
 from train.experiments.teacher import read_teacher
+from train.experiments.telling import teller
 from train.huggingface.names import is_classifier, require_torch
 from train.huggingface.recipe import FineTuning
 
@@ -119,16 +119,6 @@ def _train_pictures(
     validation = read_pictures(request.data, request.cache, "PublicTest")
     taught = None if request.teacher is None else read_teacher(request.teacher, train.rows)
     draw = draw_of(recipe.data, train.labels, KNOWN["fer2013"], seed=recipe.seed)
-    best = folder / "best_checkpoint.npz"
-
-    def told(record: dict[str, Any], best_so_far: bool, path: Path) -> None:
-        if best_so_far:
-            shutil.copyfile(path, best)
-        if request.keep:
-            prune(folder, request.keep)
-        left = (recipe.epochs - record["epoch"]) * record["seconds"] / 60
-        figures = " ".join(f"{key} {value:.4g}" for key, value in record.items())
-        tell(f"{figures}; about {left:.0f} min left")
 
     def expected(seconds: float) -> None:
         told = f"{len(draw.pool)} pictures, {recipe.epochs} epochs, {forecast(seconds)} to go"
@@ -143,7 +133,7 @@ def _train_pictures(
         draw=draw,
         start=None if request.resume is None else load_checkpoint(request.resume),
         weights=None if request.weights is None else read_weights(request.weights),
-        told=told,
+        told=teller(folder, recipe.epochs, request.keep, tell),
         expected=expected,
     )
     write_averaged(recipe, state, folder / "net.keras")
@@ -157,4 +147,4 @@ def _train_recurrent(
 ) -> None:
     from train.experiments.blendshapes import train_blendshapes  # noqa: PLC0415 - needs pyarrow
 
-    train_blendshapes(recipe, folder, data=request.data, cache=request.cache, tell=tell)
+    train_blendshapes(recipe, folder, request, tell)

@@ -47,7 +47,7 @@ def fine_tune(
     targets: Targets,
     draw: Draw,
     resume: Path | None = None,
-    told: Callable[[dict[str, float], Path], None],
+    told: Callable[[dict[str, float], bool, Path], None],
 ) -> list[dict[str, float]]:
     """Train to the recipe's last epoch and return the history.
 
@@ -60,7 +60,7 @@ def fine_tune(
         targets: What the heads are to say of ``train``, and the weight of each row.
         draw: What an epoch goes through.
         resume: A checkpoint to go on from.
-        told: Told after every epoch its record and its checkpoint.
+        told: Told after every epoch its record, whether it is the best, and its checkpoint.
     """
     net = classifier.net
     outputs = f"{output_layer(net)[0]}."
@@ -95,7 +95,8 @@ def fine_tune(
         path = folder / "checkpoints" / f"epoch-{state.epoch:03d}.pt"
         _save(path, state, net, optimiser)
         write_history(folder / "training_history.csv", state.history)
-        told(record, path)
+        best = max(one["ferplus_accuracy"] for one in state.history)
+        told(record, record["ferplus_accuracy"] >= best, path)
     return state.history
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,7 @@ from train.data.ferplus import LABELS
 from train.data.selection import draw_of
 from train.experiments.material import KNOWN
 from train.experiments.pictures import read_pictures
+from train.experiments.progress import forecast
 from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
 from train.experiments.scorer import logits
@@ -43,13 +45,15 @@ def train_classifier(
     taught = None if request.teacher is None else read_teacher(request.teacher, train.rows)
     draw = draw_of(recipe.data, train.labels, KNOWN["fer2013"], seed=recipe.seed)
 
-    def told(record: dict[str, float], path: Path) -> None:
+    def told(record: dict[str, float], best: bool, path: Path) -> None:
+        if best:
+            shutil.copyfile(path, folder / "best_checkpoint.pt")
         if request.keep:
             for old in sorted(path.parent.glob("epoch-*.pt"))[: -request.keep]:
                 old.unlink()
-        left = (recipe.epochs - record["epoch"]) * record["seconds"] / 60
+        left = (recipe.epochs - record["epoch"]) * record["seconds"]
         figures = " ".join(f"{key} {value:.4g}" for key, value in record.items())
-        tell(f"{figures}; about {left:.0f} min left")
+        tell(f"{figures}; {forecast(left)} left" if left else figures)
 
     tell(f"{len(draw.pool)} pictures, {recipe.epochs} epochs; Ctrl-C stops, --resume goes on")
     fine_tune(
