@@ -120,6 +120,7 @@ def test_from_pictures_to_figures(recordings: Path, tmp_path: Path) -> None:
         "folds.png",
         "rnn-supervised_longer",
         "summary.json",
+        "table.md",
     }
     with (folder / "folds.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))

@@ -66,11 +66,11 @@ def compare(
     *,
     tell: Callable[[str], None] = print,
 ) -> list[str]:
-    """Train every net on every fold and seed, and return the figures, one line a net and phase.
+    """Train every net on every fold and seed, and return the figures as a Markdown table.
 
     Writes ``folds.csv`` as it goes, and at the end ``epochs.csv``, ``episodes.csv``,
-    ``episodes.png``, ``folds.png``, ``summary.json``, and for each net and phase a report with its
-    confusion matrix over the first seed's folds together.
+    ``episodes.png``, ``folds.png``, ``summary.json``, ``table.md``, and for each net and phase
+    a report with its confusion matrix over the first seed's folds together.
     """
     fold_of = subject_folds(sequences.subjects, recipe.folds, recipe.fold_seed)
     if empty := set(range(recipe.folds)) - set(fold_of.tolist()):
@@ -103,12 +103,9 @@ def compare(
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     plot_folds(rows, folder / "folds.png")
     plot_episodes([(name, one.episodes) for name, _, _, one in outcomes], folder / "episodes.png")
-    return [
-        f"{one['net']} {one['phase']}: {one['mean']:.2%} of sequences, spread over folds"
-        f" {one['fold_std']:.2%}, over seeds {one['seed_std']:.2%} (n = {one['n']},"
-        f" {recipe.folds} folds by subject, {recipe.seeds} seeds)"
-        for one in summary
-    ]
+    table = _table(recipe, summary)
+    (folder / "table.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+    return table
 
 
 def summarise(rows: list[dict[str, str | float]]) -> list[dict[str, str | float]]:
@@ -132,6 +129,23 @@ def summarise(rows: list[dict[str, str | float]]) -> list[dict[str, str | float]
             }
         )
     return found
+
+
+def _table(recipe: SequenceRecipe, summary: list[dict[str, str | float]]) -> list[str]:
+    """Return one row a net, one column a phase: accuracy and its deviation over folds."""
+    folds = (
+        f"{recipe.folds} folds of people, seeds {recipe.seed} to {recipe.seed + recipe.seeds - 1}"
+    )
+    lines = [
+        f"| n = {summary[0]['n']}, {folds} | {' | '.join(PHASES)} |",
+        "| --- |" + " ---: |" * len(PHASES),
+    ]
+    for net in dict.fromkeys(one["net"] for one in summary):
+        cells = [
+            f"{one['mean']:.1%} +- {one['fold_std']:.1%}" for one in summary if one["net"] == net
+        ]
+        lines.append(f"| {net} | {' | '.join(cells)} |")
+    return lines
 
 
 def _shares(rows: list[dict[str, str | float]], key: str) -> list[float]:
