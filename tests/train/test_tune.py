@@ -20,8 +20,8 @@ pytest.importorskip("pyarrow")
 from click.testing import CliRunner
 
 from train.cli import main
-from train.experiments.blendshapes import TABLE
 from train.features.landmarks import BLENDSHAPES, POINTS, Measured
+from train.features.measure import TABLE
 from train.features.table import write_table
 
 pytestmark = [

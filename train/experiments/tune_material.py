@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.errors import InputError
 from edge.features.blendshapes import channel_names, channels
 from train.data.ferplus import LABELS
-from train.experiments.blendshapes import HELD_OUT, MOTION, TABLE
+from train.experiments.blendshapes import HELD_OUT, MOTION
 from train.experiments.pictures import read_pictures
+from train.features.faces import measured_table
 from train.features.form import fitted, open_form
 from train.features.motion import read_motion
 from train.features.sequences import Director, Script
 from train.features.stills import read_stills
-from train.features.table import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +51,7 @@ def read_material(recipe: TuneRecipe, *, data: Path, cache: Path) -> Material:
     Raises:
         InputError: The features have not been measured.
     """
-    if not (cache / TABLE).exists():
-        raise InputError(f"{cache / TABLE}: not measured yet; run `train landmarks` first")
-    table = read_table(cache / TABLE)
+    table = measured_table(cache)
     seen = read_stills(table, read_pictures(data, cache, "Training"), open_form(), both_sides=True)
     form = fitted(open_form(), seen.levels, seen.resting)
     held = read_stills(table, read_pictures(data, cache, "PublicTest"), form)
