@@ -182,6 +182,9 @@ def test_from_flags_to_an_ensemble(made_up: Path, tmp_path: Path) -> None:
     assert "ensemble: accuracy" in out
     assert "happy/sad/unknown, FER2013 labels" in out
     assert len(json.loads(weights.read_text(encoding="utf-8"))["weights"]["fer2013"]) == 2
+    copied = tmp_path / "kept" / "x.keras"
+    assert "epoch 2" in told("export", str(second), "-o", str(copied))
+    assert copied.with_suffix(".json").exists()
     out = told("report", *map(str, (first, second)), "-o", str(tmp_path / "report"), *shared)
     assert out.split()[-1].endswith("table.md")
     table = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")

@@ -106,6 +106,7 @@ def _one_head(
     model = keras.saving.load_model(net, compile=False)
     groups = grouping(card.chosen, KNOWN[card.labels])
     asked = read_labelled(data, cache, split, card.labels, groups)
+    views: list[NDArray[np.generic]]
     if card.features is None:
         views = [asked.crops, asked.crops[:, :, ::-1]] if mirrored else [asked.crops]
     else:

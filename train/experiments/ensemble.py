@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 def weigh(
     nets: Sequence[Path],
@@ -66,8 +68,8 @@ def weigh(
         near = near_training(split, data, cache)
         for one in (*judged, pooled(judged, weights)):
             lines.extend(figures(one, near))
-        told = ", ".join(f"{name} {weight:.3f}" for name, weight in kept[label_set].items())
-        lines.append(f"weights fitted on PublicTest (n = {len(members[0].rows)}): {told}")
+        each = ", ".join(f"{name} {weight:.3f}" for name, weight in kept[label_set].items())
+        lines.append(f"weights fitted on PublicTest (n = {len(members[0].rows)}): {each}")
     if not kept:
         raise InputError("the nets answer in different label sets or classes; see --classes")
     if output is not None:
@@ -82,8 +84,8 @@ def pooled(members: Sequence[Answers], weights: Sequence[float]) -> Answers:
     return replace(members[0], name="ensemble", probs=softmax(np.asarray(total)))
 
 
-def _log(answers: Answers) -> np.ndarray:
-    return np.log(np.maximum(answers.probs, 1e-7))
+def _log(answers: Answers) -> NDArray[np.float64]:
+    return np.asarray(np.log(np.maximum(answers.probs, 1e-7)), np.float64)
 
 
 def _same(asked: Sequence[tuple[Answers, ...]], label_set: str) -> list[Answers]:

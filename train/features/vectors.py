@@ -77,7 +77,7 @@ class Scaling:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Standardise and clip inputs ``(n, inputs)``."""
         scaled = (values - self.mean) / self.std
-        return np.clip(scaled, -LIMIT, LIMIT).astype(np.float32)
+        return np.asarray(np.clip(scaled, -LIMIT, LIMIT), np.float32)
 
 
 def fit_scaling(values: NDArray[np.float32], features: Features) -> Scaling:
