@@ -10,6 +10,8 @@ export EMOSHIFT_CACHE ?= $(CURDIR)/.cache
 TESTS ?= tests
 FRAMES ?= 200000
 MINUTES ?= 12
+# Any build of torch, for test-hf alone.
+TORCH ?= torch==2.13.0
 # More for pytest, such as ARGS='-m "not slow"'.
 ARGS ?=
 
@@ -43,6 +45,10 @@ dashboard-demo: .venv-dashboard/ready ## Show the dashboard with simulated class
 test-train: .venv-train/ready ## Test the training and the conversion too (installs TensorFlow)
 	@.venv-train/bin/edge assets fetch
 	.venv-train/bin/python -m pytest tests/train tests/convert $(ARGS)
+
+.PHONY: test-hf
+test-hf: .venv-hf/ready ## Test the fine-tuning of Hugging Face classifiers, offline (installs torch)
+	HF_HUB_OFFLINE=1 .venv-hf/bin/python -m pytest tests/train/test_huggingface.py $(ARGS)
 
 .PHONY: test-install
 test-install: .venv/ready ## Install the device lock and the wheel elsewhere, and replay the sample clip there
@@ -89,7 +95,7 @@ docs: .venv/ready ## Make the generated references again
 .PHONY: locks
 locks: .venv/ready ## Resolve the hashed lock files again
 	.venv/bin/pip install --quiet uv
-	cd requirements && for name in device mediapipe demo dashboard dev train; do \
+	cd requirements && for name in device mediapipe demo dashboard dev train hf; do \
 	  ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --override overrides.txt --upgrade $$name.in -o $$name.txt; done
 
@@ -110,3 +116,8 @@ clean: ## Remove environments and caches
 
 .venv-train/ready: requirements/train.txt pyproject.toml
 	@scripts/environment .venv-train requirements/train.txt "$(PYTHON)"
+
+# Torch is no part of the lock: its build is chosen for the machine (TORCH=... for another one).
+.venv-hf/ready: requirements/hf.txt pyproject.toml
+	@scripts/environment .venv-hf requirements/hf.txt "$(PYTHON)"
+	.venv-hf/bin/python -m pip install --disable-pip-version-check "$(TORCH)"

@@ -22,6 +22,7 @@ class Augmentation:
         shear: Largest shear either way.
         zoom: Largest change of each axis' scale either way.
         flip: Chance of a mirrored picture.
+        crop_least: Smallest share of the side that a resized crop keeps; 1 for no crop.
         gamma: Largest change of the logarithm of gamma either way.
         contrast: Largest change of gain either way, before clipping.
         brightness: Largest change of level either way, in grey values, before clipping.
@@ -37,6 +38,7 @@ class Augmentation:
     shear: float = 0.2
     zoom: float = 0.2
     flip: float = 0.5
+    crop_least: float = 1.0
     gamma: float = 0.3
     contrast: float = 0.3
     brightness: float = 30.0
@@ -124,7 +126,19 @@ def _matrices(
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
     shift = np.stack([draw(how.shift), draw(how.shift)], -1) * side_px
     offset = (side_px - 1) / 2 + shift - linear @ centre
-    return np.concatenate([linear, offset[..., None]], axis=2)
+    whole = np.concatenate([linear, offset[..., None]], axis=2)
+    return _cropped(whole, how.crop_least, rng, side_px) if how.crop_least < 1.0 else whole
+
+
+def _cropped(
+    matrices: NDArray[np.float64], least: float, rng: np.random.Generator, side_px: int
+) -> NDArray[np.float64]:
+    """Let each map enlarge a square part of its result, which lies inside, to the whole."""
+    share = rng.uniform(least, 1.0, (len(matrices), 1))
+    corner = rng.random((len(matrices), 2)) * (1.0 - share) * (side_px - 1)
+    matrices = matrices / share[..., None]
+    matrices[..., 2] -= corner / share
+    return np.asarray(matrices, np.float64)
 
 
 def _tone_tables(n: int, how: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 
 from edge.errors import EmoshiftError
+from train import options
+from train.commands.sequences import sequences
+from train.commands.tune import tune
 
 
 class _OneLineErrors(click.Group):
@@ -22,22 +26,6 @@ class _OneLineErrors(click.Group):
             ctx.exit(error.exit_code)
 
 
-_PATH = click.Path(path_type=Path)
-_data = click.option(
-    "--data",
-    type=_PATH,
-    default=lambda: Path(os.environ.get("EMOSHIFT_DATA", "../shared/data")),
-    show_default="$EMOSHIFT_DATA or ../shared/data",
-    help="Folder that holds fer2013/.",
-)
-_cache = click.option(
-    "--cache", type=_PATH, default=Path(".cache"), show_default=True, help="What is kept."
-)
-_runs = click.option(
-    "--runs", type=_PATH, default=Path("runs"), show_default=True, help="Folder of all runs."
-)
-
-
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Train and score emoshift's networks.
@@ -49,68 +37,39 @@ def main() -> None:
         train evaluate models/sources/cnn_a.keras --mirrored
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if find_spec("tensorflow") is None and find_spec("torch") is not None:
+        os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 @main.command()
-@click.option("--name", required=True, help="Lower-case name; the folder is <time>-<name>.")
-@click.option("--recipe", "recipe_path", type=_PATH, required=True, help="TOML file.")
-@click.option("--resume", type=_PATH, help="Checkpoint of an earlier run to go on from.")
-@click.option("--weights", type=_PATH, help="A .keras net of the same shape to begin with.")
-@click.option("--teacher", type=_PATH, help="What `train teach` wrote, for teacher_share.")
-@click.option("--seed", type=int, help="In place of the recipe's.")
-@click.option("--keep", type=int, default=0, help="Keep the last N checkpoints; 0 keeps all.")
-@click.option("--description", default="", help="Free text, kept with the run.")
-@_data
-@_cache
-@_runs
-def run(
-    *,
-    name: str,
-    recipe_path: Path,
-    resume: Path | None,
-    weights: Path | None,
-    teacher: Path | None,
-    seed: int | None,
-    keep: int,
-    description: str,
-    data: Path,
-    cache: Path,
-    runs: Path,
-) -> None:
+@options.run_options
+def run(**given: Any) -> None:  # noqa: ANN401 - every option of train.options.run_options
     """Train a net by a recipe, into a folder of its own.
 
-    Ctrl-C stops it; the last finished epoch can be resumed, also with a changed recipe.
+    Says first how long it will take. Ctrl-C stops it; the last finished epoch can be resumed, also
+    with a changed recipe.
 
     \b
     Example:
         train run --name cnn-a --recipe train/recipes/cnn_a.toml
+        train run --name three --model model_x --classes happy-sad-neutral --samples-per-class 4000
         train run --name longer --recipe long.toml --resume runs/.../checkpoints/epoch-040.npz
+        train run --name vit --model dima806/facial_emotions_image_detection
     """
     from train.experiments.start import start_run  # noqa: PLC0415 - Keras takes seconds to load
 
+    request = options.request_of(given)
     try:
-        folder = start_run(
-            name=name,
-            recipe_path=recipe_path,
-            resume=resume,
-            weights=weights,
-            teacher=teacher,
-            seed=seed,
-            keep=keep,
-            description=description,
-            data=data,
-            cache=cache,
-            runs=runs,
-            tell=click.echo,
-        )
+        folder = start_run(request, click.echo)
     except KeyboardInterrupt:
-        click.echo(f"stopped; --resume goes on from the last checkpoint in {runs}/*-{name}")
+        where = f"{request.runs}/*-{request.name}"
+        click.echo(f"stopped; --resume goes on from the last checkpoint in {where}")
         raise SystemExit(130) from None
     click.echo(f"{folder}")
 
 
 @main.command(name="list")
-@_runs
+@options.runs
 def list_runs(runs: Path) -> None:
     """List the runs with their last epoch and score.
 
@@ -125,9 +84,9 @@ def list_runs(runs: Path) -> None:
 
 
 @main.command()
-@click.argument("run_folder", type=_PATH)
+@click.argument("run_folder", type=options.PATH)
 @click.option("--epoch", type=int, help="The last one by default.")
-@click.option("-o", "--output", type=_PATH, required=True, help="The .keras file to write.")
+@click.option("-o", "--output", type=options.PATH, required=True, help="The .keras file to write.")
 def export(run_folder: Path, epoch: int | None, output: Path) -> None:
     """Write a run's averaged weights as a .keras file, which the converter reads.
 
@@ -141,16 +100,17 @@ def export(run_folder: Path, epoch: int | None, output: Path) -> None:
 
 
 @main.command()
-@click.argument("nets", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=_PATH, required=True, help="The .npz file to write.")
-@_data
-@_cache
+@click.argument("nets", type=options.PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=options.PATH, required=True, help="The .npz file to write.")
+@options.data
+@options.cache
 def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> None:
     """Write what nets say of the training pictures, for `train run --teacher`.
 
     \b
     Example:
         train teach models/sources/cnn_a.keras -o .cache/teacher.npz
+        train teach runs/20261101-090000-vit/net -o .cache/teacher.npz
     """
     from train.experiments.teacher import write_teacher  # noqa: PLC0415
 
@@ -159,85 +119,151 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> N
 
 
 @main.command()
-@click.argument("net", type=_PATH)
-@click.option(
-    "--split",
-    type=click.Choice(["PublicTest", "PrivateTest"]),
-    default="PublicTest",
-    show_default=True,
-    help="PrivateTest once, for a figure that is published.",
-)
-@click.option("--mirrored", is_flag=True, help="Mean of the logits over both mirror views.")
-@click.option("--report", "report_folder", type=_PATH, help="Folder for report and plots.")
-@click.option("--logits", "logits_path", type=_PATH, help="Keep rows and logits in this .npz.")
-@_data
-@_cache
+@click.argument("net", type=options.PATH)
+@options.split
+@options.mirrored
+@options.classes
+@click.option("--report", "report_folder", type=options.PATH, help="Folder for report and plots.")
+@click.option("--logits", "logits_path", type=options.PATH, help="Keep them in this .npz.")
+@options.data
+@options.cache
 def evaluate(
     net: Path,
     *,
     split: str,
     mirrored: bool,
+    classes: str | None,
     report_folder: Path | None,
     logits_path: Path | None,
     data: Path,
     cache: Path,
 ) -> None:
-    """Score a net on FER+8 and FER2013-7.
+    """Score a net on FER+8 and FER2013-7, or in the classes it names.
 
     Picture nets may be .keras or .tflite; a recurrent .keras is one with its channels beside it
-    as .json, and needs `train landmarks`.
+    as .json, and needs `train landmarks`, as every net over blendshapes does.
 
     \b
     Example:
         train evaluate models/sources/cnn_a.keras --mirrored
+        train evaluate models/sources/cnn_a.keras --classes happy-sad-neutral
         train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
     """
-    if net.suffix == ".keras" and net.with_suffix(".json").exists():
-        from train.experiments.evaluate_recurrent import evaluate_recurrent  # noqa: PLC0415
+    from train.experiments.evaluate import evaluate_any  # noqa: PLC0415
 
-        told = evaluate_recurrent(net, split=split, data=data, cache=cache, logits_path=logits_path)
-        click.echo("\n".join(told))
-        return
-    from train.experiments.evaluate import evaluate_net  # noqa: PLC0415
-
-    found = evaluate_net(
+    told = evaluate_any(
         net,
         split=split,
         mirrored=mirrored,
+        classes=options.class_list(classes) or (),
         data=data,
         cache=cache,
         logits_path=logits_path,
         report_folder=report_folder,
     )
-    for line in found:
-        click.echo(line)
+    click.echo("\n".join(told))
 
 
 @main.command()
-@click.argument("run_folder", type=_PATH)
-def report(run_folder: Path) -> None:
-    """Draw a run's learning curves into its folder.
+@click.argument("nets", type=options.PATH, nargs=-1, required=True)
+@options.split
+@options.mirrored
+@options.classes
+@click.option("-o", "--output", type=options.PATH, help="JSON file to write the weights to.")
+@options.data
+@options.cache
+def ensemble(
+    nets: tuple[Path, ...],
+    *,
+    split: str,
+    mirrored: bool,
+    classes: str | None,
+    output: Path | None,
+    data: Path,
+    cache: Path,
+) -> None:
+    """Weigh nets against each other on PublicTest and score them together.
+
+    The weighted mean is that of log-probabilities, as on the device. Only pictures that all of
+    them answer count, so picture nets and nets over blendshapes may be mixed.
+
+    \b
+    Example:
+        train ensemble runs/*-model-x/net.keras runs/*-model-y/net.keras
+        train ensemble models/sources/cnn_a.keras models/sources/cnn_b.keras --mirrored
+    """
+    from train.experiments.ensemble import weigh  # noqa: PLC0415
+
+    told = weigh(
+        nets,
+        split=split,
+        mirrored=mirrored,
+        classes=options.class_list(classes) or (),
+        data=data,
+        cache=cache,
+        output=output,
+    )
+    click.echo("\n".join(told))
+
+
+@main.command()
+@click.argument("paths", type=options.PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=options.PATH, help="Folder for table and plots of the nets.")
+@options.split
+@options.mirrored
+@options.classes
+@options.data
+@options.cache
+def report(
+    paths: tuple[Path, ...],
+    *,
+    output: Path | None,
+    split: str,
+    mirrored: bool,
+    classes: str | None,
+    data: Path,
+    cache: Path,
+) -> None:
+    """Draw runs' learning curves; with -o the tables and plots of docs/models.md too.
+
+    A run's folder gets its learning curves. With -o every run's net, or net file, is scored:
+    table.md, and for each a classification report, confusion matrix and reliability plot.
 
     \b
     Example:
         train report runs/20261101-090000-cnn-a
+        train report models/sources/*.keras runs/*-model-x -o out/report --split PrivateTest
     """
     from train.experiments.report import draw_run  # noqa: PLC0415
 
-    click.echo(f"{draw_run(run_folder)}")
+    for folder in (path for path in paths if path.is_dir() or not path.suffix):
+        click.echo(f"{draw_run(folder)}")
+    if output is not None:
+        from train.experiments.tables import write_tables  # noqa: PLC0415
+
+        table = write_tables(
+            [path / "net.keras" if path.is_dir() else path for path in paths],
+            output,
+            split=split,
+            mirrored=mirrored,
+            classes=options.class_list(classes) or (),
+            data=data,
+            cache=cache,
+        )
+        click.echo(f"{table}")
 
 
 @main.command()
-@click.option("--model", type=_PATH, required=True, help="MediaPipe's face_landmarker.task.")
+@click.option("--model", type=options.PATH, required=True, help="MediaPipe's face_landmarker.task.")
 @click.option(
     "--framing",
-    type=_PATH,
+    type=options.PATH,
     default=Path(__file__).parent / "features" / "framing.json",
     show_default="train/features/framing.json",
     help="JSON file to write: where the parts of a face lie.",
 )
-@_data
-@_cache
+@options.data
+@options.cache
 def landmarks(model: Path, *, framing: Path, data: Path, cache: Path) -> None:
     """Measure landmarks and blendshapes of FER2013 once; takes about 15 minutes.
 
@@ -252,12 +278,12 @@ def landmarks(model: Path, *, framing: Path, data: Path, cache: Path) -> None:
 
 
 @main.command()
-@click.argument("clips", type=_PATH, nargs=-1, required=True)
-@click.option("--model", type=_PATH, required=True, help="MediaPipe's face_landmarker.task.")
+@click.argument("clips", type=options.PATH, nargs=-1, required=True)
+@click.option("--model", type=options.PATH, required=True, help="MediaPipe's face_landmarker.task.")
 @click.option(
     "-o",
     "--output",
-    type=_PATH,
+    type=options.PATH,
     default=Path(__file__).parent / "features" / "motion.json",
     show_default="train/features/motion.json",
     help="JSON file to write.",
@@ -273,6 +299,10 @@ def motion(clips: tuple[Path, ...], model: Path, output: Path) -> None:
 
     measure_clips(clips, model, output)
     click.echo(f"{output}")
+
+
+for _command in (sequences, tune):
+    main.add_command(_command)
 
 
 if __name__ == "__main__":

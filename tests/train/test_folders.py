@@ -14,6 +14,7 @@ import cv2
 from edge.errors import InputError
 from train.data.ferplus import LABELS
 from train.data.folders import read_ckplus48, read_kaggle, read_tree, subject_folds
+from train.data.kept import read_kept
 from train.data.sources import FERPLUS, checksum
 
 if TYPE_CHECKING:
@@ -89,3 +90,24 @@ def test_ckplus48(shared_data: Path) -> None:
 def test_votes_are_the_published_file(shared_data: Path) -> None:
     """The checksum in the code is that of the file in use."""
     assert checksum(shared_data / "fer2013" / "fer2013new.csv") == FERPLUS.sha256
+
+
+def test_a_folder_is_decoded_again_when_it_changes(tmp_path: Path) -> None:
+    """The cache answers the second time, and not for other pictures."""
+    root, cache = tmp_path / "faces", tmp_path / "cache"
+    put(root / "sad" / "1.png")
+    (root / "sad" / "2.png").write_bytes(b"broken")
+    first, second = read_kept(root, cache), read_kept(root, cache)
+    assert len(list(cache.iterdir())) == 1
+    assert second.names == first.names == ("sad/1.png",)
+    assert np.array_equal(second.crops, first.crops)
+    assert second.problems == first.problems
+    put(root / "sad" / "2.png")
+    assert read_kept(root, cache).names == ("sad/1.png", "sad/2.png")
+
+
+def test_ckplus_keeps_its_subjects_in_the_cache(tmp_path: Path) -> None:
+    """So that a split by subject is one after the second reading too."""
+    put(tmp_path / "CK+48" / "anger" / "S010_004_01.png")
+    for _ in range(2):
+        assert read_kept(tmp_path, tmp_path / "cache").subjects == ("S010",)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from edge.errors import ConfigError, InputError
+from train.experiments.class_recipe import ConvolutionRecipe
 from train.experiments.folder import (
     RunConfig,
     changes,
@@ -17,20 +18,10 @@ from train.experiments.folder import (
     read_config,
     summaries,
 )
-from train.experiments.recipe import (
-    Phase,
-    Recipe,
-    RecurrentRecipe,
-    read_recipe,
-    recipe_from,
-    recipe_kind,
-)
+from train.experiments.recipe import Phase, Recipe, read_recipe, recipe_from, recipe_kind
+from train.experiments.request import KINDS, Changes, Request, changed, recipe_of
 
 SHIPPED = sorted((Path(__file__).parents[2] / "train" / "recipes").glob("*.toml"))
-KINDS: dict[str, type[Recipe | RecurrentRecipe]] = {
-    "residual": Recipe,
-    "recurrent": RecurrentRecipe,
-}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -85,6 +76,51 @@ def test_phases_follow_one_another() -> None:
         recipe.phase_at(6)
 
 
+def test_changes_reach_every_kind_of_recipe() -> None:
+    """Flags win over the file; a shipped recipe is found by its name."""
+    asked = Changes(
+        seed=9,
+        epochs=3,
+        batch_size=7,
+        learning_rate=0.5,
+        classes=("happy-sad-neutral",),
+        samples_per_class=40,
+        weights={"sad": 2.0},
+    )
+    recipe = recipe_of(Request(name="x", model="model_x", changes=asked))
+    assert isinstance(recipe, ConvolutionRecipe)
+    assert (recipe.seed, recipe.epochs, recipe.batch_size, recipe.rate) == (9, 3, 7, 0.5)
+    assert recipe.data.classes == ("happy-sad-neutral",)
+    assert recipe.data.samples_per_class == 40
+    assert (recipe.data.weights.sad, recipe.data.weights.happy) == (2.0, 1.0)
+
+
+def test_phases_keep_their_shares_and_the_highest_rate_is_as_asked() -> None:
+    """A short run goes through the same phases; one that would have no epoch is left out."""
+    table = {
+        "phases": [
+            {"epochs": 1, "side_px": 32, "rate": 0.01, "end_rate": 0.1},
+            {"epochs": 9, "side_px": 32, "rate": 0.1},
+            {"epochs": 30, "side_px": 48, "rate": 0.1, "end_rate": 0.0},
+        ]
+    }
+    phases = changed(table, Changes(epochs=8, learning_rate=0.2))["phases"]
+    assert [phase["epochs"] for phase in phases] == [2, 6]
+    assert phases[-1]["rate"] == pytest.approx(0.2)
+    assert phases[-1]["end_rate"] == 0.0
+    assert changed(table, Changes()) == table
+
+
+def test_a_request_names_a_recipe() -> None:
+    """Neither recipe nor model, or a model that is not shipped, is told with what there is."""
+    with pytest.raises(InputError, match="model_x"):
+        recipe_of(Request(name="x"))
+    with pytest.raises(InputError, match="expected one of"):
+        recipe_of(Request(name="x", model="resnet"))
+    with pytest.raises(ConfigError, match="labels"):
+        recipe_of(Request(name="x", model="cnn_a", changes=Changes(labels="ferplus")))
+
+
 def config(name: str, **recipe: object) -> RunConfig:
     return RunConfig(name=name, description="", recipe=dict(recipe), resumed=None)
 
@@ -114,6 +150,20 @@ def test_a_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     ]
     with pytest.raises(InputError, match="not the config of a run"):
         read_config(tmp_path)
+
+
+def test_flags_that_are_no_part_of_the_recipe_are_in_the_log_too(tmp_path: Path) -> None:
+    """A run that goes on elsewhere or from other pictures says so."""
+    from datetime import UTC, datetime
+
+    before = config("first", seed=1)
+    after = replace(before, device="cpu", pictures="faces", asked={"epochs": 3})
+    folder = create_run(tmp_path, after, began=datetime(2026, 11, 21, tzinfo=UTC), before=before)
+    assert (folder / "experiment_changes.log").read_text(encoding="utf-8").splitlines() == [
+        'device: "auto" -> "cpu"',
+        'pictures: null -> "faces"',
+    ]
+    assert read_config(folder).asked == {"epochs": 3}
 
 
 def test_pruning_keeps_the_last(tmp_path: Path) -> None:

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.errors import InputError
 from edge.features.blendshapes import LIMIT, channel_names, channels
 from train.data.ferplus import LABELS
-from train.experiments.fit import write_history
+from train.experiments.checkpoint import load_checkpoint
 from train.experiments.pictures import read_pictures
+from train.experiments.progress import forecast
 from train.experiments.recurrent import fit_recurrent, recurrent_scores, still_logits
 from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
+from train.experiments.telling import teller
+from train.features.faces import measured_table
 from train.features.form import fitted, open_form
 from train.features.motion import read_motion
 from train.features.sequences import Director
 from train.features.stills import read_stills
-from train.features.table import read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from edge.models.manifest import ChannelTransform
     from train.experiments.recipe import RecurrentRecipe
+    from train.experiments.request import Request
     from train.features.sequences import Stills
 
-TABLE: Final = "fer2013-landmarks.parquet"
 MOTION: Final = Path(__file__).parent.parent / "features" / "motion.json"
 HELD_OUT: Final = 512
 CONVERTER: Final = 256
@@ -41,23 +42,16 @@ GRID: Final = 127 / LIMIT
 
 
 def train_blendshapes(
-    recipe: RecurrentRecipe,
-    folder: Path,
-    *,
-    data: Path,
-    cache: Path,
-    tell: Callable[[str], None],
+    recipe: RecurrentRecipe, folder: Path, request: Request, tell: Callable[[str], None]
 ) -> None:
     """Train, and write ``net.keras``, ``net.json``, ``net.npz`` and the history into the run.
 
     The JSON holds the channel transform, the npz channel sequences of the Training and PublicTest
     split and single pictures, which conversion to int8 is calibrated and judged on.
     """
-    if not (cache / TABLE).exists():
-        raise InputError(f"{cache / TABLE}: not measured yet; run `train landmarks` first")
-    table = read_table(cache / TABLE)
+    table = measured_table(request.cache)
     pictures = {
-        usage: read_pictures(data, cache, usage)
+        usage: read_pictures(request.data, request.cache, usage)
         for usage in ("Training", "PublicTest", "PrivateTest")
     }
     material = read_stills(table, pictures["Training"], open_form(), both_sides=True)
@@ -72,10 +66,12 @@ def train_blendshapes(
         training,
         lambda net: recurrent_scores(net, stills, form, held_out),
         width=len(channel_names(form)),
-        tell=tell,
+        folder=folder,
+        start=None if request.resume is None else load_checkpoint(request.resume),
+        told=teller(folder, recipe.epochs, request.keep, tell),
+        expected=lambda s: tell(f"{recipe.epochs} epochs, {forecast(s)}; Ctrl-C stops"),
     )
     model.save(folder / "net.keras")
-    write_history(folder / "training_history.csv", history)
     shown = still_logits(model, stills, form)
     write_report(folder, softmax(shown), stills.majority, LABELS)
     draw_run(folder)

@@ -25,7 +25,7 @@ class Checkpoint:
         epoch: Epochs done.
         variables: Every variable of the net, random state included.
         optimiser: Every variable of the optimiser.
-        average: Moving average of the net's weights.
+        average: The weights to export: their moving average, or those of the best epoch.
         history: One record an epoch.
     """
 

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from train.data.duplicates import fingerprint, near_duplicates
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.data.ferplus import EMOTIONS, LABELS, UNSURE_ROWS, read_votes
+from train.experiments.answers import answers_of
 from train.experiments.calibration import calibration_error, fit_temperature
+from train.experiments.classes import read_net_card
+from train.experiments.figures import figures, near_training
 from train.experiments.pictures import read_pictures
 from train.experiments.report import write_report
-from train.experiments.score import accuracy, softmax, vote_loss
+from train.experiments.score import accuracy, macro_f1, softmax, vote_loss
 from train.experiments.scorer import logits, open_scorer
 
 if TYPE_CHECKING:
@@ -20,7 +22,51 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from train.experiments.pictures import Pictures
+
+def evaluate_any(
+    net: Path,
+    *,
+    split: str,
+    mirrored: bool,
+    classes: tuple[str, ...],
+    data: Path,
+    cache: Path,
+    logits_path: Path | None = None,
+    report_folder: Path | None = None,
+) -> list[str]:
+    """Score a net of any kind; in ``classes`` where they are given, in its own where not."""
+    one_head = read_net_card(net) is not None
+    if not one_head and not classes:
+        if net.suffix == ".keras" and net.with_suffix(".json").exists():
+            from train.experiments.evaluate_recurrent import (  # noqa: PLC0415 - needs pyarrow
+                evaluate_recurrent,
+            )
+
+            return evaluate_recurrent(
+                net, split=split, data=data, cache=cache, logits_path=logits_path
+            )
+        return evaluate_net(
+            net,
+            split=split,
+            mirrored=mirrored,
+            data=data,
+            cache=cache,
+            logits_path=logits_path,
+            report_folder=report_folder,
+        )
+    lines = [f"{net.name} on {split}, {'both mirror views' if mirrored else 'one view'}"]
+    near = near_training(split, data, cache)
+    for answers in answers_of(net, split=split, mirrored=mirrored, data=data, cache=cache):
+        told = answers.merged(classes) if classes else answers
+        lines.extend(figures(told, near))
+        if logits_path is not None:
+            logits_path.parent.mkdir(parents=True, exist_ok=True)
+            with logits_path.open("wb") as stream:
+                log = np.log(np.maximum(told.probs, 1e-12)).astype(np.float32)
+                np.savez(stream, allow_pickle=False, rows=told.rows, **{told.label_set: log})
+        if report_folder is not None:
+            write_report(report_folder / told.label_set, told.probs, told.truth, told.classes)
+    return lines
 
 
 def evaluate_net(
@@ -41,7 +87,7 @@ def evaluate_net(
         logits_path.parent.mkdir(parents=True, exist_ok=True)
         with logits_path.open("wb") as stream:
             np.savez(stream, allow_pickle=False, rows=pictures.rows, **found)
-    fresh = ~_near_training(pictures, split, data, cache)
+    fresh = ~np.isin(pictures.rows, near_training(split, data, cache))
     views = 2 if mirrored else 1
     lines = [f"{net.name} on {split}, {views} view{'s' if mirrored else ''} of 48x48"]
     if "ferplus" in found:
@@ -68,16 +114,6 @@ def evaluate_net(
     return lines
 
 
-def _near_training(pictures: Pictures, split: str, data: Path, cache: Path) -> NDArray[np.bool_]:
-    """Say which rows show nearly the same photograph as a training row; kept once found."""
-    kept = cache / f"near-training-{split}-{fingerprint(pictures.crops)}.npy"
-    if not kept.exists():
-        known = read_pictures(data, cache, "Training").crops
-        np.save(kept, near_duplicates(pictures.crops, known))
-    found: NDArray[np.bool_] = np.load(kept)
-    return found
-
-
 def _ferplus_lines(
     ferplus: NDArray[np.float32],
     majority: NDArray[np.int8],
@@ -101,15 +137,3 @@ def _ferplus_lines(
         f"FER+7 accuracy {right7:.2%} (n = {n7}, majority rule, contempt left out)",
         f"FER+7 macro-F1 {macro_f1(seven, kept):.3f} (n = {n7}, likewise)",
     ]
-
-
-def macro_f1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
-    """Return the mean F1 over classes; rows labelled -1 are left out."""
-    kept = labels >= 0
-    guess, truth = logits[kept].argmax(axis=1), labels[kept]
-    scores: list[float] = []
-    for one in range(logits.shape[1]):
-        both = int(((guess == one) & (truth == one)).sum())
-        either = int((guess == one).sum() + (truth == one).sum())
-        scores.append(2 * both / either if either else 0.0)
-    return float(np.mean(scores))

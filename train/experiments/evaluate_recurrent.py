@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edge.errors import InputError
 from edge.models.manifest import ChannelTransform
-from train.experiments.blendshapes import TABLE
 from train.experiments.calibration import calibration_error, fit_temperature
 from train.experiments.pictures import read_pictures
 from train.experiments.recurrent import still_logits
 from train.experiments.score import accuracy, vote_loss
+from train.features.faces import measured_table
 from train.features.stills import read_stills
-from train.features.table import read_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,12 +27,10 @@ def evaluate_recurrent(
 
     Each picture is shown for twelve steps to a net that does not know the person.
     """
-    if not (cache / TABLE).exists():
-        raise InputError(f"{cache / TABLE}: not measured yet; run `train landmarks` first")
     told = json.loads(net.with_suffix(".json").read_text(encoding="utf-8"))
     form = ChannelTransform.model_validate(told["channels"])
     pictures = read_pictures(data, cache, split)
-    stills = read_stills(read_table(cache / TABLE), pictures, form)
+    stills = read_stills(measured_table(cache), pictures, form)
     found = still_logits(keras.saving.load_model(net, compile=False), stills, form)
     if logits_path is not None:
         logits_path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from edge.errors import InputError
@@ -27,10 +28,15 @@ def write_averaged(recipe: Recipe, state: Checkpoint, path: Path, side_px: int =
 def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
     """Write a run's net and return its epoch; the last one where none is asked for.
 
+    Of a run of another kind than ``residual`` the net it ended with is copied, with what stands
+    beside it.
+
     Raises:
-        InputError: The folder holds no such checkpoint, or none of a picture net.
+        InputError: The folder holds no such checkpoint, or the run has not ended.
     """
     config = read_config(folder)
+    if config.recipe.get("model") != "residual":
+        return _copied(folder, path, epoch)
     wanted = "epoch-" if epoch is None else f"epoch-{epoch:03d}."
     found = [one for one in checkpoints(folder) if one.name.startswith(wanted)]
     if not found:
@@ -38,3 +44,13 @@ def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
     state = load_checkpoint(found[-1])
     write_averaged(recipe_from(config.recipe, Recipe, where=str(folder)), state, path)
     return state.epoch
+
+
+def _copied(folder: Path, path: Path, epoch: int | None) -> int:
+    done = checkpoints(folder)
+    if epoch is not None or not done or not (folder / "net.keras").exists():
+        raise InputError(f"{folder}: found no net.keras; only an ended run's net can be exported")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for beside in folder.glob("net.*"):
+        shutil.copyfile(beside, path.with_suffix(beside.suffix))
+    return load_checkpoint(done[-1]).epoch

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 
+from train.data.selection import draw_all
 from train.experiments.ahead import ahead
 from train.experiments.checkpoint import Checkpoint, save_checkpoint
+from train.experiments.history import write_history
 from train.experiments.pictures import epoch_batches, view
+from train.experiments.progress import along, seconds_a_step
 from train.experiments.score import scores
 from train.experiments.targets import targets_of
 from train.networks.residual import build_residual
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from train.data.selection import Draw
     from train.experiments.pictures import Pictures
     from train.experiments.recipe import Recipe
     from train.experiments.targets import Targets
@@ -73,9 +76,11 @@ def fit(
     folder: Path,
     *,
     targets: Targets | None = None,
+    draw: Draw | None = None,
     start: Checkpoint | None = None,
     weights: list[NDArray[np.float32]] | None = None,
     told: Callable[[dict[str, float], bool, Path], None],
+    expected: Callable[[float], None] | None = None,
 ) -> Checkpoint:
     """Train to the recipe's last epoch.
 
@@ -85,9 +90,11 @@ def fit(
         validation: Scored after every epoch, with the averaged weights.
         folder: Gets ``checkpoints/epoch-NNN.npz`` and ``training_history.csv``.
         targets: What the heads are to say of ``train``; its own votes and labels by default.
+        draw: What an epoch goes through; every picture once by default.
         start: A checkpoint to go on from.
         weights: First weights in place of random ones, as ``model.get_weights()`` gives them.
         told: Told after every epoch its record, whether it is the best, and its checkpoint.
+        expected: Told before the first epoch how many seconds the run will take.
     """
     model = build(recipe)
     shadow = build_residual(recipe.network, None)
@@ -96,8 +103,11 @@ def fit(
     if weights is not None:
         model.set_weights(weights)
     aims = targets_of(train) if targets is None else targets
+    drawn = draw_all(len(train.crops)) if draw is None else draw
     state = _start(model) if start is None else start
-    _restore(model, state)
+    if expected is not None and state.epoch < recipe.epochs:
+        expected(_forecast(model, recipe, state.epoch, crops=train.crops, targets=aims, draw=drawn))
+    restore(model, state)
     while state.epoch < recipe.epochs:
         state = _epoch(
             recipe,
@@ -106,6 +116,7 @@ def fit(
             shadow=shadow,
             crops=train.crops,
             targets=aims,
+            draw=drawn,
             validation=validation,
         )
         path = checkpoints / f"epoch-{state.epoch:03d}.npz"
@@ -125,6 +136,7 @@ def _epoch(
     shadow: keras.Model,
     crops: NDArray[np.uint8],
     targets: Targets,
+    draw: Draw,
     validation: Pictures,
 ) -> Checkpoint:
     began = time.monotonic()
@@ -132,10 +144,11 @@ def _epoch(
     if done == 0:  # a step compiled for two sizes rounds otherwise than one compiled for one
         model.make_train_function(force=True)
         shadow.make_predict_function(force=True)
-    steps = len(crops) // recipe.batch_size
+    steps = len(draw.pool) // recipe.batch_size
     average = [array.copy() for array in state.average]
     losses: list[float] = []
-    for step, batch in enumerate(ahead(epoch_batches(crops, targets, recipe, phase, state.epoch))):
+    batches = ahead(epoch_batches(crops, targets, recipe, phase, state.epoch, draw=draw))
+    for step, batch in enumerate(along(batches, steps, f"epoch {state.epoch + 1}")):
         rate = phase.rate_at((done + step / steps) / phase.epochs)
         model.optimizer.learning_rate = rate
         logs = model.train_on_batch(
@@ -157,11 +170,40 @@ def _epoch(
     }
     return Checkpoint(
         epoch=state.epoch + 1,
-        variables=_values(model.variables),
-        optimiser=_values(model.optimizer.variables),
+        variables=values(model.variables),
+        optimiser=values(model.optimizer.variables),
         average=average,
         history=[*state.history, record],
     )
+
+
+def _forecast(
+    model: keras.Model,
+    recipe: Recipe,
+    epoch: int,
+    *,
+    crops: NDArray[np.uint8],
+    targets: Targets,
+    draw: Draw,
+) -> float:
+    """Return how many seconds are left; changes the net, which is then put back.
+
+    Some steps of the next phase are timed, the others taken to cost as their area does.
+    """
+    phase, _ = recipe.phase_at(epoch)
+    batches = epoch_batches(crops, targets, recipe, phase, epoch, draw=draw)
+    kept = [batch for batch, _ in zip(batches, range(8), strict=False)]
+    if not kept:
+        return 0.0
+    fed = iter(kept * 8)
+
+    def step() -> None:
+        batch = next(fed)
+        model.train_on_batch(batch.crops, batch.targets, sample_weight=batch.weights)
+
+    pace = seconds_a_step(step) / phase.side_px**2
+    sides = [recipe.phase_at(one)[0].side_px for one in range(epoch, recipe.epochs)]
+    return pace * sum(side**2 for side in sides) * (len(draw.pool) // recipe.batch_size) * 1.1
 
 
 def _blend(average: list[NDArray[Any]], model: keras.Model, decay: float) -> None:
@@ -173,27 +215,21 @@ def _blend(average: list[NDArray[Any]], model: keras.Model, decay: float) -> Non
 def _start(model: keras.Model) -> Checkpoint:
     return Checkpoint(
         epoch=0,
-        variables=_values(model.variables),
-        optimiser=_values(model.optimizer.variables),
-        average=_values(model.weights),
+        variables=values(model.variables),
+        optimiser=values(model.optimizer.variables),
+        average=values(model.weights),
         history=[],
     )
 
 
-def _restore(model: keras.Model, state: Checkpoint) -> None:
+def restore(model: keras.Model, state: Checkpoint) -> None:
+    """Put net and optimiser back to where a checkpoint found them."""
     for variable, value in zip(model.variables, state.variables, strict=True):
         variable.assign(value)
     for variable, value in zip(model.optimizer.variables, state.optimiser, strict=True):
         variable.assign(value)
 
 
-def _values(variables: list[Any]) -> list[NDArray[Any]]:
+def values(variables: list[Any]) -> list[NDArray[Any]]:
+    """Return copies of Keras variables."""
     return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-
-
-def write_history(path: Path, history: list[dict[str, float]]) -> None:
-    """Write one row an epoch."""
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=list(history[0]))
-        writer.writeheader()
-        writer.writerows(history)

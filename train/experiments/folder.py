@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge.errors import InputError, OutputError
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 CONFIG = "experiment_config.json"
 CHANGES = "experiment_changes.log"
-SCORES = ("ferplus_accuracy", "still_accuracy")
+OUTCOMES = ("summary.json", "best.json")
+"""What a comparison or a search writes last, in place of epochs of one net."""
+SCORES = ("ferplus_accuracy", "still_accuracy", "val_accuracy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,9 @@ class RunConfig:
         resumed: Checkpoint it went on from, if any.
         weights: Net whose weights it began with, if any.
         teacher: File of teacher's probabilities it learnt from, if any.
+        pictures: Folder learnt from in place of FER2013, if any.
+        device: Where it was computed, as asked.
+        asked: What was asked otherwise than the recipe's file says; ``recipe`` holds it already.
     """
 
     name: str
@@ -37,6 +42,9 @@ class RunConfig:
     resumed: str | None
     weights: str | None = None
     teacher: str | None = None
+    pictures: str | None = None
+    device: str = "auto"
+    asked: dict[str, Any] = field(default_factory=dict)
 
 
 def create_run(
@@ -60,9 +68,15 @@ def create_run(
         raise OutputError(f"{folder}: {why.strerror}; choose another --name or --runs") from why
     told = json.dumps(asdict(config), indent=2, sort_keys=True)
     (folder / CONFIG).write_text(told + "\n", encoding="utf-8")
-    lines = [] if before is None else changes(before.recipe, config.recipe)
+    lines = [] if before is None else _changes(before, config)
     (folder / CHANGES).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return folder
+
+
+def _changes(before: RunConfig, after: RunConfig) -> list[str]:
+    beside = ("description", "weights", "teacher", "pictures", "device")
+    old, new = ({key: getattr(one, key) for key in beside} for one in (before, after))
+    return [*changes(before.recipe, after.recipe), *changes(old, new)]
 
 
 def read_config(folder: Path) -> RunConfig:
@@ -116,7 +130,8 @@ def summaries(runs: Path) -> list[str]:
         if history.exists():
             with history.open(newline="", encoding="utf-8") as stream:
                 rows = list(csv.DictReader(stream))
-        told = "no epoch yet"
+        written = [name for name in OUTCOMES if (folder / name).exists()]
+        told = f"done, see {written[0]}" if written else "no epoch yet"
         if rows:
             score = next(key for key in SCORES if key in rows[-1])
             told = f"{float(rows[-1]['epoch']):.0f} epochs, {score} {float(rows[-1][score]):.4f}"

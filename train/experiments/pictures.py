@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from train.data.selection import Draw
     from train.experiments.recipe import Phase, Recipe
     from train.experiments.targets import Targets
 
@@ -94,11 +95,17 @@ def view(crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False) -> N
 
 
 def epoch_batches(
-    crops: NDArray[np.uint8], targets: Targets, recipe: Recipe, phase: Phase, epoch: int
+    crops: NDArray[np.uint8],
+    targets: Targets,
+    recipe: Recipe,
+    phase: Phase,
+    epoch: int,
+    *,
+    draw: Draw,
 ) -> Iterator[Batch]:
     """Yield an epoch of augmented batches; the same for the same seed and epoch."""
     rng = np.random.default_rng([recipe.seed, epoch])
-    order = rng.permutation(len(crops))
+    order = draw.order(rng)
     for start in range(0, len(order) - recipe.batch_size + 1, recipe.batch_size):
         chosen = order[start : start + recipe.batch_size]
         changed = augment(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from edge.errors import ConfigError, InputError
 from train.augment import Augmentation
+from train.data.selection import Selection
 from train.features.sequences import Script
 from train.networks.shapes import ResidualNet
 
@@ -55,6 +56,8 @@ class Recipe:
         fer2013_weight: Of the FER2013 head's loss beside the FER+ head's.
         teacher_share: Of a teacher's probabilities in both heads' targets; 0 for no teacher.
         phases: In order.
+        data: How many pictures of each FER2013 label, and how often each is drawn; its ``classes``
+            stay empty, for the heads name all of them.
         augmentation: Limits at strength 1.
         network: Shape of the net.
     """
@@ -68,6 +71,7 @@ class Recipe:
     fer2013_weight: float = 0.3
     teacher_share: float = 0.0
     phases: tuple[Phase, ...]
+    data: Selection = field(default_factory=Selection)
     augmentation: Augmentation = field(default_factory=Augmentation)
     network: ResidualNet = field(default_factory=ResidualNet)
 
@@ -119,7 +123,7 @@ R = TypeVar("R")
 
 def recipe_kind(path: Path) -> str:
     """Return the recipe's ``model``; raises as `read_recipe` does."""
-    return str(_table(path).get("model", ""))
+    return str(recipe_table(path).get("model", ""))
 
 
 def read_recipe(path: Path, kind: type[R]) -> R:
@@ -129,7 +133,7 @@ def read_recipe(path: Path, kind: type[R]) -> R:
         InputError: There is no such file.
         ConfigError: Unknown, missing or ill-typed keys; the message names all of them.
     """
-    return recipe_from(_table(path), kind, where=str(path))
+    return recipe_from(recipe_table(path), kind, where=str(path))
 
 
 def recipe_from(table: dict[str, Any], kind: type[R], *, where: str) -> R:
@@ -141,7 +145,8 @@ def recipe_from(table: dict[str, Any], kind: type[R], *, where: str) -> R:
     return typing.cast("R", recipe)
 
 
-def _table(path: Path) -> dict[str, Any]:
+def recipe_table(path: Path) -> dict[str, Any]:
+    """Read a recipe's plain values; raises as `read_recipe` does for a file that is none."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as why:

@@ -10,11 +10,16 @@ import numpy as np
 
 from edge.features.blendshapes import channels
 from train.experiments.ahead import ahead
+from train.experiments.checkpoint import Checkpoint, save_checkpoint
+from train.experiments.fit import restore, values
+from train.experiments.history import write_history
+from train.experiments.progress import along, seconds_a_step
 from train.experiments.score import accuracy, vote_loss
 from train.networks.recurrent import build_recurrent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -29,16 +34,22 @@ def fit_recurrent(
     validate: Callable[[keras.Model], dict[str, float]],
     *,
     width: int,
-    tell: Callable[[str], None] = print,
+    folder: Path,
+    start: Checkpoint | None = None,
+    told: Callable[[dict[str, float], bool, Path], None],
+    expected: Callable[[float], None] | None = None,
 ) -> tuple[keras.Model, list[dict[str, float]]]:
-    """Train and return the net with its history.
+    """Train to the recipe's last epoch and return the net with its history.
 
     Args:
         recipe: What to do.
         director: Draws the sequences.
         validate: Scores the net after every epoch.
         width: Channels.
-        tell: Told one line an epoch.
+        folder: Gets ``checkpoints/epoch-NNN.npz`` and ``training_history.csv``.
+        start: A checkpoint to go on from.
+        told: Told after every epoch its record, whether it is the best, and its checkpoint.
+        expected: Told before the first epoch how many seconds the run will take.
     """
     keras.utils.set_random_seed(recipe.seed)
     model = build_recurrent(width, units=recipe.units, noise=recipe.noise, dropout=recipe.dropout)
@@ -49,21 +60,43 @@ def fit_recurrent(
         ),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
     )
-    history: list[dict[str, float]] = []
-    for epoch in range(recipe.epochs):
+    model.optimizer.build(model.trainable_variables)
+    state = _state(model, []) if start is None else start
+    if expected is not None:
+        batch = director.draw(recipe.batch_size, np.random.default_rng(0))
+        pace = seconds_a_step(lambda: _step(model, batch))
+        expected(pace * recipe.batches * (recipe.epochs - state.epoch) * 1.1)
+    restore(model, state)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    while state.epoch < recipe.epochs:
         began = time.monotonic()
-        rng = np.random.default_rng([recipe.seed, epoch])
+        rng = np.random.default_rng([recipe.seed, state.epoch])
         drawn = (director.draw(recipe.batch_size, rng) for _ in range(recipe.batches))
-        losses = [float(_step(model, batch)) for batch in ahead(drawn)]
+        steps = along(ahead(drawn), recipe.batches, f"epoch {state.epoch + 1}")
+        losses = [_step(model, batch) for batch in steps]
         record = {
-            "epoch": float(epoch + 1),
+            "epoch": float(state.epoch + 1),
             "loss": float(np.mean(losses)),
             **validate(model),
             "seconds": time.monotonic() - began,
         }
-        history.append(record)
-        tell(" ".join(f"{name} {value:.4g}" for name, value in record.items()))
-    return model, history
+        state = _state(model, [*state.history, record])
+        path = folder / "checkpoints" / f"epoch-{state.epoch:03d}.npz"
+        save_checkpoint(path, state)
+        write_history(folder / "training_history.csv", state.history)
+        best = max(one["still_accuracy"] for one in state.history)
+        told(record, record["still_accuracy"] >= best, path)
+    return model, state.history
+
+
+def _state(model: keras.Model, history: list[dict[str, float]]) -> Checkpoint:
+    return Checkpoint(
+        epoch=len(history),
+        variables=values(model.variables),
+        optimiser=values(model.optimizer.variables),
+        average=values(model.weights),
+        history=history,
+    )
 
 
 def _step(model: keras.Model, batch: Sequences) -> float:

@@ -34,6 +34,18 @@ def vote_loss(
     return float(-((votes * log).sum(axis=1) * trust).sum() / trust.sum())
 
 
+def macro_f1(logits: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
+    """Return the mean F1 over classes; rows labelled -1 are left out."""
+    kept = labels >= 0
+    guess, truth = logits[kept].argmax(axis=1), labels[kept]
+    scores: list[float] = []
+    for one in range(logits.shape[1]):
+        both = int(((guess == one) & (truth == one)).sum())
+        either = int((guess == one).sum() + (truth == one).sum())
+        scores.append(2 * both / either if either else 0.0)
+    return float(np.mean(scores))
+
+
 def scores(logits: dict[str, NDArray[np.floating]], pictures: Pictures) -> dict[str, float]:
     """Return the figures a run is chosen by."""
     return {

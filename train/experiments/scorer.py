@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-import keras
 import numpy as np
 
 from edge.errors import InputError
 from edge.models.runtime import TensorInfo, TFLiteModel
 from train.experiments.pictures import view
+from train.huggingface.names import is_classifier, require_torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import keras
     from numpy.typing import NDArray
 
 HEADS = {8: "ferplus", 7: "fer2013"}
@@ -25,11 +26,21 @@ Scorer: TypeAlias = "Callable[[NDArray[np.float32]], dict[str, NDArray[np.float3
 
 
 def open_scorer(path: Path) -> Scorer:
-    """Open a ``.keras`` or ``.tflite`` file; raises `InputError` for anything else."""
+    """Open a ``.keras`` or ``.tflite`` file, or a Hugging Face classifier's folder or hub name.
+
+    Raises:
+        InputError: It is none of these.
+        UnavailableError: A classifier, without torch and transformers.
+    """
+    if is_classifier(path):
+        require_torch()
+        from train.huggingface.scorer import open_classifier_scorer  # noqa: PLC0415 - loads torch
+
+        return open_classifier_scorer(path)
     if not path.exists():
         raise InputError(f"{path}: no such file; expected a .keras or .tflite net")
     if path.suffix == ".keras":
-        model = keras.saving.load_model(path, compile=False)
+        model = _load(path)
         return lambda inputs: _keras_logits(model, inputs)
     if path.suffix == ".tflite":
         lite = TFLiteModel(path, threads=2)
@@ -41,8 +52,14 @@ def read_weights(path: Path) -> list[NDArray[np.float32]]:
     """Return a ``.keras`` net's weights; raises `InputError` for anything else."""
     if path.suffix != ".keras" or not path.exists():
         raise InputError(f"{path}: not there; expected a .keras net to take the weights of")
-    found: list[NDArray[np.float32]] = keras.saving.load_model(path, compile=False).get_weights()
+    found: list[NDArray[np.float32]] = _load(path).get_weights()
     return found
+
+
+def _load(path: Path) -> keras.Model:
+    import keras  # noqa: PLC0415 - a classifier of Hugging Face needs none of it
+
+    return keras.saving.load_model(path, compile=False)
 
 
 def logits(

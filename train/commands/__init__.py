@@ -1,0 +1,1 @@
+"""Commands of ``train`` that stand in modules of their own."""
