@@ -60,6 +60,7 @@ def test_batched_detector_is_the_device(drawn: list[Stream]) -> None:
     for parameters in (
         TransitionParameters(),
         TransitionParameters(sensitivity=1.0, noise_time_s=0.04, hold_s=0.0),
+        TransitionParameters(memory_s=0.8),
     ):
         fast = run(batch(drawn), parameters, len(drawn))
         for events, stream in zip(fast, drawn, strict=True):
