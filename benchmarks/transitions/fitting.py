@@ -59,7 +59,7 @@ class Range:
 SEARCHED: Final = {
     "noise_time_s": Range(low=0.03, high=0.4, log=True),
     "outlier": Range(low=0.005, high=0.3, log=True),
-    "memory_s": Range(low=0.3, high=100.0, log=True),
+    "memory_s": Range(low=0.3, high=1000.0, log=True),
     "rate_scale": Range(low=0.1, high=3.0, log=True),
     "threshold": Range(low=-0.5, high=3.5),
     "hold_s": Range(low=0.0, high=0.3),
@@ -315,15 +315,27 @@ def _outer_thresholds(
 
 
 def _logistic(odds: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
-    """Intercept and slope of the log-odds of being right, by Newton's method, lightly held."""
-    weights = np.array([0.0, 1.0])
-    prior = weights.copy()
+    """Intercept and slope of the log-odds of being right, lightly held.
+
+    Newton's steps are halved until they help: from afar a whole one can lead away for good.
+    """
+    prior = np.array([0.0, 1.0])
     design = np.column_stack([np.ones_like(odds), odds])
+    signs = np.where(right, -1.0, 1.0)
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        held = 0.25 * float(((weights - prior) ** 2).sum())
+        return float(np.logaddexp(0.0, signs * (design @ weights)).sum()) + held
+
+    weights = prior
     for _ in range(30):
         p = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
         gradient = design.T @ (p - right) + 0.5 * (weights - prior)
         hessian = (design * (p * (1 - p))[:, None]).T @ design + 0.5 * np.eye(2)
-        weights = weights - np.linalg.solve(hessian, gradient)
+        step = np.linalg.solve(hessian, gradient)
+        while loss(weights - step) > loss(weights) and np.abs(step).max() > 1e-9:
+            step = step / 2
+        weights = weights - step
     return round(float(weights[0]), 4), round(max(0.0, float(weights[1])), 4)
 
 
