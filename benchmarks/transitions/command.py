@@ -114,7 +114,15 @@ def transitions(
 @_BUNDLE
 @_SCALE
 @click.option("--draws", default=90, show_default=True, help="Settings tried.")
-@click.option("--seed", default=sets.TUNE_SEED, show_default=True, help="Of the tuning streams.")
+@click.option(
+    "--seed",
+    "seeds",
+    multiple=True,
+    type=int,
+    default=sets.TUNE_SEEDS,
+    show_default=True,
+    help="Of the tuning streams; can be given more than once.",
+)
 @click.option("--clips/--no-clips", default=True, help="Tune on rendered clips, too (level b).")
 @click.option("--write", type=_FILE, help="Write the manifest's temporal block here (level b).")
 @one_line_errors
@@ -125,7 +133,7 @@ def fit(
     bundle: str,
     scale: float,
     draws: int,
-    seed: int,
+    seeds: tuple[int, ...],
     clips: bool,
     write: Path | None,
 ) -> None:
@@ -138,25 +146,26 @@ def fit(
     Example:
       python -m benchmarks.transitions fit --write models/sources/temporal.json
     """  # noqa: D301 - click reads \b as: do not wrap
-    if seed > 100:
-        raise UsageError(f"--seed {seed}: seeds above 100 are for the report; take 100 or below")
+    if late := [seed for seed in seeds if seed > 100]:
+        raise UsageError(f"--seed {late[0]}: seeds above 100 are for the report; take 100 or below")
+    drawn = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     if level == "a":
-        streams = sets.level_a(seed=seed, scale=scale)
-        about = f"level (a) tuning streams, seed {seed}"
+        streams = [s for seed in seeds for s in sets.level_a(seed=seed, scale=scale)]
+        about = f"level (a) tuning streams, {drawn}"
     else:
         loaded = configured_bundle(Models(bundle=bundle))
-        fresh = sets.networks(loaded)
-        streams = sets.level_b(data, "tune", fresh, seed=seed, scale=scale, note=_note)
+        fresh, replayed = sets.networks(loaded), _replay(_config(bundle, None))
+        streams = []
+        for seed in seeds:
+            streams += sets.level_b(data, "tune", fresh, seed=seed, scale=scale, note=_note)
+            if clips:
+                recorded = sets.level_c(data, "tune", replayed, seed=seed, scale=scale, note=_note)
+                streams += sets.streams_of(recorded)
         about = (
             "synthetic streams of FER2013 PublicTest and every second CK+48 subject,"
-            f" {loaded.manifest.bundle_id}, seed {seed}"
+            f" {loaded.manifest.bundle_id}, {drawn}"
         )
-        if clips:
-            recorded = sets.level_c(
-                data, "tune", _replay(_config(bundle, None)), seed=seed, scale=scale, note=_note
-            )
-            streams += sets.streams_of(recorded)
-    parameters = fit_parameters(streams, seed=seed, draws=draws, note=_note)
+    parameters = fit_parameters(streams, seed=seeds[0], draws=draws, note=_note)
     found = tune_baselines(streams, note=_note)
     block = tuned.temporal(parameters, f"{about}; python -m benchmarks.transitions fit")
     values = {"baselines": found}

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     Note = Callable[[str], None]
 
 TUNE_SEED: Final = 1
-"""Seed of every tuning stream; report seeds start at 101, so that none of them can be the same."""
+TUNE_SEEDS: Final = (TUNE_SEED, 2)
+"""Seeds of the tuning streams; report seeds start at 101, so that none of them can be the same."""
 
 LEVEL_C: Final = LevelB(fer_clips=16, ck_clips=12, still_clips=26, duration_s=24.0)
 

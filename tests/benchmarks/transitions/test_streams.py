@@ -10,7 +10,7 @@ import pytest
 from benchmarks.transitions.baselines import GRIDS, baseline, device
 from benchmarks.transitions.batched import batch, run
 from benchmarks.transitions.course import draw_course
-from benchmarks.transitions.fitting import calibrate, chain
+from benchmarks.transitions.fitting import _logistic, calibrate, chain
 from benchmarks.transitions.level_a import LevelA, streams
 from benchmarks.transitions.metrics import score, tally
 from benchmarks.transitions.values import Stream, detect
@@ -60,6 +60,7 @@ def test_batched_detector_is_the_device(drawn: list[Stream]) -> None:
     for parameters in (
         TransitionParameters(),
         TransitionParameters(sensitivity=1.0, noise_time_s=0.04, hold_s=0.0),
+        TransitionParameters(memory_s=0.8),
     ):
         fast = run(batch(drawn), parameters, len(drawn))
         for events, stream in zip(fast, drawn, strict=True):
@@ -104,6 +105,28 @@ def test_calibration_undoes_overconfidence() -> None:
     log = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     matrix, _ = calibrate(2 * log, shown)
     assert np.diag(matrix).mean() == pytest.approx(0.5 * 2.0 / 2.0 * 2.0, abs=0.5)
+
+
+def test_calibration_carries_shares_over() -> None:
+    """Networks that were trained on hardly any fear are corrected for streams with more of it."""
+    rng = np.random.default_rng(0)
+    shown = rng.integers(len(Emotion), size=4000)
+    logits = rng.normal(size=(4000, len(Emotion)))
+    logits[np.arange(4000), shown] += 2.0
+    logits[:, Emotion.FEAR] -= 2.0
+    log = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    matrix, bias = calibrate(log, shown)
+    seen = (log @ matrix.T + bias).argmax(axis=1)
+    assert (seen == Emotion.FEAR).mean() == pytest.approx(1 / 7, abs=0.03)
+
+
+def test_confidence_is_fitted_from_anywhere() -> None:
+    """Where the detector is nearly certain of every event, the fit of its confidence still ends."""
+    odds = np.concatenate([np.full(300, 27.0), np.full(100, 0.6)])
+    right = np.concatenate([np.arange(300) % 20 > 0, np.arange(100) % 2 > 0])
+    intercept, slope = _logistic(odds, right)
+    for value, share in ((27.0, 0.95), (0.6, 0.5)):
+        assert 1 / (1 + np.exp(-(intercept + slope * value))) == pytest.approx(share, abs=0.05)
 
 
 def test_chain_is_counted(drawn: list[Stream]) -> None:
