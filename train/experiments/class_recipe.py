@@ -88,6 +88,7 @@ class BlendshapeRecipe:
         smoothing: Share of each target spread over all classes.
         mirrored: Whether each picture is learned from as its mirror image too.
         plateau: How the rate falls.
+        fall: Whether it falls along a half cosine to nought instead.
         labels: FER2013's own, or FER+'s under the majority rule.
         data: Classes and counts.
         features: What is taken of a picture.
@@ -103,6 +104,7 @@ class BlendshapeRecipe:
     smoothing: float = 0.0
     mirrored: bool = False
     plateau: Plateau = field(default_factory=Plateau)
+    fall: bool = False
     labels: LabelSet = "fer2013"
     data: Selection = field(default_factory=Selection)
     features: Features = field(default_factory=Features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -139,8 +140,7 @@ def _epoch(
     model: keras.Model, recipe: ClassRecipe, lesson: Lesson, state: Checkpoint
 ) -> Checkpoint:
     began = time.monotonic()
-    held = [record["val_loss"] for record in state.history]
-    rate = recipe.plateau.rate_after(recipe.rate, held)
+    rate = _rate(recipe, state.history)
     model.optimizer.learning_rate = rate
     batches = ahead(_batches(recipe, lesson, state.epoch))
     steps = len(lesson.draw.pool) // _batch_size(recipe, lesson)
@@ -166,6 +166,13 @@ def _epoch(
         average=values(model.weights) if _is_best(history) else state.average,
         history=history,
     )
+
+
+def _rate(recipe: ClassRecipe, history: list[dict[str, float]]) -> float:
+    if isinstance(recipe, BlendshapeRecipe) and recipe.fall:
+        done = (len(history) + 0.5) / recipe.epochs
+        return recipe.rate * (0.5 + 0.5 * math.cos(math.pi * done))
+    return recipe.plateau.rate_after(recipe.rate, [record["val_loss"] for record in history])
 
 
 def _is_best(history: list[dict[str, float]]) -> bool:
