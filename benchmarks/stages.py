@@ -47,7 +47,7 @@ _DELIVERED: Final = 51
 def measure_stages(request: Request, config: Config, *, frames: int, command: str) -> StagesReport:
     """Time every stage over the same frames.
 
-    Ctrl-C leaves the stages out that were not reached, and marks the report incomplete.
+    Ctrl-C keeps what was measured until then and marks the report incomplete.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     bundle = configured_bundle(config.models)
@@ -118,15 +118,20 @@ class _Table:
         self.cpu: dict[str, Distribution] = {}
 
     def each(self, name: str, work: Callable[[T], R], inputs: Sequence[T]) -> list[R]:
-        """Do the work for each input and return the results."""
-        results = []
+        """Do the work for each input, return the results; an interrupted stage keeps its part."""
+        results: list[R] = []
         spent, used = np.empty(len(inputs)), np.empty(len(inputs))
-        for index, given in enumerate(inputs):
-            began, began_cpu = time.perf_counter(), time.thread_time()
-            results.append(work(given))
-            used[index] = time.thread_time() - began_cpu
-            spent[index] = time.perf_counter() - began
-        self.wall[name], self.cpu[name] = summarise(spent * 1e3), summarise(used * 1e3)
+        done = 0
+        try:
+            for given in inputs:
+                began, began_cpu = time.perf_counter(), time.thread_time()
+                results.append(work(given))
+                used[done] = time.thread_time() - began_cpu
+                spent[done] = time.perf_counter() - began
+                done += 1
+        finally:
+            self.wall[name] = summarise(spent[:done] * 1e3)
+            self.cpu[name] = summarise(used[:done] * 1e3)
         return results
 
 

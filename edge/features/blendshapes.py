@@ -156,7 +156,8 @@ def channels(
         scaled = scaled - offset
     scaled = scaled / _row(form.std)
     limit = np.float32(LIMIT)
-    return np.minimum(np.maximum(scaled, -limit), limit).astype(np.float32, copy=False)
+    clipped: NDArray[np.float32] = np.minimum(np.maximum(scaled, -limit), limit)
+    return clipped.astype(np.float32, copy=False)
 
 
 def mirrored(blendshapes: NDArray[np.float32]) -> NDArray[np.float32]:
