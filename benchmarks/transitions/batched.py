@@ -87,7 +87,6 @@ class _Tracks:
         weights[given.degraded] *= p.degraded_weight
         self._weights = weights
         self._ending = -np.expm1(-np.array(p.rates_per_s) * self._dt[:, :, None])
-        self._kept = np.exp(-self._dt / p.memory_s)
         self._destinations = np.array(p.destinations)
         self._usual = np.array(p.adaptation.usual)
         self._share = weights * p.noise_time_s * 2 / p.adaptation.time_s
@@ -103,10 +102,8 @@ class _Tracks:
         """Take in every row's frame ``k``."""
         now, live = self._given.times_s[:, k], self._live(k)
         if k:
-            faded = self.belief ** self._kept[:, k, None]
-            faded /= faded.sum(axis=1, keepdims=True)
-            moved = faded * self._ending[:, k]
-            self.belief = faded - moved + moved @ self._destinations
+            moved = self.belief * self._ending[:, k]
+            self.belief = self.belief - moved + moved @ self._destinations
             lost = self._dt[:, k] > self._p.gap_s
             self.run[lost] = 0.0
             self.since[lost] = now[lost, None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,9 +18,7 @@ class Chain:
     """A Markov chain in continuous time over the emotions left after merging.
 
     An emotion ends within ``dt`` with probability ``1 - exp(-rate dt)`` and is then followed by
-    another one of its row of destinations, at most one change per frame. What was seen fades:
-    log-odds shrink by ``exp(-dt / memory)``, because a face that is misread is misread in every
-    frame, and a doubt that lasts must not add up to certainty.
+    another one of its row of destinations, at most one change per frame.
     """
 
     def __init__(self, parameters: TransitionParameters) -> None:
@@ -37,13 +34,10 @@ class Chain:
         np.fill_diagonal(flows, 0.0)  # a change within a merged emotion is none
         totals = flows.sum(axis=1)
         self._minus_rates = -totals
-        self._memory_s = parameters.memory_s
         self._destinations = flows / np.where(totals > 0, totals, 1.0)[:, None]
 
     def predict(self, belief: NDArray[np.float64], dt_s: float) -> NDArray[np.float64]:
         """Belief ``dt_s`` later, before anything new is seen; shape ``(n,)``, sums to 1."""
-        faded = belief ** math.exp(-dt_s / self._memory_s)
-        belief = faded / faded.sum()
         ending = belief * -np.expm1(self._minus_rates * dt_s)
         moved: NDArray[np.float64] = belief - ending + ending @ self._destinations
         return moved

@@ -82,7 +82,6 @@ class TransitionParameters(_Table):
         noise_time_s: Correlation time of what is wrong with successive frames; frames ``dt``
             apart count ``tanh(dt / (2 noise_time_s))``, the information of a new sample of a
             first-order autoregressive process.
-        memory_s: Time in which what was seen fades from belief.
         degraded_weight: What a prediction of a reduced ensemble counts, against 1.
         rates_per_s: How often each emotion ends.
         destinations: Row by row, what it is followed by.
@@ -105,7 +104,6 @@ class TransitionParameters(_Table):
     prior: Vector = (1 / N,) * N
     outlier: Annotated[float, Field(gt=0, lt=1)] = 0.05
     noise_time_s: Positive = 0.1
-    memory_s: Positive = 1000.0
     degraded_weight: Share = 0.7
     rates_per_s: Annotated[
         tuple[Annotated[float, Field(ge=0, le=20)], ...], Field(min_length=N, max_length=N)

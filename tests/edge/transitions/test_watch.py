@@ -110,14 +110,6 @@ def test_confidence_grows_with_the_evidence() -> None:
     assert 0 <= doubtful < clear <= 1
 
 
-def test_a_lasting_doubt_does_not_add_up() -> None:
-    """Where belief fades, a face that looks half and half is left unknown however long it lasts."""
-    fades = TransitionParameters(memory_s=0.5, thresholds=(3.5, 2.5, 2.0))
-    assert [t.after for t in play((SAD, 4), sure=0.9, parameters=fades)] == [SAD]
-    assert play((SAD, 60), sure=0.24, parameters=fades) == []
-    assert [t.after for t in play((SAD, 60), sure=0.24)] == [SAD]
-
-
 def test_sensitivity_trades_delay() -> None:
     """The more sensitive, the earlier a change is decided."""
     delays = [
