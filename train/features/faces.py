@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from edge.errors import InputError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from train.experiments.material import Labelled
 
 
+@lru_cache(maxsize=1)
 def measured_table(cache: Path) -> FeatureTable:
     """Read what `train landmarks` measured; raises `InputError` before it has."""
     if not (cache / TABLE).exists():
