@@ -206,7 +206,7 @@ def test_nothing_is_loaded_before_the_network_is_gone() -> None:
     modules = imported("edge.half")
     assert not modules & {"numpy", "pydantic", "cv2", "edge.config", "edge.values"}
     ours = {name for name in modules if name.startswith("edge.")}
-    assert ours == {"edge.errors", "edge.half", "edge.isolation"}
+    assert ours == {"edge.errors", "edge.half", "edge.isolation", "edge.toml"}
 
 
 def test_the_vision_half_knows_no_broker() -> None:

@@ -81,7 +81,8 @@ def _change_list(data: list[Any], chance: random.Random) -> list[Any]:
         case 0:
             return data[:at] + data[at + 1 :]
         case 1:
-            return data + data[at : at + 1] * chance.choice((1, 2, 300))
+            many = 2 if isinstance(data[at], dict | list) else 300  # or it grows without end
+            return data + data[at : at + 1] * chance.choice((1, 2, many))
         case 2:
             return [*data, _value(chance)]
         case _:
