@@ -22,8 +22,9 @@ help: ## Show this list
 .PHONY: demo
 demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and show what comes through a broker
 	@.venv-demo/bin/edge assets fetch
-	@.venv-demo/bin/edge demo $(CLIP)
 	@echo "(the dashboard, with simulated classrooms: make dashboard-demo)"
+	@.venv-demo/bin/edge demo $(CLIP)
+	@echo "(next, the dashboard with simulated classrooms: make dashboard-demo)"
 
 .PHONY: test
 test: .venv/ready ## Run the test suite, but for the dashboard's (TESTS=path for a part of it)
@@ -113,6 +114,7 @@ clean: ## Remove environments and caches
 
 .venv-dashboard/ready: requirements/dashboard.txt pyproject.toml
 	@scripts/environment .venv-dashboard requirements/dashboard.txt "$(PYTHON)"
+	@.venv-dashboard/bin/edge-dashboard fetch || true
 
 .venv-train/ready: requirements/train.txt pyproject.toml
 	@scripts/environment .venv-train requirements/train.txt "$(PYTHON)"

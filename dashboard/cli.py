@@ -126,7 +126,7 @@ def worker(config: Config, leashed: bool) -> None:
     Example:
       edge-dashboard worker --name worker-2 --shared --database postgresql://dashboard@db/dash
     """
-    from dashboard.run import run_worker  # noqa: PLC0415 - --help needs none of it
+    from dashboard.ingest.process import run_worker  # noqa: PLC0415 - --help needs none of it
 
     run_worker(config, leashed=leashed)
 
@@ -168,7 +168,7 @@ def simulate(  # noqa: PLR0917 - click passes each option by name
     Example:
       edge-dashboard simulate --devices 1000 --rate 2000 --duration 60
     """
-    from dashboard.run import stop_on_signals  # noqa: PLC0415 - --help needs none of it
+    from dashboard.ingest.process import stop_on_signals  # noqa: PLC0415 - --help needs none of it
     from dashboard.simulate.classroom import make_school  # noqa: PLC0415
     from dashboard.simulate.publish import Load, Simulator  # noqa: PLC0415
 

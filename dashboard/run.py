@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,11 +19,10 @@ from dashboard.charts import fetch_charts
 from dashboard.config import Config, load_config
 from dashboard.embedded import broker, free_port
 from dashboard.errors import UnavailableError
-from dashboard.ingest.worker import Worker
 from dashboard.simulate.classroom import make_school
 from dashboard.simulate.past import write_past
 from dashboard.simulate.publish import Load, Simulator
-from dashboard.store.database import await_store, open_store
+from dashboard.store.database import open_store
 from dashboard.store.people import People, Role
 from dashboard.store.read import Archive
 from dashboard.web.app import make_app
@@ -39,33 +37,6 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger(__name__)
 _GRACE_S: Final = 10
-
-
-def run_worker(config: Config, *, leashed: bool = False) -> None:
-    """Store what devices tell, until SIGINT or SIGTERM.
-
-    Args:
-        config: The settings.
-        leashed: Whether to end with whoever holds the other end of standard input.
-    """
-    stop = stop_on_signals()
-    if leashed:
-        threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
-    if (engine := await_store(config.history.database, stop)) is not None:
-        Worker(config, engine).run(stop)
-
-
-def _await_end_of_input(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
-    stop.set()
-
-
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 class _Server(uvicorn.Server):

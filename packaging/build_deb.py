@@ -40,7 +40,7 @@ def build(arch: str, python: str, out: Path, assets: Path | None) -> Path:
     version = _version()
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "tree"
-        _libraries(tree / "usr/lib/emoshift/site-packages", arch, python)
+        _libraries(tree / "usr/lib/emoshift/site-packages", arch, python, "device.txt")
         _code(tree, python)
         _assets(tree / "usr/share/emoshift/assets", assets)
         _settings(tree)
@@ -53,7 +53,7 @@ def build(arch: str, python: str, out: Path, assets: Path | None) -> Path:
     return package
 
 
-def _libraries(target: Path, arch: str, python: str) -> None:
+def _libraries(target: Path, arch: str, python: str, lock: str) -> None:
     """Unpack the locked wheels for another machine than this, checked by hash."""
     machine = MACHINES[arch]
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in GLIBC]
@@ -64,7 +64,7 @@ def _libraries(target: Path, arch: str, python: str) -> None:
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"),
             *("--only-binary=:all:", "--no-compile", "--python-version", python, *tags),
-            *("--target", str(target), "-r", str(ROOT / "requirements/device.txt")),
+            *("--target", str(target), "-r", str(ROOT / "requirements" / lock)),
         ],
         check=True,
         stdout=sys.stderr,
@@ -85,6 +85,8 @@ def _code(tree: Path, python: str) -> None:
     _write(tree / "usr/lib/emoshift/python", launcher, mode=0o755)
     _write(tree / "usr/bin/edge", (HERE / "edge").read_text(), mode=0o755)
     for unit in sorted((ROOT / "systemd").glob("emoshift*")):
+        if "dashboard" in unit.name:  # a package of its own, for the school's server
+            continue
         _write(tree / "usr/lib/systemd/system" / unit.name, unit.read_text())
     documents = tree / "usr/share/doc/emoshift"
     for name in ("docs/operations.md", "docs/mqtt.md", "docs/privacy.md"):

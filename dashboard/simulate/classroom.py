@@ -177,8 +177,6 @@ class Classroom:
             throttled=temper.temperature_c > 80,
             drift=round(temper.drift * noise.uniform(0.9, 1.1), 3),
             abstained=round(noise.uniform(0.05, 0.15), 3),
-            brightness=round(noise.uniform(0.4, 0.5), 3),
-            sharpness=round(noise.uniform(180, 240), 1),
             faces_too_small=0,
             landmarks_age_s={"p50": 0.1, "p95": 0.5},
         )

@@ -10,8 +10,9 @@ from sqlalchemy import insert
 from dashboard.contract import Message, read_message
 from dashboard.store import tables as t
 from dashboard.store.batch import gather
+from dashboard.store.events import MINUTE_MS
 from dashboard.store.read import Archive
-from dashboard.store.write import MINUTE_MS, History
+from dashboard.store.write import History
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

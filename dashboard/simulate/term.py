@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from dashboard.contract import EMOTIONS, STATES
 from dashboard.store import tables as t
-from dashboard.store.write import MINUTE_MS
+from dashboard.store.events import MINUTE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,9 +24,11 @@ Row = tuple[int, int, int, int, int, str, str, int, int, float, float, int, int,
 """One event, in the order of the columns of `EVENT`."""
 
 _NAMES: Final = [column.name for column in t.EVENT.columns]
-_BOOT, _SEQ, _DEVICE, _PLACED, _AFTER = (
-    _NAMES.index(name) for name in ("boot", "seq", "device", "placed_ms", "after")
-)
+_BOOT: Final = 0  # where these stand in a row
+_SEQ: Final = 1
+_DEVICE: Final = 2
+_PLACED: Final = 3
+_AFTER: Final = 8
 _COLUMNS: Final = ", ".join(f'"{name}"' for name in _NAMES)
 _TALLY: Final = ", ".join(f'"{name}"' for name in ("device", "minute", *EMOTIONS))
 _GROWN: Final = ", ".join(f'"{name}" = tally."{name}" + excluded."{name}"' for name in EMOTIONS)

@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, literal, literal_column, select
 
 from dashboard.contract import EMOTIONS, STATES, Address
 from dashboard.store import tables as t
-from dashboard.store.write import MINUTE_MS
+from dashboard.store.events import MINUTE_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, select
 
 from dashboard.store import tables as t
-from dashboard.store.write import MINUTE_MS
+from dashboard.store.events import MINUTE_MS
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Table

@@ -96,7 +96,7 @@ class Site:
         options = ["--mqtt-host", "127.0.0.1", "--mqtt-port", str(self.mqtt_port)]
         options += ["--database", self.database, "--port", str(self.port)]
         process = subprocess.Popen([sys.executable, "-m", "dashboard", "serve", *options])
-        wait_until(lambda: any(w.connected for w in self.archive.workers()), timeout_s=60)
+        wait_until(lambda: any(w.connected for w in self.archive.workers()), timeout_s=150)
         return process
 
     def tell(self, message: Any) -> None:

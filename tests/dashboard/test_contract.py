@@ -154,3 +154,27 @@ def test_any_field_is_refused_or_read(changed):
     except RefusedMessage:
         return
     assert message.address == Address("school", "room-1")
+
+
+@pytest.mark.parametrize(
+    ("told", "drift", "abstained", "brightness"),
+    [
+        pytest.param({}, None, None, None, id="an older device tells none"),
+        pytest.param({"drift": None, "abstained": None}, None, None, None, id="not known yet"),
+        pytest.param(
+            {"drift": 0.31, "abstention": 0.2, "brightness": 0.5, "sharpness": 90.0},
+            0.31,
+            0.2,
+            0.5,
+            id="all of it",
+        ),
+    ],
+)
+def test_what_health_may_leave_out(room, told, drift, abstained, brightness):
+    """Drift, abstention, brightness and sharpness are read where they are told."""
+    message = room.health(NOW_MS)
+    body = json.loads(message.payload)
+    for name in ("drift", "abstained", "brightness", "sharpness"):
+        body.pop(name, None)
+    read = read_message(message.topic, json.dumps(body | told).encode(), received_ms=NOW_MS).body
+    assert (read.drift, read.abstained, read.brightness) == (drift, abstained, brightness)

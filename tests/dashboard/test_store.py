@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -12,17 +13,18 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from dashboard.contract import Address, Message, Problem, RefusedMessage, Transition, read_message
-from dashboard.errors import StoreError, UsageError
+from dashboard.errors import StoreError, UnavailableError, UsageError
 from dashboard.simulate.classroom import Classroom
 from dashboard.store import tables as t
 from dashboard.store.batch import Batch, gather
-from dashboard.store.database import open_engine, open_store
+from dashboard.store.database import await_store, open_engine, open_store
+from dashboard.store.events import MINUTE_MS
 from dashboard.store.lessons import end_lesson, start_lesson
 from dashboard.store.migrations import STEPS, migrate, version
 from dashboard.store.people import IDLE_MS, People, Role
 from dashboard.store.read import Archive
 from dashboard.store.retention import Keep, forget
-from dashboard.store.write import MINUTE_MS, History
+from dashboard.store.write import History
 from tests.dashboard.support import NOW_MS
 
 ROOM = Address("school", "room-1")
@@ -248,3 +250,29 @@ def test_an_undone_batch_can_be_written_again(engine, room):
     with pytest.raises(AttributeError):
         history.write(broken)
     assert history.write(gather(lesson)).new == 30
+
+
+def test_a_store_is_waited_for(postgres):
+    """A worker that starts before its database waits for it; told to stop, it gives up."""
+    setting, stop = postgres.make_database(), threading.Event()
+    postgres.stop()
+    stop.set()
+    assert await_store(setting, stop) is None
+    with pytest.raises(UnavailableError):
+        open_store(setting)
+    stop.clear()
+    threading.Timer(1, postgres.start).start()
+    engine = await_store(setting, stop)
+    assert engine is not None
+    assert version(engine) == len(STEPS)
+    engine.dispose()
+
+
+def test_numbers_that_leap(engine, room):
+    """An event numbered absurdly far ahead is stored beside the others, each still once."""
+    near = [read(room.change(NOW_MS)) for _ in range(5)]
+    boot = json.loads(room.change(NOW_MS).payload)["boot_id"]
+    far = changed(room.change(NOW_MS), seq=2**53 - 1, event_id=f"{boot}:{2**53 - 1}")
+    assert History(engine).write(gather([far, *near])).new == 6
+    again = History(engine).write(gather([*near, far, *near]))
+    assert (again.new, again.doubled) == (0, 11)

@@ -1,0 +1,41 @@
+"""A worker as a process of its own; it loads nothing of the pages."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from dashboard.ingest.worker import Worker
+from dashboard.store.database import await_store
+
+if TYPE_CHECKING:
+    from dashboard.config import Config
+
+
+def run_worker(config: Config, *, leashed: bool = False) -> None:
+    """Store what devices tell, until SIGINT or SIGTERM.
+
+    Args:
+        config: The settings.
+        leashed: Whether to end with whoever holds the other end of standard input.
+    """
+    stop = stop_on_signals()
+    if leashed:
+        threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
+    if (engine := await_store(config.history.database, stop)) is not None:
+        Worker(config, engine).run(stop)
+
+
+def _await_end_of_input(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
