@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from convert.data import seven
-from convert.score import fit_temperature, fit_weights
 from edge.models.fusion import Votes
 from edge.values import Emotion
+from train.merit import fit_temperature, fit_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

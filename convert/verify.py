@@ -9,8 +9,8 @@ import numpy as np
 
 from convert.answers import fuse, probabilities, walk_network
 from convert.inspect import look_inside
-from convert.score import accuracy, ece, nll
 from edge.models.manifest import GateResult, Metric
+from train.merit import accuracy, ece, nll
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

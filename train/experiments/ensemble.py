@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.score import fit_weights
 from edge.errors import InputError
 from train.experiments.answers import Answers, answers_of
 from train.experiments.figures import figures, near_training
 from train.experiments.score import softmax
+from train.merit import fit_weights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.score import ece
 from train.data.duplicates import fingerprint, near_duplicates
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.experiments.pictures import read_pictures
 from train.experiments.score import macro_f1
+from train.merit import ece
 
 if TYPE_CHECKING:
     from pathlib import Path

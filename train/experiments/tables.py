@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.score import ece
 from train.experiments.answers import answers_of
 from train.experiments.figures import SETS, near_training
 from train.experiments.report import write_report
 from train.experiments.score import macro_f1
+from train.merit import ece
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

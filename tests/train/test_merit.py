@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from convert.score import accuracy, ece, fit_temperature, fit_weights, nll
+from train.merit import accuracy, ece, fit_temperature, fit_weights, nll
 
 
 def drawn(n: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
