@@ -54,7 +54,7 @@ class Temper:
     temperature_c: float = 58.0
     level: int = 0
     outbox: int = 0
-    drift: float = 0.04
+    drift: float = 0.9
     camera_state: str = "streaming"
     isolation: str = "namespace"
 
@@ -62,7 +62,7 @@ class Temper:
 _TEMPERS: Final = (
     *(Temper(fps=12.0 + i / 2, temperature_c=54.0 + i) for i in range(8)),
     Temper(fps=7.5, slow=2.2, temperature_c=82.5, level=2),
-    Temper(drift=0.31),
+    Temper(drift=3.1),
     Temper(fps=0.0, camera_state="lost", outbox=4),
     Temper(isolation="none"),
 )
