@@ -20,14 +20,18 @@ from train.experiments.folder import (
 )
 from train.experiments.recipe import Phase, Recipe, read_recipe, recipe_from, recipe_kind
 from train.experiments.request import KINDS, Changes, Request, changed, recipe_of
+from train.experiments.sequence_recipe import SequenceRecipe
+from train.experiments.tune_recipe import TuneRecipe
 
+COMMANDS = {"sequences": SequenceRecipe, "tune": TuneRecipe}
+"""Kinds of recipe that other commands than ``train run`` read."""
 SHIPPED = sorted((Path(__file__).parents[2] / "train" / "recipes").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_recipes_are_valid_and_survive_a_round_trip(path: Path) -> None:
     """What a run keeps of its recipe builds the same recipe again."""
-    kind = KINDS[recipe_kind(path)]
+    kind = (KINDS | COMMANDS)[recipe_kind(path)]
     recipe = read_recipe(path, kind)
     assert recipe_from(_plain(asdict(recipe)), kind, where="kept") == recipe
 
