@@ -94,7 +94,7 @@ def _device(reports: Mapping[str, AnyReport]) -> list[str]:
 
 
 def _change(folder: Path) -> list[str]:
-    """What one change of the code did to the stages it touched: same pictures, side by side."""
+    """What one change of the code did to the stages it touched, on the same pictures."""
     before, after = (read_report(folder / f"{name}.json") for name in ("before", "after"))
     if not isinstance(before, StagesReport) or not isinstance(after, StagesReport):
         return []
@@ -107,8 +107,8 @@ def _change(folder: Path) -> list[str]:
     return [
         f"### Before and after: {folder.name.replace('-', ' ')}",
         (
-            "Processor time, medians, both versions running side by side on the same pictures;"
-            f" their outputs are equal. {_made_by(after)}\n"
+            "Processor time, medians, of two runs on the same pictures, before the change and after"
+            f" it. {_made_by(after)}\n"
         ),
         _markdown(("stage", "n", "before", "after", "times"), rows),
         "",

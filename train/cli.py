@@ -168,6 +168,9 @@ def evaluate(
 @click.argument("nets", type=options.PATH, nargs=-1, required=True)
 @options.split
 @options.mirrored
+@click.option(
+    "--mirror", type=options.PATH, multiple=True, help="Both views of this net alone; repeatable."
+)
 @options.classes
 @click.option("-o", "--output", type=options.PATH, help="JSON file to write the weights to.")
 @options.data
@@ -177,6 +180,7 @@ def ensemble(
     *,
     split: str,
     mirrored: bool,
+    mirror: tuple[Path, ...],
     classes: str | None,
     output: Path | None,
     data: Path,
@@ -198,6 +202,7 @@ def ensemble(
         nets,
         split=split,
         mirrored=mirrored,
+        mirror=mirror,
         classes=options.class_list(classes) or (),
         data=data,
         cache=cache,

@@ -18,10 +18,12 @@ pytest.importorskip("matplotlib")
 
 from click.testing import CliRunner
 
+from edge.errors import InputError
 from train.cli import main
 from train.data.selection import draw_all
 from train.experiments.checkpoint import load_checkpoint
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe, Plateau
+from train.experiments.ensemble import weigh
 from train.experiments.fit_classes import Lesson, build_classes, fit_classes
 from train.networks.shapes import BlendshapeNet, ConvolutionNet
 
@@ -190,6 +192,10 @@ def test_from_flags_to_an_ensemble(made_up: Path, tmp_path: Path) -> None:
     out = told("ensemble", *nets, "-o", str(weights), *shared)
     assert "ensemble: accuracy" in out
     assert "happy/sad/unknown, FER2013 labels" in out
+    assert "nats (n = " in out
+    out = told("ensemble", *nets, "--mirror", nets[0], "-o", str(weights), *shared)
+    assert out.startswith("on PublicTest, one view, both of net.keras")
+    assert json.loads(weights.read_text(encoding="utf-8"))["mirror"] == [nets[0]]
     assert len(json.loads(weights.read_text(encoding="utf-8"))["weights"]["fer2013"]) == 2
     copied = tmp_path / "kept" / "x.keras"
     assert "epoch 2" in told("export", str(second), "-o", str(copied))
@@ -245,3 +251,18 @@ def test_ctrl_c_leaves_a_run_that_can_go_on(made_up: Path, tmp_path: Path) -> No
     done = sorted((tmp_path / "runs").glob("*-long/checkpoints/*"))
     assert {path.suffix for path in done} <= {".npz", ".part"}
     assert load_checkpoint([path for path in done if path.suffix == ".npz"][-1]).epoch >= 2
+
+
+def test_only_members_are_mirrored(tmp_path: Path) -> None:
+    """A net that is to be mirrored but is no member is named, before anything is read."""
+    one, two, other = (tmp_path / f"{name}.keras" for name in ("one", "two", "other"))
+    with pytest.raises(InputError, match=r"other\.keras: to be mirrored, but not among the nets"):
+        weigh(
+            (one, two),
+            split="PublicTest",
+            mirrored=False,
+            mirror=(other,),
+            classes=(),
+            data=tmp_path,
+            cache=tmp_path,
+        )

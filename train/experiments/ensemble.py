@@ -27,6 +27,7 @@ def weigh(
     *,
     split: str,
     mirrored: bool,
+    mirror: Sequence[Path] = (),
     classes: tuple[str, ...],
     data: Path,
     cache: Path,
@@ -38,20 +39,26 @@ def weigh(
         nets: Two or more, of any kind; only pictures that all of them answer count.
         split: Scored; the weights come from PublicTest alone.
         mirrored: Both mirror views of every picture.
+        mirror: The nets among ``nets`` that get both views where the others get one.
         classes: Merged into these, as in `train.data.selection.Selection`; empty leaves them.
         data: Folder that holds ``fer2013/``.
         cache: What is kept.
         output: JSON file to write the weights to.
 
     Raises:
-        InputError: Fewer than two nets, or none that answer the same question.
+        InputError: Fewer than two nets, none that answer the same question, or a net to be
+            mirrored that is not among them.
     """
     if len(nets) < 2:
         raise InputError(f"found {len(nets)} net, expected two or more for an ensemble")
 
+    if strangers := [str(net) for net in mirror if net not in nets]:
+        raise InputError(f"{', '.join(strangers)}: to be mirrored, but not among the nets")
+
     def ask(which: str) -> list[tuple[Answers, ...]]:
         told = [
-            answers_of(net, split=which, mirrored=mirrored, data=data, cache=cache) for net in nets
+            answers_of(net, split=which, mirrored=mirrored or net in mirror, data=data, cache=cache)
+            for net in nets
         ]
         return [tuple(a.merged(classes) for a in one) if classes else one for one in told]
 
@@ -73,9 +80,17 @@ def weigh(
     if not kept:
         raise InputError("the nets answer in different label sets or classes; see --classes")
     if output is not None:
-        told = {"split": "PublicTest", "mirrored": mirrored, "classes": classes, "weights": kept}
+        told = {
+            "split": "PublicTest",
+            "mirrored": mirrored,
+            "mirror": [str(net) for net in mirror],
+            "classes": classes,
+            "weights": kept,
+        }
         output.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    return [f"on {split}, {'both mirror views' if mirrored else 'one view'}", *lines]
+    views = "both mirror views" if mirrored else "one view"
+    views += "".join(f", both of {net.name}" for net in mirror)
+    return [f"on {split}, {views}", *lines]
 
 
 def pooled(members: Sequence[Answers], weights: Sequence[float]) -> Answers:

@@ -10,7 +10,7 @@ from train.data.duplicates import fingerprint, near_duplicates
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.experiments.pictures import read_pictures
 from train.experiments.score import macro_f1
-from train.merit import ece
+from train.merit import ece, nll
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,4 +47,8 @@ def _told(answers: Answers) -> str:
     right = float((answers.probs.argmax(axis=1) == answers.truth).mean())
     f1 = macro_f1(answers.probs, answers.truth)
     error = ece(answers.probs, answers.truth)
-    return f"accuracy {right:.2%}, macro-F1 {f1:.3f}, ECE {error:.3f} (n = {len(answers.rows)})"
+    loss = nll(answers.probs, answers.truth)
+    return (
+        f"accuracy {right:.2%}, macro-F1 {f1:.3f}, ECE {error:.3f}, loss {loss:.4f} nats"
+        f" (n = {len(answers.rows)})"
+    )
