@@ -107,8 +107,8 @@ def _change(folder: Path) -> list[str]:
     return [
         f"### Before and after: {folder.name.replace('-', ' ')}",
         (
-            "Processor time, medians, on the same pictures, before the change and after it; of each the"
-            f" fastest of ten runs that took turns. {_made_by(after)}\n"
+            "Processor time, medians, on the same pictures, before the change and after it; of each"
+            f" the fastest of ten runs that took turns. {_made_by(after)}\n"
         ),
         _markdown(("stage", "n", "before", "after", "times"), rows),
         "",
