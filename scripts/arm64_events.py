@@ -1,10 +1,11 @@
 # ruff: noqa: INP001 - a script, not a package
-"""What `scripts/arm64` runs on both sides: replay a clip, name the back ends, compare events."""
+"""What `scripts/arm64` runs on both sides: replay a clip, compare events, read a lock."""
 
 from __future__ import annotations
 
 import json
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -32,6 +33,29 @@ def replay(clip: str, bundle: str) -> None:
             }
             sys.stdout.write(json.dumps(told) + "\n")
             sys.stdout.flush()
+
+
+def lock(path: str, version: str) -> None:
+    """Print a lock's requirements, with their hashes, that hold for that Python on arm64.
+
+    ``pip download --python-version`` chooses files for another Python, but reads the conditions of
+    requirements as if for its own.
+    """
+    from packaging.requirements import Requirement  # noqa: PLC0415 - likewise
+
+    there = {
+        "python_version": version,
+        "python_full_version": f"{version}.0",
+        "sys_platform": "linux",
+        "platform_machine": "aarch64",
+    }
+    for line in re.split(r"(?m)^(?=\w)", Path(path).read_text(encoding="utf-8")):
+        needed, _, hashes = line.partition("\\\n")
+        if not hashes:
+            continue
+        wanted = Requirement(needed)
+        if wanted.marker is None or wanted.marker.evaluate(there):
+            sys.stdout.write(f"{wanted.name}{wanted.specifier} \\\n{hashes}")
 
 
 def backends() -> None:
@@ -68,4 +92,4 @@ def same(expected: str, found: str) -> bool:
 if __name__ == "__main__":
     if sys.argv[1] == "same":
         sys.exit(0 if same(*sys.argv[2:]) else 1)
-    {"replay": replay, "backends": backends}[sys.argv[1]](*sys.argv[2:])
+    {"replay": replay, "lock": lock, "backends": backends}[sys.argv[1]](*sys.argv[2:])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.data.selection import Draw
-    from train.experiments.recipe import Phase, Recipe
+    from train.experiments.recipe import Phase, PictureRecipe
     from train.experiments.targets import Targets
 
 
@@ -89,7 +89,8 @@ def view(crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False) -> N
     if mirrored:
         crops = crops[:, :, ::-1]
     if crops.shape[1] != side_px:
-        sized = [cv2.resize(c, (side_px, side_px), interpolation=cv2.INTER_AREA) for c in crops]
+        how = cv2.INTER_AREA if side_px < crops.shape[1] else cv2.INTER_LINEAR
+        sized = [cv2.resize(c, (side_px, side_px), interpolation=how) for c in crops]
         crops = np.stack(sized)
     return as_input(standardise_crop(crops))
 
@@ -97,7 +98,7 @@ def view(crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False) -> N
 def epoch_batches(
     crops: NDArray[np.uint8],
     targets: Targets,
-    recipe: Recipe,
+    recipe: PictureRecipe,
     phase: Phase,
     epoch: int,
     *,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from edge.errors import ConfigError, InputError
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe
 from train.experiments.recipe import (
-    Recipe,
+    TWO_HEADED,
     RecurrentRecipe,
+    TwoHeadRecipe,
     recipe_from,
     recipe_kind,
     recipe_table,
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RECIPES: Final = Path(__file__).parent.parent / "recipes"
-AnyRecipe: TypeAlias = Recipe | RecurrentRecipe | ConvolutionRecipe | BlendshapeRecipe | FineTuning
+AnyRecipe: TypeAlias = (
+    TwoHeadRecipe | RecurrentRecipe | ConvolutionRecipe | BlendshapeRecipe | FineTuning
+)
 KINDS: Final[dict[str, type[AnyRecipe]]] = {
-    "residual": Recipe,
+    **TWO_HEADED,
     "recurrent": RecurrentRecipe,
     "model_x": ConvolutionRecipe,
     "model_y": ConvolutionRecipe,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from train.augment import Augmentation
 from train.data.selection import Selection
-from train.experiments.recipe import Phase, Recipe
+from train.experiments.recipe import Phase, PictureRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,9 @@ class FineTuning:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     @property
-    def pictures(self) -> Recipe:
+    def pictures(self) -> PictureRecipe:
         """Return how pictures are drawn and changed, as the project's own nets are told it."""
-        return Recipe(
+        return PictureRecipe(
             seed=self.seed,
             batch_size=self.batch_size,
             phases=(Phase(epochs=self.epochs, side_px=48, rate=self.rate),),
