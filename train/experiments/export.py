@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 from edge.errors import InputError
 from train.experiments.checkpoint import load_checkpoint
 from train.experiments.folder import checkpoints, read_config
-from train.experiments.recipe import TWO_HEADED, recipe_from
-from train.networks.picture import build_picture_net
+from train.experiments.recipe import Recipe, recipe_from
+from train.networks.residual import build_residual
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from train.experiments.checkpoint import Checkpoint
-    from train.experiments.recipe import TwoHeadRecipe
 
 
-def write_averaged(recipe: TwoHeadRecipe, state: Checkpoint, path: Path, side_px: int = 48) -> None:
+def write_averaged(recipe: Recipe, state: Checkpoint, path: Path, side_px: int = 48) -> None:
     """Write the net with the averaged weights, for pictures of ``side_px``."""
-    model = build_picture_net(recipe.network, side_px)
+    model = build_residual(recipe.network, side_px)
     model.set_weights(state.average)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
@@ -29,22 +28,21 @@ def write_averaged(recipe: TwoHeadRecipe, state: Checkpoint, path: Path, side_px
 def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
     """Write a run's net and return its epoch; the last one where none is asked for.
 
-    Of a run of a net without two heads the net it ended with is copied, with what stands
+    Of a run of another kind than ``residual`` the net it ended with is copied, with what stands
     beside it.
 
     Raises:
         InputError: The folder holds no such checkpoint, or the run has not ended.
     """
     config = read_config(folder)
-    kind = TWO_HEADED.get(str(config.recipe.get("model")))
-    if kind is None:
+    if config.recipe.get("model") != "residual":
         return _copied(folder, path, epoch)
     wanted = "epoch-" if epoch is None else f"epoch-{epoch:03d}."
     found = [one for one in checkpoints(folder) if one.name.startswith(wanted)]
     if not found:
         raise InputError(f"{folder}/checkpoints: found no {wanted}*.npz")
     state = load_checkpoint(found[-1])
-    write_averaged(recipe_from(config.recipe, kind, where=str(folder)), state, path)
+    write_averaged(recipe_from(config.recipe, Recipe, where=str(folder)), state, path)
     return state.epoch
 
 

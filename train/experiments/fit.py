@@ -16,7 +16,7 @@ from train.experiments.pictures import epoch_batches, view
 from train.experiments.progress import along, seconds_a_step
 from train.experiments.score import scores
 from train.experiments.targets import targets_of
-from train.networks.picture import build_picture_net
+from train.networks.residual import build_residual
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
     from train.data.selection import Draw
     from train.experiments.pictures import Pictures
-    from train.experiments.recipe import TwoHeadRecipe
+    from train.experiments.recipe import Recipe
     from train.experiments.targets import Targets
 
 AVERAGE_EVERY = 4
 HEADS = ("ferplus", "fer2013")
 
 
-def build(recipe: TwoHeadRecipe) -> keras.Model:
+def build(recipe: Recipe) -> keras.Model:
     """Build and compile the recipe's net, its weights drawn from the seed."""
     keras.utils.set_random_seed(recipe.seed)
-    model = build_picture_net(recipe.network, None)
+    model = build_residual(recipe.network, None)
     optimiser = keras.optimizers.SGD(
         recipe.phases[0].rate,
         momentum=recipe.momentum,
@@ -70,7 +70,7 @@ def _outputs(model: keras.Model, inputs: NDArray[np.float32]) -> dict[str, NDArr
 
 
 def fit(
-    recipe: TwoHeadRecipe,
+    recipe: Recipe,
     train: Pictures,
     validation: Pictures,
     folder: Path,
@@ -97,7 +97,7 @@ def fit(
         expected: Told before the first epoch how many seconds the run will take.
     """
     model = build(recipe)
-    shadow = build_picture_net(recipe.network, None)
+    shadow = build_residual(recipe.network, None)
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     if weights is not None:
@@ -129,7 +129,7 @@ def fit(
 
 
 def _epoch(
-    recipe: TwoHeadRecipe,
+    recipe: Recipe,
     state: Checkpoint,
     *,
     model: keras.Model,
@@ -179,7 +179,7 @@ def _epoch(
 
 def _forecast(
     model: keras.Model,
-    recipe: TwoHeadRecipe,
+    recipe: Recipe,
     epoch: int,
     *,
     crops: NDArray[np.uint8],

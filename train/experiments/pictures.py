@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.data.selection import Draw
-    from train.experiments.recipe import Phase, PictureRecipe
+    from train.experiments.recipe import Phase, Recipe
     from train.experiments.targets import Targets
 
 
@@ -89,8 +89,7 @@ def view(crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False) -> N
     if mirrored:
         crops = crops[:, :, ::-1]
     if crops.shape[1] != side_px:
-        how = cv2.INTER_AREA if side_px < crops.shape[1] else cv2.INTER_LINEAR
-        sized = [cv2.resize(c, (side_px, side_px), interpolation=how) for c in crops]
+        sized = [cv2.resize(c, (side_px, side_px), interpolation=cv2.INTER_AREA) for c in crops]
         crops = np.stack(sized)
     return as_input(standardise_crop(crops))
 
@@ -98,7 +97,7 @@ def view(crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False) -> N
 def epoch_batches(
     crops: NDArray[np.uint8],
     targets: Targets,
-    recipe: PictureRecipe,
+    recipe: Recipe,
     phase: Phase,
     epoch: int,
     *,

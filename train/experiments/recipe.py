@@ -7,13 +7,13 @@ import tomllib
 import types
 import typing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from edge.errors import ConfigError, InputError
 from train.augment import Augmentation
 from train.data.selection import Selection
 from train.features.sequences import Script
-from train.networks.shapes import MobileNet, ResidualNet
+from train.networks.shapes import ResidualNet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,8 +44,8 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureRecipe:
-    """One way to train a picture net, whatever its form.
+class Recipe:
+    """One way to train a picture net.
 
     Attributes:
         seed: Decides weights, order, augmentation and dropout.
@@ -59,8 +59,10 @@ class PictureRecipe:
         data: How many pictures of each FER2013 label, and how often each is drawn; its ``classes``
             stay empty, for the heads name all of them.
         augmentation: Limits at strength 1.
+        network: Shape of the net.
     """
 
+    model: Literal["residual"] = "residual"
     seed: int
     batch_size: int = 128
     momentum: float = 0.9
@@ -71,6 +73,7 @@ class PictureRecipe:
     phases: tuple[Phase, ...]
     data: Selection = field(default_factory=Selection)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    network: ResidualNet = field(default_factory=ResidualNet)
 
     @property
     def epochs(self) -> int:
@@ -85,30 +88,6 @@ class PictureRecipe:
                 return phase, epoch - done
             done += phase.epochs
         raise IndexError(f"epoch {epoch} lies past the recipe's {done}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualRecipe(PictureRecipe):
-    """One way to train `train.networks.residual`; ``network`` is its shape."""
-
-    model: Literal["residual"] = "residual"
-    network: ResidualNet = field(default_factory=ResidualNet)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MobileRecipe(PictureRecipe):
-    """One way to train `train.networks.mobile`; ``network`` is its shape."""
-
-    model: Literal["mobile"] = "mobile"
-    network: MobileNet = field(default_factory=MobileNet)
-
-
-TwoHeadRecipe: TypeAlias = ResidualRecipe | MobileRecipe
-"""A recipe for a net over a grey crop with both heads."""
-TWO_HEADED: Final[dict[str, type[TwoHeadRecipe]]] = {
-    "residual": ResidualRecipe,
-    "mobile": MobileRecipe,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

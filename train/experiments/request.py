@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from edge.errors import ConfigError, InputError
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe
 from train.experiments.recipe import (
-    TWO_HEADED,
+    Recipe,
     RecurrentRecipe,
-    TwoHeadRecipe,
     recipe_from,
     recipe_kind,
     recipe_table,
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 RECIPES: Final = Path(__file__).parent.parent / "recipes"
-AnyRecipe: TypeAlias = (
-    TwoHeadRecipe | RecurrentRecipe | ConvolutionRecipe | BlendshapeRecipe | FineTuning
-)
+AnyRecipe: TypeAlias = Recipe | RecurrentRecipe | ConvolutionRecipe | BlendshapeRecipe | FineTuning
 KINDS: Final[dict[str, type[AnyRecipe]]] = {
-    **TWO_HEADED,
+    "residual": Recipe,
     "recurrent": RecurrentRecipe,
     "model_x": ConvolutionRecipe,
     "model_y": ConvolutionRecipe,

@@ -21,7 +21,7 @@ from train.experiments.folder import RunConfig, create_run, read_config, run_of
 from train.experiments.material import KNOWN
 from train.experiments.pictures import read_pictures
 from train.experiments.progress import forecast
-from train.experiments.recipe import PictureRecipe, RecurrentRecipe, TwoHeadRecipe
+from train.experiments.recipe import Recipe, RecurrentRecipe
 from train.experiments.report import draw_run, write_report
 from train.experiments.request import recipe_of
 from train.experiments.score import softmax
@@ -65,7 +65,7 @@ def start_run(request: Request, tell: Callable[[str], None] = print) -> Path:
         folder = create_run(request.runs, config, began=datetime.now().astimezone(), before=before)
         if isinstance(recipe, RecurrentRecipe):
             _train_recurrent(recipe, folder, request, tell)
-        elif isinstance(recipe, PictureRecipe):
+        elif isinstance(recipe, Recipe):
             _train_pictures(recipe, folder, request, tell)
         elif isinstance(recipe, FineTuning):
             from train.huggingface.start import train_classifier  # noqa: PLC0415 - loads torch
@@ -82,7 +82,7 @@ def _check(request: Request, recipe: AnyRecipe) -> None:
     if resume is not None and not resume.exists():
         raise InputError(f"{resume}: no such checkpoint; they lie in a run's checkpoints folder")
     problems: list[str] = []
-    if isinstance(recipe, PictureRecipe | FineTuning):
+    if isinstance(recipe, Recipe | FineTuning):
         if (recipe.teacher_share > 0) is (request.teacher is None):
             problems.append("teacher_share above 0 and --teacher FILE go together")
         if recipe.data.classes:
@@ -113,7 +113,7 @@ def _text(path: Path | None) -> str | None:
 
 
 def _train_pictures(
-    recipe: TwoHeadRecipe, folder: Path, request: Request, tell: Callable[[str], None]
+    recipe: Recipe, folder: Path, request: Request, tell: Callable[[str], None]
 ) -> None:
     train = read_pictures(request.data, request.cache, "Training")
     validation = read_pictures(request.data, request.cache, "PublicTest")

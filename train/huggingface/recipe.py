@@ -7,7 +7,7 @@ from typing import Literal
 
 from train.augment import Augmentation
 from train.data.selection import Selection
-from train.experiments.recipe import Phase, PictureRecipe
+from train.experiments.recipe import Phase, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +40,9 @@ class FineTuning:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
     @property
-    def pictures(self) -> PictureRecipe:
+    def pictures(self) -> Recipe:
         """Return how pictures are drawn and changed, as the project's own nets are told it."""
-        return PictureRecipe(
+        return Recipe(
             seed=self.seed,
             batch_size=self.batch_size,
             phases=(Phase(epochs=self.epochs, side_px=48, rate=self.rate),),

@@ -28,17 +28,13 @@ def build_residual(shape: ResidualNet, side_px: int | None = 48) -> keras.Model:
             x = _block(x, width, stride=2 if stage > 0 and block == 0 else 1, squeeze=shape.squeeze)
     if shape.top:
         x = _conv(x, shape.top, kernel=1)
-    return keras.Model(inputs, two_heads(x, shape.dropout), name="residual")
-
-
-def two_heads(x: keras.KerasTensor, dropout: float) -> dict[str, keras.KerasTensor]:
-    """Pool ``(batch, height, width, channels)`` and answer under both label sets, as logits."""
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(dropout)(x)
-    return {
+    x = layers.Dropout(shape.dropout)(x)
+    outputs = {
         "ferplus": layers.Dense(FERPLUS_CLASSES, name="ferplus")(x),
         "fer2013": layers.Dense(FER2013_CLASSES, name="fer2013")(x),
     }
+    return keras.Model(inputs, outputs, name="residual")
 
 
 def _conv(

@@ -27,21 +27,6 @@ class ResidualNet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MobileNet:
-    """Shape of a MobileNet V1.
-
-    Attributes:
-        side_px: Side that pictures are brought to before the first convolution; 0 leaves them.
-        blocks: Of its thirteen blocks, so many first ones.
-        dropout: Share of pooled features dropped while training.
-    """
-
-    side_px: int = 0
-    blocks: int = 13
-    dropout: float = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ConvolutionNet:
     """Shape of a plain convolutional net.
 
