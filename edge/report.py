@@ -15,6 +15,7 @@ from edge.capture.protocol import CaptureState
 from edge.clock import date_of, read_clock
 from edge.drift import DriftGauge
 from edge.governor import Governor, Load
+from edge.memory import give_back_memory
 from edge.messages import Health, Info, summarise_class
 from edge.picture import Look, look_at
 from edge.timing import RecentLatency
@@ -212,6 +213,7 @@ class Report:
         self._outbox.put_snapshot("health", health.to_json())
         self._health_s, self._frames_told = now_s, self._frames
         self._predicted = self._abstained = 0
+        give_back_memory()
 
 
 def _middle_and_end(values: Sequence[float]) -> tuple[float, float] | None:

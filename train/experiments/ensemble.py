@@ -12,6 +12,7 @@ import numpy as np
 from edge.errors import InputError
 from train.experiments.answers import Answers, answers_of
 from train.experiments.figures import figures, near_training
+from train.experiments.paired import paired_difference
 from train.experiments.score import softmax
 from train.merit import fit_weights
 
@@ -77,6 +78,7 @@ def weigh(
             lines.extend(figures(one, near))
         each = ", ".join(f"{name} {weight:.3f}" for name, weight in kept[label_set].items())
         lines.append(f"weights fitted on PublicTest (n = {len(members[0].rows)}): {each}")
+        lines.extend(_worth(members, judged, weights))
     if not kept:
         raise InputError("the nets answer in different label sets or classes; see --classes")
     if output is not None:
@@ -91,6 +93,21 @@ def weigh(
     views = "both mirror views" if mirrored else "one view"
     views += "".join(f", both of {net.name}" for net in mirror)
     return [f"on {split}, {views}", *lines]
+
+
+def _worth(
+    fitted: Sequence[Answers], judged: Sequence[Answers], weights: Sequence[float]
+) -> list[str]:
+    """Tell what each member adds to the others, whose weights are fitted anew without it."""
+    truth = judged[0].truth
+    together = pooled(judged, weights).probs.argmax(axis=1) == truth
+    lines: list[str] = []
+    for out, member in enumerate(judged):
+        rest = [i for i in range(len(judged)) if i != out]
+        anew = fit_weights([_log(fitted[i]) for i in rest], fitted[0].truth)
+        without = pooled([judged[i] for i in rest], anew).probs.argmax(axis=1) == truth
+        lines.append(f"{member.name} adds {paired_difference(together, without)}")
+    return lines
 
 
 def pooled(members: Sequence[Answers], weights: Sequence[float]) -> Answers:
