@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
+import time
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import cv2
@@ -15,7 +17,7 @@ from edge.faces.tracks import Detection
 from edge.values import Box, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -28,8 +30,11 @@ OVERLAP: Final = 0.3
 MOST: Final = 400
 """Candidates kept before duplicates are removed."""
 KEPT: Final = 4
-"""Input sizes whose network is kept: near, whole and tile at one level of effort, and one more. A
+"""Most input sizes whose network is kept: near, whole, tile at one level of effort, and one more. A
 network of 640x360 weighs 9 MB, and every size of the frame and level of effort has its own."""
+IDLE_S: Final = 5.0
+"""A network that was not used for so long is dropped with the next search: the picture's size, the
+faces' distance or the effort has changed. Making it again takes some milliseconds."""
 # YuNet's box reaches higher than the dense landmarks' box, and its points lie a little higher:
 # mean over six clips of six people, so that either way of seeing a face places it alike.
 WIDER: Final = 1.02
@@ -38,11 +43,21 @@ BOX_DOWN: Final = 0.055
 POINTS_DOWN: Final = 0.025
 
 
+@dataclass(slots=True, eq=False)
+class _Network:
+    """One input size: the network, the picture scaled for it, when it was used last (seconds)."""
+
+    detector: Any
+    scaled: NDArray[np.uint8]
+    used_s: float = 0.0
+
+
 class YuNet:
     """YuNet at any input size, one network for each of the sizes used last.
 
     Args:
         model: Path of the ONNX file with a symbolic input size.
+        clock: Seconds that never go back.
 
     Raises:
         InputError: The file is missing, or not a model OpenCV can load.
@@ -53,13 +68,14 @@ class YuNet:
     tiled = True
     name = "yunet"
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         if not model.is_file():
             raise InputError(f"{model}: no such file; fetch it with: edge assets fetch")
         if not hasattr(cv2, "FaceDetectorYN"):
             raise UnavailableError("this OpenCV has no FaceDetectorYN: install 4.10 or later")
         self._model = model
-        self._networks: OrderedDict[tuple[int, int], tuple[Any, NDArray[np.uint8]]] = OrderedDict()
+        self._clock = clock
+        self._networks: OrderedDict[tuple[int, int], _Network] = OrderedDict()  # oldest use first
         self._network((320, 192))  # a file that cannot be read is told at once
 
     @property
@@ -74,12 +90,12 @@ class YuNet:
             max(round(region.width * region.scale), 32),
             max(round(region.height * region.scale), 32),
         )
-        network, scaled = self._network(size)
+        network = self._network(size)
         if size == (region.width, region.height):
             seen = np.ascontiguousarray(part)
         else:
-            seen = cv2.resize(part, size, dst=scaled, interpolation=cv2.INTER_AREA)
-        _, rows = network.detect(seen)
+            seen = cv2.resize(part, size, dst=network.scaled, interpolation=cv2.INTER_AREA)
+        _, rows = network.detector.detect(seen)
         if rows is None:
             return []
         across, down = region.width / size[0], region.height / size[1]
@@ -97,22 +113,27 @@ class YuNet:
             )
         ]
 
-    def _network(self, size: tuple[int, int]) -> tuple[Any, NDArray[np.uint8]]:
-        """Return the network of a size and the picture that is scaled for it."""
+    def _network(self, size: tuple[int, int]) -> _Network:
+        """Return the network of a size; others go first, so that never more are there at a time."""
+        now_s = self._clock()
         found = self._networks.pop(size, None)
+        while self._networks:
+            oldest = next(iter(self._networks.values()))
+            if len(self._networks) < KEPT and now_s - oldest.used_s < IDLE_S:
+                break
+            self._networks.popitem(last=False)
         if found is None:
-            while len(self._networks) >= KEPT:  # first, so that never more are there at a time
-                self._networks.popitem(last=False)
             try:
                 with _quiet():
-                    network = cv2.FaceDetectorYN.create(
+                    detector = cv2.FaceDetectorYN.create(
                         str(self._model), "", size, SCORE, OVERLAP, MOST
                     )
             except cv2.error as why:
                 raise InputError(
                     f"{self._model}: not a model OpenCV {cv2.__version__} can load: {why}"
                 ) from why
-            found = network, np.empty((size[1], size[0], 3), dtype=np.uint8)
+            found = _Network(detector, np.empty((size[1], size[0], 3), dtype=np.uint8))
+        found.used_s = now_s
         self._networks[size] = found
         return found
 

@@ -24,7 +24,7 @@ from edge.faces.landmarker import Landmarker
 from edge.faces.open import open_faces
 from edge.faces.search import InlineSearcher, ThreadSearcher
 from edge.faces.tracks import Detection
-from edge.faces.yunet import KEPT, YuNet
+from edge.faces.yunet import IDLE_S, KEPT, YuNet
 from edge.values import Box, Face, Frame
 
 if TYPE_CHECKING:
@@ -58,12 +58,23 @@ def digest(seen: list[tuple[Face, ...]]) -> str:
 
 def test_many_sizes_of_a_picture_do_not_fill_the_memory(yunet: Path, blank: Blank) -> None:
     """A network of the detector belongs to one size; only those used last are kept."""
-    detector = YuNet(yunet)
+    detector = YuNet(yunet, clock=lambda: 0.0)
     for width in range(64, 64 + 32 * 12, 32):
         picture = blank(width, 64)
         detector.search(picture, Region(x=0, y=0, width=width, height=64, scale=1.0))
         assert detector.networks <= KEPT
     assert detector.networks == KEPT
+
+
+def test_sizes_no_longer_looked_at_are_given_up(yunet: Path, blank: Blank) -> None:
+    """After a crowd, or another picture size, the memory is what the present picture needs."""
+    now_s = [0.0]
+    detector = YuNet(yunet, clock=lambda: now_s[0])
+    for width in (64, 96, 128):
+        detector.search(blank(width, 64), Region(x=0, y=0, width=width, height=64, scale=1.0))
+    for now_s[0] in (1.0, IDLE_S - 0.1, IDLE_S):
+        detector.search(blank(96, 64), Region(x=0, y=0, width=96, height=64, scale=1.0))
+    assert detector.networks == 1
 
 
 @pytest.mark.clip
