@@ -77,6 +77,10 @@ test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W
 	@.venv/bin/edge assets fetch
 	PYTHON=.venv/bin/python scripts/arm64
 
+.PHONY: members
+members: .venv-train/ready ## Train the picture members from nothing into build/members (says first how long; ARGS='--epochs 1' to try)
+	@PATH="$(CURDIR)/.venv-train/bin:$$PATH" scripts/train-members build/members $(ARGS)
+
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts
 	.venv/bin/ruff format --check .
