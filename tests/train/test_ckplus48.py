@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import cv2
@@ -47,8 +48,8 @@ units = 4
 
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
-    """Twelve recordings of six people in two emotions, each frame brighter than the last."""
-    for person in range(6):
+    """Fourteen recordings of seven people, so unequal folds, each frame brighter than the last."""
+    for person in range(7):
         for emotion in ("anger", "happy"):
             folder = tmp_path / "data" / "ckplus48" / "CK+48" / emotion
             folder.mkdir(parents=True, exist_ok=True)
@@ -63,10 +64,10 @@ def recordings(tmp_path: Path) -> Path:
 def test_frames_stand_together_in_time(recordings: Path) -> None:
     """One row a recording, its frames in order, its person named."""
     found = read_sequences(recordings / "ckplus48")
-    assert found.frames.shape == (12, 3, 48, 48)
+    assert found.frames.shape == (14, 3, 48, 48)
     assert found.names == ("angry", "happy")
-    assert found.labels.tolist() == [0] * 6 + [1] * 6
-    assert len(set(found.subjects)) == 6
+    assert found.labels.tolist() == [0] * 7 + [1] * 7
+    assert len(set(found.subjects)) == 7
     assert (np.diff(found.frames[:, :, 40, 0].astype(int), axis=1) == 40).all()
     assert not found.problems.lines
 
@@ -76,7 +77,7 @@ def test_a_cut_recording_is_told(recordings: Path) -> None:
     folder = recordings / "ckplus48" / "CK+48" / "happy"
     (folder / "S000_002_00000010.png").unlink()
     found = read_sequences(recordings / "ckplus48")
-    assert len(found.labels) == 11
+    assert len(found.labels) == 13
     assert found.problems.lines == ("happy/S000_002: 2 frames, expected 3",)
     for path in [*folder.iterdir(), *(folder.parent / "anger").iterdir()]:
         if path.name.endswith("11.png"):
@@ -108,7 +109,7 @@ def test_from_pictures_to_figures(recordings: Path, tmp_path: Path) -> None:
         main, [*call, "--runs", str(tmp_path / "runs")], catch_exceptions=False
     )
     assert found.exit_code == 0, found.output
-    assert "12 sequences, 6 people; all readable" in found.output
+    assert "14 sequences, 7 people; all readable" in found.output
     (folder,) = (tmp_path / "runs").iterdir()
     assert {path.name for path in folder.iterdir()} >= {
         "cnn-reinforced",
@@ -127,10 +128,12 @@ def test_from_pictures_to_figures(recordings: Path, tmp_path: Path) -> None:
     assert len(rows) == 2 * 2 * 3
     for net in ("rnn", "cnn"):
         asked = sum(int(r["n"]) for r in rows if (r["net"], r["phase"]) == (net, "reinforced"))
-        assert asked == 12
+        assert asked == 14
     with (folder / "episodes.csv").open(newline="", encoding="utf-8") as stream:
         episodes = list(csv.DictReader(stream))
-    assert len(episodes) == 2 * 2 * 2
+    runs = Counter((e["net"], e["fold"]) for e in episodes)
+    assert len(runs) == 2 * 2
+    assert len(set(runs.values())) == 2, "a smaller fold leaves more to learn from"
     assert all(float(e["reward"]) + float(e["penalty"]) == pytest.approx(1) for e in episodes)
 
 

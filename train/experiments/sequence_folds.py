@@ -101,10 +101,10 @@ def compare(
     _write_reports(folder, sequences, logits)
     summary = summarise(rows)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    plot_folds(rows, folder / "folds.png")
-    plot_episodes([(name, one.episodes) for name, _, _, one in outcomes], folder / "episodes.png")
     table = _table(recipe, summary)
     (folder / "table.md").write_text("\n".join(table) + "\n", encoding="utf-8")
+    plot_folds(rows, folder / "folds.png")
+    plot_episodes([(name, one.episodes) for name, _, _, one in outcomes], folder / "episodes.png")
     return table
 
 
@@ -133,9 +133,9 @@ def summarise(rows: list[dict[str, str | float]]) -> list[dict[str, str | float]
 
 def _table(recipe: SequenceRecipe, summary: list[dict[str, str | float]]) -> list[str]:
     """Return one row a net, one column a phase: accuracy and its deviation over folds."""
-    folds = (
-        f"{recipe.folds} folds of people, seeds {recipe.seed} to {recipe.seed + recipe.seeds - 1}"
-    )
+    last = recipe.seed + recipe.seeds - 1
+    seeds = f"seed {last}" if recipe.seeds == 1 else f"seeds {recipe.seed} to {last}"
+    folds = f"{recipe.folds} folds of people, {seeds}"
     lines = [
         f"| n = {summary[0]['n']}, {folds} | {' | '.join(PHASES)} |",
         "| --- |" + " ---: |" * len(PHASES),

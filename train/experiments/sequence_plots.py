@@ -22,13 +22,15 @@ def plot_episodes(
     """Plot reward and penalty a decision against the episode, mean of each net's runs.
 
     Args:
-        episodes: Net and ``(episodes, 2)``, one entry a run.
+        episodes: Net and ``(episodes, 2)``, one entry a run; a net's runs are cut to the shortest,
+            for a larger fold leaves fewer pictures to learn from.
         picture: File to write.
         span: Episodes of the moving mean.
     """
     figure, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharex=True)
     for net in dict.fromkeys(name for name, _ in episodes):
-        mean = np.mean([found for name, found in episodes if name == net], axis=0)
+        runs = [found for name, found in episodes if name == net]
+        mean = np.mean([found[: min(map(len, runs))] for found in runs], axis=0)
         if len(mean) == 0:
             continue
         width = min(span, len(mean))
