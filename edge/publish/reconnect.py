@@ -22,7 +22,11 @@ SLOW_DELAY_S: Final = 60.0
 SETTLED_S: Final = 30.0
 """A connection that held this long makes the delays start from the beginning."""
 
-_OTHER_VERSION_MAY_WORK: Final = (Failure.PROTOCOL, Failure.HUNG_UP, Failure.SILENT)
+_PATIENCE: Final = {Failure.HUNG_UP: 2, Failure.SILENT: 1}
+"""So often in a row may a broker do this before the other version is tried. A broker may refuse a
+version by it; a cut wire looks the same, and 3.1.1 does not tell whether anybody listens."""
+_PATIENCE_PROVEN: Final = 4
+"""Likewise with a version that it has accepted before."""
 _SLOW: Final = (Failure.CREDENTIALS, Failure.IDENTITY, Failure.PROTOCOL, Failure.TAKEN_OVER)
 
 
@@ -60,6 +64,8 @@ class Reconnect:
         self._since_s = 0.0
         self._said: Failure | None = None
         self._refused_protocols = 0
+        self._accepted: str | None = None
+        self._unexplained = 0
         self._flapping = False
 
     @property
@@ -86,7 +92,8 @@ class Reconnect:
         level = logging.DEBUG if self._flapping else logging.INFO
         self.state = LinkState.ONLINE
         self._since_s = now_s
-        self._refused_protocols = 0
+        self._refused_protocols = self._unexplained = 0
+        self._accepted = self.protocol
         return level
 
     def fail(self, failure: Failure, detail: str, now_s: float) -> Notice:
@@ -99,7 +106,7 @@ class Reconnect:
                 self._said = None
         self.state = LinkState.WAITING
         self._since_s = now_s
-        if failure in _OTHER_VERSION_MAY_WORK:
+        if self._refuses_version(failure):
             refused = self.protocol
             if self._next_protocol():
                 self.due_s = now_s
@@ -120,9 +127,23 @@ class Reconnect:
             level=level, text=f"{detail}; {failure.value}; next attempt in {wait_s:.1f} s"
         )
 
+    def _refuses_version(self, failure: Failure) -> bool:
+        """Whether it looks as if the broker did not like the version of MQTT."""
+        if failure is Failure.PROTOCOL:
+            return True
+        if failure not in _PATIENCE:
+            return False
+        self._unexplained += 1
+        if self._accepted is None:
+            patience = _PATIENCE[failure]
+        else:
+            patience = _PATIENCE_PROVEN if self._accepted == self.protocol else 1
+        return self._unexplained >= patience
+
     def _next_protocol(self) -> bool:
         """Turn to the next version, unless all have been refused since the last success."""
         self._refused_protocols += 1
+        self._unexplained = 0
         self._choice = (self._choice + 1) % len(self._protocols)
         if self._refused_protocols < len(self._protocols):
             return True

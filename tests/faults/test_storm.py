@@ -6,6 +6,7 @@ The whole storm runs with ``EMOSHIFT_FAULTS=1`` (``make test-faults``): at least
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -127,7 +128,8 @@ def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             calm_s = time.monotonic()
             with Outbox.open(storm.outbox, writer=False) as outbox:
                 wait_until(lambda: outbox.stats().depth == 0, 120.0)
-            wait_until(lambda: len(ear.tracks) >= len(storm.committed()), 30.0)
+            with contextlib.suppress(TimeoutError):  # the report below says what is missing
+                wait_until(lambda: len(ear.tracks) >= len(storm.committed()), 30.0)
         finally:
             storm.vision.kill()
             storm.publish.stop()

@@ -47,15 +47,53 @@ def test_what_a_person_must_mend_is_tried_slowly(failure: Failure) -> None:
     assert fail(link, failure, 60.0) == (logging.DEBUG, SLOW_DELAY_S)
 
 
-@pytest.mark.parametrize("failure", [Failure.PROTOCOL, Failure.HUNG_UP, Failure.SILENT])
+def accept(link: Reconnect, at_s: float = 0.0) -> None:
+    """Let an attempt succeed."""
+    link.start(at_s)
+    link.succeed(at_s)
+
+
+@pytest.mark.parametrize("failure", [Failure.PROTOCOL, Failure.SILENT])
 def test_the_older_protocol_is_tried_at_once(failure: Failure) -> None:
-    """A broker that does not like MQTT 5, however it shows, is asked in 3.1.1 at once."""
+    """A broker that does not like MQTT 5, and shows it, is asked in 3.1.1 at once."""
     link = plan()
     assert link.protocol == "5"
     assert fail(link, failure, 0.0) == (logging.DEBUG, 0.0)
     assert link.protocol == "3.1.1"
-    link.start(0.0)
-    link.succeed(0.0)
+    accept(link)
+    assert link.protocol == "3.1.1"
+
+
+def test_one_hang_up_is_no_refusal_of_the_protocol() -> None:
+    """A wire that was cut while connecting looks like it; the second hang-up in a row counts."""
+    link = plan()
+    assert fail(link, Failure.HUNG_UP, 0.0) == (logging.WARNING, 0.5)
+    assert link.protocol == "5"
+    assert fail(link, Failure.HUNG_UP, 0.5) == (logging.DEBUG, 0.0)
+    assert link.protocol == "3.1.1"
+
+
+@pytest.mark.parametrize("failure", [Failure.HUNG_UP, Failure.SILENT])
+def test_a_protocol_once_accepted_is_not_given_up_for_a_cut_wire(failure: Failure) -> None:
+    """3.1.1 does not tell whether anybody listens, so events would be lost on subscribers."""
+    link = plan()
+    accept(link)
+    link.fail(Failure.LOST, "said", 1.0)
+    for _ in range(3):
+        fail(link, failure, 1.0)
+        assert link.protocol == "5"
+    fail(link, failure, 1.0)
+    assert link.protocol == "3.1.1", "in the end it may be another broker"
+
+
+def test_an_old_broker_is_found_again_without_delay() -> None:
+    """Where 3.1.1 was accepted, the first hang-up at 5 is refusal enough."""
+    link = plan()
+    fail(link, Failure.PROTOCOL, 0.0)
+    accept(link)
+    link.fail(Failure.LOST, "said", 5.0)
+    assert link.protocol == "5"
+    assert fail(link, Failure.HUNG_UP, 6.0) == (logging.DEBUG, 0.0)
     assert link.protocol == "3.1.1"
 
 
@@ -70,9 +108,8 @@ def test_both_protocols_refused() -> None:
 def test_a_lost_connection_prefers_the_newer_protocol_again() -> None:
     """A hang-up during a restart does not bind us to the older protocol for ever."""
     link = plan()
-    fail(link, Failure.HUNG_UP, 0.0)
-    link.start(0.0)
-    link.succeed(0.0)
+    fail(link, Failure.SILENT, 0.0)
+    accept(link)
     link.fail(Failure.LOST, "said", 5.0)
     assert link.protocol == "5"
 
