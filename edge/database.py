@@ -32,6 +32,7 @@ KEPT_ASIDE: Final = 2
 """How many damaged files are kept for inspection; older ones are removed."""
 
 _CHECKPOINT_PAGES: Final = 256  # keeps the log near one megabyte
+_CACHE_KB: Final = 256  # rows are written and read once; the usual 2 MB would fill and stay
 _DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SHORT_READ: Final = 522  # SQLITE_IOERR_SHORT_READ: the file ends inside a page
 
@@ -168,6 +169,7 @@ class Database:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={_CHECKPOINT_PAGES * 4096}")
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
             set_durable(connection, durable=self._durable)
             self._lay_out(connection)
             if self._durable:
