@@ -267,6 +267,8 @@ def run(
         )
         apart.start()
         apart.join()
+        if apart.exitcode:
+            raise SystemExit(apart.exitcode)
     _measured(
         kind="run",
         wishes=wishes,
@@ -279,6 +281,7 @@ def run(
     )
 
 
+@one_line_errors
 def _against_reference(faces: int) -> None:
     """Time both face back ends in turns on the same classroom, the networks counted in."""
     from benchmarks.classroom.actors import load_actors  # noqa: PLC0415 - heavy
@@ -288,10 +291,7 @@ def _against_reference(faces: int) -> None:
     if (obstacle := mediapipe_missing()) is not None:
         click.echo(f"no reference to compare with: {obstacle}\n")
         return
-    try:
-        figures = compare(load_actors(), faces=faces, blocks=6, threads=1, rest=networks)
-    except KeyboardInterrupt:
-        return  # the command itself tells of it
+    figures = compare(load_actors(), faces=faces, blocks=6, threads=1, rest=networks)
     click.echo("both face back ends in turns, 1280x720, one thread, medians of 72 frames, ms")
     click.echo(
         f"  Face Landmarker alone   one face {figures.reference_one_ms:7.2f}"

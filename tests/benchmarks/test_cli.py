@@ -82,6 +82,15 @@ def test_bad_input(arguments, code, said, bundle):
     assert done.output.count("\n") == 1
 
 
+def test_a_missing_model_is_one_line_for_a_crowd_too(tmp_path):
+    """The reference is timed in a process of its own, which must not answer with a traceback."""
+    nowhere = {"EMOSHIFT_ASSETS": str(tmp_path), "EMOSHIFT_CACHE": str(tmp_path)}
+    done = bench("run", "--faces", 2, "--seconds", 1, **nowhere)
+    assert done.returncode == 66
+    assert "is missing; run: edge assets fetch" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.clip
 @pytest.mark.usefixtures("sample_clip", "landmarker")
 def test_a_report_holds_every_stage(report_path):
