@@ -23,6 +23,12 @@ def fail(link: Reconnect, failure: Failure, at_s: float) -> tuple[int, float]:
     return link.fail(failure, "said", at_s).level, link.due_s - at_s
 
 
+def accept(link: Reconnect) -> None:
+    """Let an attempt succeed."""
+    link.start(0.0)
+    link.succeed(0.0)
+
+
 def test_delays_double_up_to_a_limit() -> None:
     """A broker that is away is looked for again, ever more rarely, but within four seconds."""
     link = plan()
@@ -45,12 +51,6 @@ def test_what_a_person_must_mend_is_tried_slowly(failure: Failure) -> None:
     link = plan()
     assert fail(link, failure, 0.0) == (logging.WARNING, SLOW_DELAY_S)
     assert fail(link, failure, 60.0) == (logging.DEBUG, SLOW_DELAY_S)
-
-
-def accept(link: Reconnect, at_s: float = 0.0) -> None:
-    """Let an attempt succeed."""
-    link.start(at_s)
-    link.succeed(at_s)
 
 
 @pytest.mark.parametrize("failure", [Failure.PROTOCOL, Failure.SILENT])
@@ -119,8 +119,7 @@ def test_a_settled_connection_starts_the_delays_anew() -> None:
     link = plan()
     for _ in range(5):
         fail(link, Failure.UNREACHABLE, 0.0)
-    link.start(0.0)
-    link.succeed(0.0)
+    accept(link)
     assert link.state is LinkState.ONLINE
     link.fail(Failure.LOST, "said", 30.0)
     assert link.due_s == 30.5
