@@ -59,7 +59,7 @@ test-install: .venv/ready ## Install the device lock and the wheel elsewhere, an
 test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
 	@scripts/system-packages mosquitto strace libegl1 libgles2
 	@.venv/bin/edge assets fetch
-	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults tests/edge/test_outbox.py \
+	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults tests/edge/outbox/test_store.py \
 	  tests/edge/publish/test_delivery.py tests/edge/publish/test_broker_rules.py -s
 
 .PHONY: test-memory

@@ -19,7 +19,7 @@ from edge.cli import INTERRUPTED, one_line_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.report import AnyReport, Report
+    from benchmarks.reports.schema import AnyReport, Report
     from benchmarks.workload import Request
     from edge.config import Config
 
@@ -113,9 +113,9 @@ json_option = click.option(
 
 def requested(wishes: dict[str, Any]) -> tuple[Request, Config]:
     """Turn the workload options into what is run, and the configuration it is run with."""
-    from benchmarks.running import bench_config  # noqa: PLC0415 - see the top
+    from benchmarks.run import bench_config  # noqa: PLC0415 - see the top
     from benchmarks.workload import Request  # noqa: PLC0415 - see the top
-    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+    from emoshift.errors import UsageError  # noqa: PLC0415 - see the top
 
     size = wishes["size"].lower().split("x")
     if len(size) != 2 or not all(part.isdecimal() and int(part) >= 64 for part in size):
@@ -162,7 +162,7 @@ def progress(line: str) -> None:
 
 def deliver(report: Report, text: str, json_path: Path | None) -> None:
     """Print the table and write the file; an interrupted run ends here with its exit code."""
-    from benchmarks.report import write_report  # noqa: PLC0415 - see the top
+    from benchmarks.reports.schema import write_report  # noqa: PLC0415 - see the top
 
     if sys.stderr.isatty():
         click.echo(err=True)
@@ -190,9 +190,9 @@ def _measured(
     json_path: Path | None,
     plot_path: Path | None,
 ) -> None:
-    from benchmarks.running import Plan, measure  # noqa: PLC0415 - see the top
+    from benchmarks.reports.render import show_run  # noqa: PLC0415 - see the top
+    from benchmarks.run import Plan, measure  # noqa: PLC0415 - see the top
     from benchmarks.startup import measure_startup  # noqa: PLC0415 - see the top
-    from benchmarks.tables import show_run  # noqa: PLC0415 - see the top
 
     request, config = requested(wishes)
     plan = Plan(
@@ -207,7 +207,7 @@ def _measured(
     startup_ms = measure_startup(request, config, starts) if starts else ()
     report = measure(plan, config, progress=progress, startup_ms=startup_ms)
     if plot_path is not None:
-        from benchmarks.plot import plot_run  # noqa: PLC0415 - see the top
+        from benchmarks.reports.plot import plot_run  # noqa: PLC0415 - see the top
 
         plot_run(report, plot_path)
     deliver(report, show_run(report), json_path)
@@ -286,7 +286,7 @@ def _against_reference(faces: int) -> None:
     """Time both face back ends in turns on the same classroom, the networks counted in."""
     from benchmarks.classroom.actors import load_actors  # noqa: PLC0415 - heavy
     from benchmarks.classroom.cost import compare, networks  # noqa: PLC0415 - heavy
-    from edge.faces.open import mediapipe_missing  # noqa: PLC0415 - heavy
+    from edge.faces.select_backend import mediapipe_missing  # noqa: PLC0415 - heavy
 
     if (obstacle := mediapipe_missing()) is not None:
         click.echo(f"no reference to compare with: {obstacle}\n")
@@ -360,9 +360,9 @@ def compare(before: Path, after: Path, fail_above: float | None) -> None:
     Example:
       edge-bench compare before.json after.json --fail-above 1.1
     """
-    from benchmarks.comparison import compare as changes_of  # noqa: PLC0415 - see the top
-    from benchmarks.comparison import show  # noqa: PLC0415 - see the top
-    from benchmarks.report import read_report  # noqa: PLC0415 - see the top
+    from benchmarks.reports.compare import compare as changes_of  # noqa: PLC0415 - see the top
+    from benchmarks.reports.compare import show  # noqa: PLC0415 - see the top
+    from benchmarks.reports.schema import read_report  # noqa: PLC0415 - see the top
 
     reports: list[AnyReport] = [read_report(path) for path in (before, after)]
     changes = changes_of(reports[0], reports[1], (before, after))
@@ -388,8 +388,8 @@ def stages(
     Example:
       edge-bench stages --faces 4
     """
+    from benchmarks.reports.render import show_stages  # noqa: PLC0415 - see the top
     from benchmarks.stages import measure_stages  # noqa: PLC0415 - see the top
-    from benchmarks.tables import show_stages  # noqa: PLC0415 - see the top
 
     request, config = requested(wishes)
     report = measure_stages(request, config, frames=at_least_one(frames), command=called())
@@ -416,7 +416,7 @@ def profile(
       edge-bench profile --backend direct --top 40
     """
     from benchmarks.hotspots import profile as profiled  # noqa: PLC0415 - see the top
-    from benchmarks.tables import show_profile  # noqa: PLC0415 - see the top
+    from benchmarks.reports.render import show_profile  # noqa: PLC0415 - see the top
 
     request, config = requested(wishes)
     report = profiled(request, config, frames=at_least_one(frames), most=top, command=called())
@@ -447,7 +447,7 @@ def project(
     """
     from benchmarks.projection import project as projected  # noqa: PLC0415 - see the top
     from benchmarks.projection import read_target  # noqa: PLC0415 - see the top
-    from benchmarks.tables import show_project  # noqa: PLC0415 - see the top
+    from benchmarks.reports.render import show_project  # noqa: PLC0415 - see the top
 
     board = read_target(target)
     request, config = requested(wishes)
@@ -459,7 +459,7 @@ def project(
 
 def at_least_one(count: int) -> int:
     """Refuse zero frames or rounds."""
-    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+    from emoshift.errors import UsageError  # noqa: PLC0415 - see the top
 
     if count < 1:
         raise UsageError(f"{count} is too few: expected 1 or more")
@@ -503,12 +503,12 @@ def peers(
       edge-bench peers --install
       edge-bench peers --only mediapipe --rounds 30
     """
-    from benchmarks.peers.contestants import CONTESTANTS  # noqa: PLC0415 - see the top
+    from benchmarks.peers.compare import Race, race  # noqa: PLC0415 - see the top
     from benchmarks.peers.environment import environment_folder  # noqa: PLC0415 - see the top
     from benchmarks.peers.environment import install as make  # noqa: PLC0415 - see the top
-    from benchmarks.peers.race import Race, race  # noqa: PLC0415 - see the top
-    from benchmarks.tables import show_peers  # noqa: PLC0415 - see the top
-    from edge.errors import UsageError  # noqa: PLC0415 - see the top
+    from benchmarks.peers.registry import CONTESTANTS  # noqa: PLC0415 - see the top
+    from benchmarks.reports.render import show_peers  # noqa: PLC0415 - see the top
+    from emoshift.errors import UsageError  # noqa: PLC0415 - see the top
 
     known = [contestant.name for contestant in CONTESTANTS]
     if unknown := [name for name in only if name not in known]:
@@ -579,7 +579,7 @@ def docs(*, results: Path, out: Path) -> None:
     Example:
       edge-bench docs
     """
-    from benchmarks.pages import make_page  # noqa: PLC0415 - see the top
+    from benchmarks.reports.pages import make_page  # noqa: PLC0415 - see the top
 
     out.write_text(make_page(results), encoding="utf-8")
     click.echo(out)
@@ -594,6 +594,6 @@ def schema() -> None:
     Example:
       edge-bench schema > bench.schema.json
     """
-    from benchmarks.report import json_schema  # noqa: PLC0415 - see the top
+    from benchmarks.reports.schema import json_schema  # noqa: PLC0415 - see the top
 
     click.echo(json.dumps(json_schema(), indent=1))

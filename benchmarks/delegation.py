@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from edge.models.runtime import TFLiteModel
+from edge.litert import TFLiteModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

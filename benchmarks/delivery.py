@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.running import bench_config
+from benchmarks.run import bench_config
 from benchmarks.workload import outbox_folder
 from edge.config import parse_config
-from edge.errors import UnavailableError
-from edge.local_broker import HOST, local_broker
-from edge.outbox import Outbox
-from edge.publish.dedup import Fresh
-from edge.publish.paho import Broker
-from edge.publish.run import run_publisher
-from edge.publish.subscribe import LinkChange, listen, subscriber_id
+from edge.outbox.store import Outbox
+from edge.publish.publisher import run_publisher
+from emoshift.dedup import Fresh
+from emoshift.errors import UnavailableError
+from emoshift.local_broker import HOST, local_broker
+from emoshift.mqtt.paho import Broker
+from emoshift.subscriber import LinkChange, listen, subscriber_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from edge.events import Change
+    from emoshift.events import Change
 
 _LONGEST_S: Final = 60.0
 _APART_S: Final = 0.05

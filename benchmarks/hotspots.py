@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.machine import how_measured, read_device, software
-from benchmarks.report import Hotspot, ProfileReport
-from benchmarks.running import Tally, open_loop, warm_up, workload_of
-from edge.models.library import configured_bundle
+from benchmarks.host import how_measured, read_device, software
+from benchmarks.reports.schema import Hotspot, ProfileReport
+from benchmarks.run import Tally, open_loop, warm_up, workload_of
+from edge.bundle.installed import configured_bundle
 
 if TYPE_CHECKING:
     from benchmarks.workload import Request

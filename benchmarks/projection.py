@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.figures import summarise
-from benchmarks.machine import read_device, software
+from benchmarks.host import read_device, software
 from benchmarks.recorder import Recorder
 from benchmarks.reference_models import Precision, mobilenet_v1
-from benchmarks.report import Distribution, Interval, ProjectReport, Reference
-from benchmarks.running import AFTER, LATENCY, Loop, Tally, open_loop, record, warm_up, workload_of
-from edge.errors import UsageError
-from edge.models.library import configured_bundle
-from edge.models.runtime import TFLiteModel
+from benchmarks.reports.schema import Distribution, Interval, ProjectReport, Reference
+from benchmarks.reports.statistics import summarise
+from benchmarks.run import AFTER, LATENCY, Loop, Tally, open_loop, record, warm_up, workload_of
+from edge.bundle.installed import configured_bundle
+from edge.litert import TFLiteModel
+from emoshift.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

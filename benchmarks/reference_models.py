@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from edge.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

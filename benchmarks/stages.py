@@ -13,23 +13,23 @@ import cv2
 import numpy as np
 
 from benchmarks.delivery import time_delivery
-from benchmarks.figures import summarise
-from benchmarks.machine import how_measured, read_device, software
-from benchmarks.report import StagesReport
-from benchmarks.running import Tally, model_files, open_loop, warm_up, workload_of
-from edge.clock import read_clock
-from edge.errors import UnavailableError
-from edge.events import Change, Source, describe_change, to_json
-from edge.features.describe import describe
-from edge.models.library import configured_bundle
+from benchmarks.host import how_measured, read_device, software
+from benchmarks.reports.schema import StagesReport
+from benchmarks.reports.statistics import summarise
+from benchmarks.run import Tally, model_files, open_loop, warm_up, workload_of
+from edge.bundle.installed import configured_bundle
+from edge.features.extract import describe
 from edge.transitions import TransitionParameters, Watch
 from edge.values import Emotion, Transition
+from emoshift.clock import read_clock
+from emoshift.errors import UnavailableError
+from emoshift.events import Change, Source, describe_change, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from benchmarks.report import Distribution
-    from benchmarks.running import Loop
+    from benchmarks.reports.schema import Distribution
+    from benchmarks.run import Loop
     from benchmarks.workload import Request
     from edge.config import Config
     from edge.values import Face, Features, Frame, Prediction

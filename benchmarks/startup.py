@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
     from benchmarks.workload import Request
@@ -53,12 +53,12 @@ def _first_prediction_s(order: str) -> float:
     from contextlib import ExitStack  # noqa: PLC0415 - imports are part of what is measured
 
     from benchmarks.workload import Request, open_source, outbox_folder  # noqa: PLC0415 - likewise
+    from edge.bundle.installed import configured_bundle  # noqa: PLC0415 - likewise
     from edge.config import Config  # noqa: PLC0415 - likewise
-    from edge.events import Source  # noqa: PLC0415 - likewise
-    from edge.models.library import configured_bundle  # noqa: PLC0415 - likewise
-    from edge.outbox import Outbox  # noqa: PLC0415 - likewise
+    from edge.daemon.vision import process_frame  # noqa: PLC0415 - likewise
+    from edge.outbox.store import Outbox  # noqa: PLC0415 - likewise
     from edge.pipeline import open_pipeline  # noqa: PLC0415 - likewise
-    from edge.vision import process_frame  # noqa: PLC0415 - likewise
+    from emoshift.events import Source  # noqa: PLC0415 - likewise
 
     data = json.loads(order)
     config = Config.model_validate(data["config"])

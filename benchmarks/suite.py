@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.machine import read_device
-from edge.errors import UnavailableError, UsageError
+from benchmarks.host import read_device
+from emoshift.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

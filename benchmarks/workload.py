@@ -15,10 +15,10 @@ import numpy as np
 from edge.assets import SAMPLE_CLIP, cache_folder, find_asset
 from edge.capture.clip import Clip
 from edge.capture.devices import open_capture
-from edge.capture.newest import NewestFrame
+from edge.capture.latest_frame import NewestFrame
 from edge.capture.protocol import CaptureState
-from edge.errors import CameraError, InputError, OutputError, UsageError
 from edge.values import Frame, frozen
+from emoshift.errors import CameraError, InputError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +72,7 @@ class Request:
     Attributes:
         source: ``synthetic``, ``camera``, or the path of a clip.
         faces: Faces in a synthetic picture.
-        pace: See `benchmarks.report.Workload`; ``None`` takes what suits the source.
+        pace: See `benchmarks.reports.schema.Workload`; ``None`` takes what suits the source.
         landmarks: ``every`` measures every face's landmarks in every frame; ``due`` leaves that to
             the daemon's own schedule. ``None`` takes the first for ``flat-out``, where frames
             would else cost next to nothing, and the second for ``live``.

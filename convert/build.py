@@ -6,29 +6,29 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from convert.answers import ask, fit, stills_of
-from convert.baseline import measure_baseline
 from convert.bundle import manifest_bytes, staged, write_files
 from convert.calibrate import choose
-from convert.card import CARD_NAME, write_card
-from convert.data import CALIBRATION_SPLIT, HELD_OUT_SPLIT, read_pictures, read_sequences
-from convert.members import make_draft
+from convert.datasets import CALIBRATION_SPLIT, HELD_OUT_SPLIT, read_pictures, read_sequences
+from convert.drift_baseline import measure_baseline
+from convert.member import make_draft
+from convert.model_card import CARD_NAME, write_card
+from convert.predictions import ask, fit, stills_of
 from convert.verify import failures, judge, measure, measure_ensemble
 from edge import __version__
-from edge.errors import ConfigError, InputError
-from edge.models.bundle import load_bundle
-from edge.models.manifest import MANIFEST_NAME, Manifest, Temporal
+from edge.bundle.loader import load_bundle
+from edge.bundle.manifest import MANIFEST_NAME, Manifest, Temporal
+from emoshift.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from convert.calibrate import CalibrationSet
-    from convert.data import Pictures, Sequences
-    from convert.members import Draft
+    from convert.datasets import Pictures, Sequences
+    from convert.member import Draft
     from convert.recipe import Recipe
-    from edge.models.bundle import Bundle
-    from edge.models.manifest import GateResult
+    from edge.bundle.loader import Bundle
+    from edge.bundle.manifest import GateResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

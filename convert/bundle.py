@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import OutputError
-from edge.models.bundle import bundle_id
-from edge.models.manifest import MANIFEST_NAME, Manifest
+from edge.bundle.loader import bundle_id
+from edge.bundle.manifest import MANIFEST_NAME, Manifest
+from emoshift.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

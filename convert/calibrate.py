@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.data import CALIBRATION_SPLIT
+from convert.datasets import CALIBRATION_SPLIT
 from convert.recipe import FEWEST_PICTURES
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.data.ferplus import LABELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.data import Pictures
+    from convert.datasets import Pictures
     from convert.recipe import Calibration
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from convert.recipe import DEFAULT_RECIPE, Precision, load_recipe
-from edge.errors import BundleError, EmoshiftError, OutputError, UsageError
+from emoshift.errors import BundleError, EmoshiftError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from convert.recipe import Recipe
@@ -108,7 +108,7 @@ def bundle(
         convert models/sources/cnn_a.keras --quantize float16 --out out/half
     """
     from convert.build import build  # noqa: PLC0415 - reading the help should not load a runtime
-    from convert.data import default_data  # noqa: PLC0415
+    from convert.datasets import default_data  # noqa: PLC0415
 
     recipe = load_recipe(recipe_path, quantise=quantize)
     if models:
@@ -147,13 +147,13 @@ def verify(
         convert verify models/default
         convert verify models/default --float
     """
-    from edge.models.bundle import load_bundle  # noqa: PLC0415
+    from edge.bundle.loader import load_bundle  # noqa: PLC0415
 
     loaded = load_bundle(folder)
     report = loaded.manifest.gate
     if against_float:
         from convert.build import judge_again  # noqa: PLC0415
-        from convert.data import default_data  # noqa: PLC0415
+        from convert.datasets import default_data  # noqa: PLC0415
 
         report = judge_again(
             loaded, load_recipe(recipe_path), data=data or default_data(), cache=cache
@@ -182,7 +182,7 @@ def inspect(folder: Path) -> None:
         convert inspect models/default
     """
     from convert.inspect import describe  # noqa: PLC0415
-    from edge.models.bundle import load_bundle  # noqa: PLC0415
+    from edge.bundle.loader import load_bundle  # noqa: PLC0415
 
     for line in describe(load_bundle(folder)):
         click.echo(line)
@@ -199,7 +199,7 @@ def diff(one: Path, other: Path) -> None:
         convert diff models/default out/rebuilt
     """
     from convert.diff import differences  # noqa: PLC0415
-    from edge.models.bundle import load_bundle  # noqa: PLC0415
+    from edge.bundle.loader import load_bundle  # noqa: PLC0415
 
     lines = differences(load_bundle(one).manifest, load_bundle(other).manifest)
     for line in lines:
@@ -220,7 +220,7 @@ def retune(folder: Path, parameters: Path) -> None:
         convert retune models/default models/sources/temporal.json
     """
     from convert.build import retune as put  # noqa: PLC0415
-    from edge.models.bundle import load_bundle  # noqa: PLC0415
+    from edge.bundle.loader import load_bundle  # noqa: PLC0415
 
     click.echo(f"{folder}: {put(load_bundle(folder), parameters).bundle_id}")
 
@@ -235,8 +235,8 @@ def document(document: Path, folder: Path) -> None:
     Example:
         convert document docs/quantisation.md models/default
     """
-    from convert.card import update_document  # noqa: PLC0415
-    from edge.models.bundle import load_bundle  # noqa: PLC0415
+    from convert.model_card import update_document  # noqa: PLC0415
+    from edge.bundle.loader import load_bundle  # noqa: PLC0415
 
     try:
         text = document.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edge.models.manifest import Manifest
+    from edge.bundle.manifest import Manifest
 
 
 def differences(one: Manifest, other: Manifest) -> list[str]:

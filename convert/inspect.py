@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from edge.models.runtime import TFLiteModel
+from edge.litert import TFLiteModel
 
 if TYPE_CHECKING:
-    from edge.models.bundle import Bundle
-    from edge.models.manifest import Member, TensorSpec
-    from edge.models.runtime import Operator
+    from edge.bundle.loader import Bundle
+    from edge.bundle.manifest import Member, TensorSpec
+    from edge.litert import Operator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from edge.errors import ConfigError
-from edge.models.manifest import FileName
+from edge.bundle.manifest import FileName
+from emoshift.errors import ConfigError
 from train.data.ferplus import LABELS
 
 Precision = Literal["int8", "float32", "float16", "dynamic"]

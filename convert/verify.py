@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from convert.answers import fuse, probabilities, walk_network
 from convert.inspect import look_inside
-from edge.models.manifest import GateResult, Metric
-from train.merit import accuracy, ece, nll
+from convert.predictions import fuse, probabilities, walk_network
+from edge.bundle.manifest import GateResult, Metric
+from train.evaluation.metrics import accuracy, ece, nll
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from convert.answers import Answers
-    from convert.data import Sequences
-    from convert.members import Draft
+    from convert.datasets import Sequences
+    from convert.member import Draft
+    from convert.predictions import Answers
     from convert.recipe import Gate
 
 LONG_STEPS: Final = 500

@@ -89,8 +89,8 @@ def serve(config: Config, no_worker: bool) -> None:
     """
     from dashboard.charts import find_charts  # noqa: PLC0415 - --help needs none of it
     from dashboard.run import child, run_web  # noqa: PLC0415
+    from dashboard.store.accounts import People  # noqa: PLC0415
     from dashboard.store.database import open_store  # noqa: PLC0415
-    from dashboard.store.people import People  # noqa: PLC0415
 
     if find_charts() is None:
         logging.getLogger(__name__).warning("no chart library; run: edge-dashboard fetch")
@@ -236,8 +236,8 @@ def add(config: Config, who: str, role: str, password_stdin: bool) -> None:
     Example:
       edge-dashboard users add anna --role admin
     """
+    from dashboard.store.accounts import People, Role  # noqa: PLC0415
     from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
-    from dashboard.store.people import People, Role  # noqa: PLC0415
 
     if password_stdin:
         password = sys.stdin.readline().rstrip("\n")
@@ -257,8 +257,8 @@ def remove(config: Config, who: str) -> None:
     Example:
       edge-dashboard users remove anna
     """
+    from dashboard.store.accounts import People  # noqa: PLC0415
     from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
-    from dashboard.store.people import People  # noqa: PLC0415
 
     if not People(open_store(config.history.database)).remove(who):
         raise UsageError(f"{who}: no such account")
@@ -274,8 +274,8 @@ def list_users(config: Config) -> None:
     Example:
       edge-dashboard users list
     """
+    from dashboard.store.accounts import People  # noqa: PLC0415
     from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
-    from dashboard.store.people import People  # noqa: PLC0415
 
     for account in People(open_store(config.history.database)).accounts():
         click.echo(f"{account.name}\t{account.role}")

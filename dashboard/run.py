@@ -20,10 +20,10 @@ from dashboard.config import Config, load_config
 from dashboard.embedded import broker, free_port
 from dashboard.errors import UnavailableError
 from dashboard.simulate.classroom import make_school
-from dashboard.simulate.past import write_past
+from dashboard.simulate.history import write_past
 from dashboard.simulate.publish import Load, Simulator
+from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
-from dashboard.store.people import People, Role
 from dashboard.store.read import Archive
 from dashboard.web.app import make_app
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.errors import OutputError, UnavailableError
+from emoshift.errors import OutputError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from edge.errors import ConfigError
 from edge.toml import read_toml
 from edge.values import Emotion
+from emoshift.errors import ConfigError
 
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
 """Lowercase letters, digits and inner hyphens: safe in a topic and in a host name."""

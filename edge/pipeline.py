@@ -8,23 +8,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from edge.assets import LANDMARKER, YUNET, find_asset
+from edge.bundle.installed import configured_bundle
 from edge.capture.clip import Clip
-from edge.errors import InputError
+from edge.classifier.ensemble import Ensemble
 from edge.faces.effort import Effort
-from edge.faces.open import open_faces
-from edge.features.describe import describe
-from edge.models.ensemble import Ensemble
-from edge.models.library import configured_bundle
-from edge.timing import StageTimes
+from edge.faces.select_backend import open_faces
+from edge.features.extract import describe
+from edge.stage_times import StageTimes
 from edge.transitions import TransitionParameters, Watch
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from edge.bundle.loader import Bundle
     from edge.config import Config
-    from edge.faces.protocol import FaceFinder
-    from edge.models.bundle import Bundle
+    from edge.faces.backend import FaceFinder
     from edge.values import Emotion, Face, Frame, Prediction, Transition
 
 REPLAY_SEED: Final = 0

@@ -76,9 +76,9 @@ def _code(tree: Path, python: str) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     site = tree / "usr/lib/emoshift/site-packages"
     shutil.copytree(ROOT / "edge", site / "edge", ignore=ignored, ignore_dangling_symlinks=True)
-    bundle = (ROOT / "edge/models/default").resolve()  # a link, which copytree may not follow
+    bundle = (ROOT / "edge/bundle/default").resolve()  # a link, which copytree may not follow
     if (bundle / "manifest.json").exists():
-        shutil.copytree(bundle, site / "edge/models/default", dirs_exist_ok=True)
+        shutil.copytree(bundle, site / "edge/bundle/default", dirs_exist_ok=True)
     else:
         print("without a model bundle: set models.bundle on the device", file=sys.stderr)
     launcher = (HERE / "python").read_text().replace("@PYTHON@", python)

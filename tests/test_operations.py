@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import errors
-from edge.publish.link import Failure
+from emoshift import errors
+from emoshift.mqtt.connection import Failure
 
 ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = (ROOT / "docs/operations.md").read_text()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from edge.isolation import PRIVATE_NETWORK
-from edge.supervise import FINAL_CODES
+from edge.daemon.isolation import PRIVATE_NETWORK
+from edge.daemon.supervisor import FINAL_CODES
 
 UNITS = Path(__file__).resolve().parent.parent / "systemd"
 DASHBOARD = {"emoshift-dashboard.service": 2.0}

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from edge.errors import EmoshiftError
+from emoshift.errors import EmoshiftError
 from train import options
 from train.commands.sequences import sequences
 from train.commands.tune import tune
@@ -56,7 +56,7 @@ def run(**given: Any) -> None:  # noqa: ANN401 - every option of train.options.r
         train run --name longer --recipe long.toml --resume runs/.../checkpoints/epoch-040.npz
         train run --name vit --model dima806/facial_emotions_image_detection
     """
-    from train.experiments.start import start_run  # noqa: PLC0415 - Keras takes seconds to load
+    from train.training.run import start_run  # noqa: PLC0415 - Keras takes seconds to load
 
     request = options.request_of(given)
     try:
@@ -77,7 +77,7 @@ def list_runs(runs: Path) -> None:
     Example:
         train list
     """
-    from train.experiments.folder import summaries  # noqa: PLC0415
+    from train.training.run_folder import summaries  # noqa: PLC0415
 
     for line in summaries(runs):
         click.echo(line)
@@ -112,7 +112,7 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> N
         train teach models/sources/cnn_a.keras -o .cache/teacher.npz
         train teach runs/20261101-090000-vit/net -o .cache/teacher.npz
     """
-    from train.experiments.teacher import write_teacher  # noqa: PLC0415
+    from train.training.distillation import write_teacher  # noqa: PLC0415
 
     teacher = write_teacher(nets, output, data=data, cache=cache)
     click.echo(f"{len(nets)} nets, {len(teacher.rows)} pictures -> {output}")
@@ -149,7 +149,7 @@ def evaluate(
         train evaluate models/sources/cnn_a.keras --classes happy-sad-neutral
         train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
     """
-    from train.experiments.evaluate import evaluate_any  # noqa: PLC0415
+    from train.evaluation.evaluate import evaluate_any  # noqa: PLC0415
 
     told = evaluate_any(
         net,
@@ -196,7 +196,7 @@ def ensemble(
         train ensemble runs/*-model-x/net.keras runs/*-model-y/net.keras
         train ensemble models/sources/cnn_a.keras models/sources/cnn_b.keras --mirrored
     """
-    from train.experiments.ensemble import weigh  # noqa: PLC0415
+    from train.evaluation.ensemble import weigh  # noqa: PLC0415
 
     told = weigh(
         nets,
@@ -239,12 +239,12 @@ def report(
         train report runs/20261101-090000-cnn-a
         train report models/sources/*.keras runs/*-model-x -o out/report --split PrivateTest
     """
-    from train.experiments.report import draw_run  # noqa: PLC0415
+    from train.evaluation.reports import draw_run  # noqa: PLC0415
 
     for folder in (path for path in paths if path.is_dir() or not path.suffix):
         click.echo(f"{draw_run(folder)}")
     if output is not None:
-        from train.experiments.tables import write_tables  # noqa: PLC0415
+        from train.evaluation.tables import write_tables  # noqa: PLC0415
 
         table = write_tables(
             [path / "net.keras" if path.is_dir() else path for path in paths],

@@ -13,7 +13,7 @@ from benchmarks.classroom.cost import compare, hold, memory, networks, write_cli
 from benchmarks.classroom.layouts import classroom
 from benchmarks.classroom.limits import landmark_limits
 from benchmarks.classroom.measure import faceless, identity, recall_by_size
-from edge.errors import EmoshiftError
+from emoshift.errors import EmoshiftError
 
 faces_option = click.option("--faces", default=30, show_default=True, help="Faces in the picture.")
 SIZES_PX = (14.0, 16.0, 20.0, 26.0, 36.0, 60.0)

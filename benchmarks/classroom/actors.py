@@ -13,13 +13,13 @@ import numpy as np
 
 from benchmarks.classroom.finders import landmark_model
 from edge.assets import SAMPLE_CLIP, find_asset
-from edge.errors import InputError
-from edge.faces.blaze import Blaze
+from edge.faces.blazeface import Blaze
 from edge.faces.detector import Region
 from edge.faces.landmarker import Landmarker
 from edge.faces.mesh import mesh_box
 from edge.faces.roi import roi_of_keypoints, roi_of_landmarks
 from edge.values import Box, frozen
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

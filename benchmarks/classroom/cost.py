@@ -17,20 +17,20 @@ import cv2
 
 from benchmarks.classroom.finders import open_finder
 from benchmarks.classroom.layouts import board, classroom
+from edge.bundle.installed import configured_bundle
+from edge.classifier.ensemble import Ensemble
 from edge.config import Faces, Models
-from edge.errors import UnavailableError
-from edge.faces.open import mediapipe_missing
-from edge.features.describe import describe
-from edge.models.ensemble import Ensemble
-from edge.models.library import configured_bundle
+from edge.faces.select_backend import mediapipe_missing
+from edge.features.extract import describe
 from edge.values import Frame
+from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.classroom.actors import Actor
     from benchmarks.classroom.scene import Scene
-    from edge.faces.protocol import FaceFinder
+    from edge.faces.backend import FaceFinder
     from edge.values import Face
 
     Rest = Callable[[Frame, tuple[Face, ...]], object]

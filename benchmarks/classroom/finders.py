@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.assets import LANDMARKER, YUNET, find_asset
-from edge.errors import InputError
-from edge.faces.open import open_faces
+from edge.faces.select_backend import open_faces
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.config import Faces
-    from edge.faces.protocol import FaceFinder
+    from edge.faces.backend import FaceFinder
 
 
 def landmark_model() -> Path:

@@ -10,8 +10,8 @@ from benchmarks.classroom.finders import open_finder
 from benchmarks.classroom.layouts import board, classroom, empty_room
 from benchmarks.classroom.score import Score
 from edge.config import Faces
-from edge.errors import InputError
 from edge.values import Frame, frozen
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

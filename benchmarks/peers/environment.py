@@ -6,9 +6,9 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from benchmarks.peers.contestants import FACEX_PACKAGES, FER_PACKAGES
+from benchmarks.peers.registry import FACEX_PACKAGES, FER_PACKAGES
 from edge.assets import cache_folder
-from edge.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

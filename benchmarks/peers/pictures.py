@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.errors import InputError
 from edge.values import Emotion
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

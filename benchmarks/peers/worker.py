@@ -1,4 +1,4 @@
-"""Runs one contestant for `benchmarks.peers.race`, which speaks to it line by line.
+"""Runs one contestant for `benchmarks.peers.compare`, which speaks to it line by line.
 
 ``python worker.py NAME ORDER`` where ORDER is JSON: ``frames`` (a ``.npy`` file of shape
 ``(n, height, width, 3)``, uint8, BGR), ``cpu`` and, for our own pipeline, ``bundle``. It answers
@@ -80,14 +80,14 @@ def _no_classes(_: Any) -> list[str]:  # noqa: ANN401 - see above
 def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, due: bool) -> Ready:
     from pathlib import Path  # noqa: PLC0415 - see the top
 
-    from benchmarks.running import EVERY_FACE, bench_config  # noqa: PLC0415 - see the top
+    from benchmarks.run import EVERY_FACE, bench_config  # noqa: PLC0415 - see the top
     from benchmarks.workload import outbox_folder  # noqa: PLC0415 - see the top
-    from edge.events import Source  # noqa: PLC0415 - see the top
-    from edge.models.library import configured_bundle  # noqa: PLC0415 - see the top
-    from edge.outbox import Outbox  # noqa: PLC0415 - see the top
+    from edge.bundle.installed import configured_bundle  # noqa: PLC0415 - see the top
+    from edge.daemon.vision import process_frame  # noqa: PLC0415 - see the top
+    from edge.outbox.store import Outbox  # noqa: PLC0415 - see the top
     from edge.pipeline import open_pipeline  # noqa: PLC0415 - see the top
     from edge.values import Emotion, Features, Frame, frozen  # noqa: PLC0415 - see the top
-    from edge.vision import process_frame  # noqa: PLC0415 - see the top
+    from emoshift.events import Source  # noqa: PLC0415 - see the top
 
     config = bench_config(backend=backend, bundle=order["bundle"])
     bundle = configured_bundle(config.models)

@@ -9,28 +9,30 @@ from typing import TYPE_CHECKING
 
 import click
 
-from benchmarks.transitions import learned, report, sets, tuned
-from benchmarks.transitions.fitting import fit as fit_parameters
-from benchmarks.transitions.fitting import objective, tune_baselines
-from benchmarks.transitions.metrics import score, tally
-from benchmarks.transitions.suite import compare
+from benchmarks.transitions import learned, report
+from benchmarks.transitions.compare import compare
 from edge import __version__
+from edge.bundle.installed import configured_bundle
 from edge.cli import one_line_errors
 from edge.config import Models, parse_config
-from edge.errors import UsageError
-from edge.models.library import configured_bundle
 from edge.pipeline import replay
 from edge.transitions import TransitionParameters
+from emoshift.errors import UsageError
+from train.transitions import fitted_settings as tuned
+from train.transitions import stream_sets as sets
+from train.transitions.fit import fit as fit_parameters
+from train.transitions.fit import objective, tune_baselines
+from train.transitions.metrics import score, tally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.transitions.level_c import Recorded, Replay
-    from benchmarks.transitions.metrics import Scores
-    from benchmarks.transitions.suite import Comparison
-    from benchmarks.transitions.values import Stream
+    from benchmarks.transitions.compare import Comparison
     from edge.config import Config
     from edge.values import Transition
+    from train.transitions.clip_streams import Recorded, Replay
+    from train.transitions.metrics import Scores
+    from train.transitions.streams import Stream
 
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -214,7 +216,7 @@ def crowd(*, data: Path, bundle: str, seed: int) -> None:
     Example:
       python -m benchmarks.transitions crowd
     """  # noqa: D301 - click reads \b as: do not wrap
-    from benchmarks.transitions.crowd import company  # noqa: PLC0415 - needs the face models
+    from benchmarks.transitions.multi_face import company  # noqa: PLC0415 - needs the face models
 
     config = _config(bundle, None)
     alone, together = company(data, config, configured_bundle(config.models), seed=seed, note=_note)

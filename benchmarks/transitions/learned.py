@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.transitions.baselines import chain_labels
-from benchmarks.transitions.values import Series, detect
 from edge.values import Emotion
+from train.transitions.baselines import chain_labels
+from train.transitions.streams import Series, detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from benchmarks.transitions.values import Detector, Stream
     from edge.values import Transition
+    from train.transitions.streams import Detector, Stream
 
     Weights = dict[str, NDArray[np.float64]]
 

@@ -6,14 +6,14 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.transitions.suite import DEVICE
-from edge.errors import OutputError
+from benchmarks.transitions.compare import DEVICE
+from emoshift.errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.transitions.suite import Comparison
+    from benchmarks.transitions.compare import Comparison
 
 COLUMNS: Final = (
     ("F1 .5s", "f1_05", 3),

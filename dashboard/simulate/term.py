@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import insert
 
 from dashboard.contract import EMOTIONS, STATES
-from dashboard.store import tables as t
+from dashboard.store import schema as t
 from dashboard.store.events import MINUTE_MS
 
 if TYPE_CHECKING:

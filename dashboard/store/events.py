@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy.dialects import postgresql
 
 from dashboard.contract import EMOTIONS
-from dashboard.store import tables as t
+from dashboard.store import schema as t
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, update
 
-from dashboard.store import tables as t
+from dashboard.store import schema as t
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -8,7 +8,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, u
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dashboard.errors import StoreError
-from dashboard.store import tables
+from dashboard.store import schema as tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, func, literal, literal_column, select
 
 from dashboard.contract import EMOTIONS, STATES, Address
-from dashboard.store import tables as t
+from dashboard.store import schema as t
 from dashboard.store.events import MINUTE_MS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, select
 
-from dashboard.store import tables as t
+from dashboard.store import schema as t
 from dashboard.store.events import MINUTE_MS
 
 if TYPE_CHECKING:

@@ -19,9 +19,10 @@ from starlette.staticfiles import StaticFiles
 
 from dashboard.charts import find_charts
 from dashboard.live.hub import Hub
-from dashboard.store.people import People
+from dashboard.store.accounts import People
 from dashboard.store.read import Archive
-from dashboard.web import exporter, exports, pages, signin, streams
+from dashboard.web import exports, pages, signin, streams
+from dashboard.web import metrics as exporter
 from dashboard.web.context import Context, Refused, now_ms
 from dashboard.web.headers import SecurityHeaders
 from dashboard.web.render import STATIC, render

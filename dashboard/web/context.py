@@ -14,8 +14,8 @@ from starlette.responses import RedirectResponse
 
 from dashboard.contract import Address
 from dashboard.i18n import choose_language
-from dashboard.store.people import People, Role, Session
-from dashboard.web.throttle import Throttle
+from dashboard.store.accounts import People, Role, Session
+from dashboard.web.rate_limit import Throttle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response, StreamingResponse
 
 from dashboard.contract import EMOTIONS, STATES
-from dashboard.store.people import Role
+from dashboard.store.accounts import Role
 from dashboard.web.context import Refused, address_of, ask, context_of, now_ms, signed_in
 from dashboard.web.views import choose_span
 

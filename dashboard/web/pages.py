@@ -8,8 +8,8 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dashboard.i18n import catalogue
 from dashboard.live.state import DeviceState, required_faces
+from dashboard.store.accounts import Role
 from dashboard.store.lessons import end_lesson, start_lesson
-from dashboard.store.people import Role
 from dashboard.web.context import (
     Context,
     Refused,
@@ -22,6 +22,7 @@ from dashboard.web.context import (
 )
 from dashboard.web.render import render
 from dashboard.web.signin import form_of
+from dashboard.web.strings import attention_names, presence_names
 from dashboard.web.views import (
     SPANS_MS,
     choose_span,
@@ -33,7 +34,6 @@ from dashboard.web.views import (
     latency_series,
     latest_changes,
 )
-from dashboard.web.words import attention_names, presence_names
 
 if TYPE_CHECKING:
     from starlette.requests import Request

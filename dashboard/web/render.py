@@ -17,9 +17,9 @@ from starlette.responses import HTMLResponse
 from dashboard import charts
 from dashboard.contract import STATES
 from dashboard.i18n import LANGUAGES, catalogue
-from dashboard.store.people import Role
+from dashboard.store.accounts import Role
 from dashboard.web.context import context_of, language_of
-from dashboard.web.words import script_words, state_names
+from dashboard.web.strings import script_words, state_names
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.responses import RedirectResponse, Response
 
 from dashboard.i18n import LANGUAGES
-from dashboard.store.people import LONGEST_MS
+from dashboard.store.accounts import LONGEST_MS
 from dashboard.web.context import (
     COOKIE,
     Refused,

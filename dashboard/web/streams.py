@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from dashboard.live.hub import onset_ms
 from dashboard.live.state import is_live, told_summary
-from dashboard.store.people import Role
+from dashboard.store.accounts import Role
 from dashboard.web.context import (
     Context,
     Refused,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.errors import InputError
 from edge.values import Frame, frozen
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from edge.capture.newest import NewestFrame
+from edge.capture.latest_frame import NewestFrame
 from edge.capture.playback import Playback
-from edge.errors import CameraError
+from emoshift.errors import CameraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

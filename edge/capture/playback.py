@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from edge.capture.clip import Clip
 from edge.capture.protocol import CaptureState, CaptureStatus
-from edge.errors import InputError
 from edge.values import Frame
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.faces.tracks import Detection
+    from edge.faces.tracker import Detection
     from edge.values import Box
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.faces.effort import Effort, FacesReport
-from edge.faces.looks import Look
+from edge.faces.landmark_scheduler import Need, choose
+from edge.faces.landmark_state import Look
 from edge.faces.mesh import mesh_box, mesh_keypoints
-from edge.faces.schedule import Need, choose
-from edge.faces.survey import Survey
-from edge.faces.tracks import LED_S, REFUTED, Detection, Tracker, label_source
+from edge.faces.search_regions import Survey
+from edge.faces.tracker import LED_S, REFUTED, Detection, Tracker, label_source
 from edge.values import Face, Landmarks, frozen
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from edge.config import Faces
     from edge.faces.detector import Detector
+    from edge.faces.detector_runner import Round, Searcher
     from edge.faces.landmarker import Landmarker
-    from edge.faces.search import Round, Searcher
-    from edge.faces.tracks import Track
+    from edge.faces.tracker import Track
     from edge.values import Box, Frame
 
 LANDMARK_PX: Final = 32.0

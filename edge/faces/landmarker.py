@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from edge.errors import InputError
 from edge.faces.mesh import BLENDSHAPE_POINTS, POINTS
-from edge.models.runtime import TFLiteModel
+from edge.litert import TFLiteModel
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from edge.errors import InputError, UnavailableError
 from edge.faces.effort import Effort, FacesReport
 from edge.faces.mesh import BLENDSHAPES, mesh_box, mesh_keypoints
-from edge.faces.tracks import Detection, Tracker, label_source
-from edge.quiet import quiet_native
+from edge.faces.tracker import Detection, Tracker, label_source
+from edge.native_stderr import quiet_native
 from edge.values import Face, Landmarks, frozen
+from emoshift.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path

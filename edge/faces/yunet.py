@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from edge.errors import InputError, UnavailableError
-from edge.faces.tracks import Detection
+from edge.faces.tracker import Detection
 from edge.values import Box, frozen
+from emoshift.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

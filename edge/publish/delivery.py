@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
-from edge.events import to_json
-from edge.publish.link import Message
+from emoshift.events import to_json
+from emoshift.mqtt.connection import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.clock import ClockReading
-    from edge.events import Event
-    from edge.outbox import Outbox, Row
+    from edge.outbox.store import Outbox, Row
+    from emoshift.clock import ClockReading
+    from emoshift.events import Event
 
 HISTORICAL_AFTER_S: Final = 10.0
 """An event told later than this is history: nothing should be switched because of it."""

@@ -11,8 +11,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from edge import __version__
-from edge.publish.link import Message
 from edge.values import Emotion, state_label
+from emoshift.mqtt.connection import Message
 
 if TYPE_CHECKING:
     from edge.config import HomeAssistant

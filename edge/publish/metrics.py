@@ -8,7 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

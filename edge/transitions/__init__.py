@@ -4,7 +4,7 @@
 the same predictions give the same transitions, live or replayed, at any frame rate.
 """
 
+from edge.transitions.detector import Watch
 from edge.transitions.parameters import METHOD, TransitionParameters
-from edge.transitions.watch import Watch
 
 __all__ = ["METHOD", "TransitionParameters", "Watch"]

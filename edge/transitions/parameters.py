@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edge.errors import BundleError
 from edge.values import Emotion
+from emoshift.errors import BundleError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from edge.models.manifest import Temporal
+    from edge.bundle.manifest import Temporal
 
 METHOD: Final = "hmm-filter/1"
 """The `Temporal.method` these parameters belong to."""

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.cli import main
-from benchmarks.report import RunReport, read_report
-from tests.edge.models.handmade import write_bundle
+from benchmarks.reports.schema import RunReport, read_report
+from tests.support.handmade_bundle import write_bundle
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,11 +7,11 @@ import zipfile
 
 import pytest
 
-from benchmarks.peers.contestants import CONTESTANTS, OURS
+from benchmarks.peers.compare import Race, race
 from benchmarks.peers.pictures import read_pictures
-from benchmarks.peers.race import Race, race
-from edge.errors import InputError
-from tests.edge.models.handmade import write_bundle
+from benchmarks.peers.registry import CONTESTANTS, OURS
+from emoshift.errors import InputError
+from tests.support.handmade_bundle import write_bundle
 
 
 def data_set(path, rows):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.figures import summarise
 from benchmarks.projection import (
     Figure,
     known_targets,
@@ -13,7 +12,8 @@ from benchmarks.projection import (
     read_target,
     reference,
 )
-from edge.errors import UsageError
+from benchmarks.reports.statistics import summarise
+from emoshift.errors import UsageError
 
 
 def took(ms):

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.delegation import delegated_share
 from benchmarks.reference_models import mobilenet_v1
-from edge.models.runtime import TFLiteModel
+from edge.litert import TFLiteModel
 
 
 @pytest.mark.parametrize(("precision", "size"), [("float32", 16_900_000), ("int8", 4_560_000)])

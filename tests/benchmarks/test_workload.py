@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.running import bench_config
+from benchmarks.run import bench_config
 from benchmarks.workload import FlatOut, Looped, Request, Synthetic, open_source, places
-from edge.errors import InputError, UsageError
+from emoshift.errors import InputError, UsageError
 
 
 @pytest.mark.parametrize("faces", [1, 2, 3, 5, 8, 30])

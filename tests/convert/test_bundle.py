@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from convert.bundle import manifest_bytes, staged, write_files
-from edge.errors import OutputError
-from edge.models.bundle import load_bundle, read_manifest
-from edge.models.manifest import MANIFEST_NAME
-from tests.edge.models.handmade import write_bundle
+from edge.bundle.loader import load_bundle, read_manifest
+from edge.bundle.manifest import MANIFEST_NAME
+from emoshift.errors import OutputError
+from tests.support.handmade_bundle import write_bundle
 
 
 def left_over(folder: Path) -> list[str]:
@@ -122,7 +122,7 @@ def test_full_disk(tmp_path: Path) -> None:
         import resource, signal, sys
         from pathlib import Path
         from convert.bundle import staged, write_files
-        from edge.errors import OutputError
+        from emoshift.errors import OutputError
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from convert.calibrate import choose
-from convert.data import (
+from convert.datasets import (
     Pictures,
     Sequences,
     read_pictures,
@@ -17,8 +17,8 @@ from convert.data import (
     write_sequences,
 )
 from convert.recipe import Calibration
-from edge.errors import InputError
-from tests.convert.material import write_fer
+from emoshift.errors import InputError
+from tests.support.conversion import write_fer
 from train.data.ferplus import LABELS
 
 if TYPE_CHECKING:

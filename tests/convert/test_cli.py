@@ -9,11 +9,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from convert.card import END, START, update_document
 from convert.cli import main
-from edge.models.bundle import default_bundle_path, load_bundle
-from edge.models.manifest import MANIFEST_NAME
-from tests.edge.models.handmade import cnn_member, write_bundle
+from convert.model_card import END, START, update_document
+from edge.bundle.loader import default_bundle_path, load_bundle
+from edge.bundle.manifest import MANIFEST_NAME
+from tests.support.handmade_bundle import cnn_member, write_bundle
 
 PASSED = {
     "member": "cnn_a",

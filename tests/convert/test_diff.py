@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from convert.diff import differences
-from edge.models.bundle import read_manifest
-from tests.edge.models.handmade import cnn_member, lstm_member, write_bundle
+from edge.bundle.loader import read_manifest
+from tests.support.handmade_bundle import cnn_member, lstm_member, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from convert.inspect import describe, look_inside, multiply_adds
-from edge.models.bundle import load_bundle
-from edge.models.runtime import Operator
-from tests.edge.models.handmade import adding_model, bright_side_model, write_bundle
+from edge.bundle.loader import load_bundle
+from edge.litert import Operator
+from tests.support.handmade_bundle import adding_model, bright_side_model, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

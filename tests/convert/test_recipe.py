@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from convert.recipe import DEFAULT_RECIPE, load_recipe, parse_recipe
-from edge.errors import ConfigError
+from emoshift.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.answers import ask, fit, fuse, stills_of
-from convert.baseline import count, measure_baseline
-from convert.data import Pictures, Sequences
+from convert.datasets import Pictures, Sequences
+from convert.drift_baseline import count, measure_baseline
+from convert.predictions import ask, fit, fuse, stills_of
 from convert.recipe import Gate
 from convert.verify import failures, judge, long_sequences, measure, measure_ensemble
-from edge.drift import bin_numbers, stability_index
-from tests.convert.material import drafts, halves
+from edge.health.drift import bin_numbers, stability_index
+from tests.support.conversion import drafts, halves
 from train.data.ferplus import LABELS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.answers import Answers
-    from convert.members import Draft
+    from convert.member import Draft
+    from convert.predictions import Answers
 
 N = 120
 

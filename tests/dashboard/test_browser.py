@@ -25,12 +25,12 @@ from dashboard.contract import Address  # noqa: E402
 from dashboard.embedded import broker as run_broker  # noqa: E402
 from dashboard.embedded import find_mosquitto, free_port  # noqa: E402
 from dashboard.simulate.classroom import Classroom, make_school  # noqa: E402
-from dashboard.simulate.past import write_past  # noqa: E402
+from dashboard.simulate.history import write_past  # noqa: E402
 from dashboard.simulate.publish import Load, Simulator  # noqa: E402
+from dashboard.store.accounts import People, Role  # noqa: E402
 from dashboard.store.database import open_store  # noqa: E402
-from dashboard.store.people import People, Role  # noqa: E402
 from dashboard.store.read import Archive  # noqa: E402
-from tests.dashboard.support import settings, wait_until  # noqa: E402
+from tests.support.dashboard import settings, wait_until  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from dashboard.contract import (
     read_topic,
 )
 from dashboard.simulate.classroom import Classroom
-from tests.dashboard.support import NOW_MS
+from tests.support.dashboard import NOW_MS
 
 SCHEMAS = Path("edge/schemas")
 TOPIC = "emoshift/v1/school/room-1/transition"

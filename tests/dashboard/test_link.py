@@ -13,7 +13,7 @@ from dashboard.contract import Address
 from dashboard.mqtt import Link
 from dashboard.simulate.classroom import Classroom
 from dashboard.simulate.volley import prepare, send
-from tests.dashboard.support import NOW_MS, wait_until
+from tests.support.dashboard import NOW_MS, wait_until
 
 ACCEPTED = b"\x20\x03\x00\x00\x00"
 

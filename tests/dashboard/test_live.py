@@ -21,8 +21,8 @@ from dashboard.live.state import (
     presence,
     told_summary,
 )
-from dashboard.web.throttle import FREE_TRIES, Throttle
-from tests.dashboard.support import NOW_MS
+from dashboard.web.rate_limit import FREE_TRIES, Throttle
+from tests.support.dashboard import NOW_MS
 
 ROOM = Address("school", "room-1")
 

@@ -15,17 +15,17 @@ from sqlalchemy import select, text
 from dashboard.contract import Address, Message, Problem, RefusedMessage, Transition, read_message
 from dashboard.errors import StoreError, UnavailableError, UsageError
 from dashboard.simulate.classroom import Classroom
-from dashboard.store import tables as t
+from dashboard.store import schema as t
+from dashboard.store.accounts import IDLE_MS, People, Role
 from dashboard.store.batch import Batch, gather
 from dashboard.store.database import await_store, open_engine, open_store
 from dashboard.store.events import MINUTE_MS
 from dashboard.store.lessons import end_lesson, start_lesson
 from dashboard.store.migrations import STEPS, migrate, version
-from dashboard.store.people import IDLE_MS, People, Role
 from dashboard.store.read import Archive
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
-from tests.dashboard.support import NOW_MS
+from tests.support.dashboard import NOW_MS
 
 ROOM = Address("school", "room-1")
 MINUTE = NOW_MS // MINUTE_MS * MINUTE_MS

@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 
 from dashboard.contract import Address
 from dashboard.simulate.classroom import Classroom, make_school
-from dashboard.simulate.past import write_past
+from dashboard.simulate.history import write_past
+from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
-from dashboard.store.people import People, Role
 from dashboard.web.app import make_app
-from tests.dashboard.support import settings
+from tests.support.dashboard import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

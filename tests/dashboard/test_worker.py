@@ -22,7 +22,7 @@ from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.publish import Load, Simulator
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
-from tests.dashboard.support import settings, wait_until
+from tests.support.dashboard import settings, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

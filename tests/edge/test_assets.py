@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.assets import ASSETS, Asset, fetch_asset, find_asset
-from edge.errors import OutputError, UnavailableError
+from emoshift.errors import OutputError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.cli import split_broker
-from edge.errors import UsageError
+from emoshift.errors import UsageError
 
 
 def edge(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.config import Config, load_config, parse_config
-from edge.errors import ConfigError
+from emoshift.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.config import Config, parse_config
-from edge.errors import BundleError
 from edge.pipeline import open_pipeline, replay
-from tests.edge.models.handmade import cnn_member, lstm_member, write_bundle
+from emoshift.errors import BundleError
+from tests.support.handmade_bundle import cnn_member, lstm_member, write_bundle
 
 if TYPE_CHECKING:
     from pathlib import Path

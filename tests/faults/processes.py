@@ -18,18 +18,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.clock import read_clock
 from edge.config import load_config
-from edge.events import Change
-from edge.outbox import Limits, Outbox
-from edge.service import run_publish_half
+from edge.daemon.watchdog import run_publish_half
+from edge.outbox.store import Limits, Outbox
 from edge.values import Emotion
+from emoshift.clock import read_clock
+from emoshift.events import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
 
-    from edge.clock import ClockReading
+    from emoshift.clock import ClockReading
 
 CHANGE: Final = Change(
     device="room-12",
@@ -48,7 +48,7 @@ CHANGE: Final = Change(
 )
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__, "edge.publish.run"])
+_context.set_forkserver_preload([__name__, "edge.publish.publisher"])
 
 
 def decide(

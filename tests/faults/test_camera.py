@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.brokers import wait_until
 from tests.faults.test_storm import WHOLE
 from tests.faults.watching import Watching, bundle_with_baseline, crowd, lacks, talking_man
+from tests.support.brokers import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from edge.outbox import Outbox
-from tests.brokers import BrokerProcess, wait_until
+from edge.outbox.store import Outbox
 from tests.edge.publish.conftest import Listening, Running, changes, make_config
 from tests.faults.processes import Half, decide, publish
 from tests.faults.test_storm import CONFIG, WHOLE
+from tests.support.brokers import BrokerProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

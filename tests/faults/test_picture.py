@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 
 from edge.assets import LANDMARKER, find_asset
-from edge.models.bundle import default_bundle_path
-from tests.brokers import BadWire, BrokerProcess
+from edge.bundle.loader import default_bundle_path
+from tests.support.brokers import BadWire, BrokerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,7 +102,7 @@ def test_a_marked_frame_is_found_nowhere(
         environment = {**os.environ, "TMPDIR": str(written), "HOME": str(written)}
         trace = tmp_path / "trace"
         strace = ["strace", "-f", "-qq", "-e", "trace=socket,connect,sendto", "-o", str(trace)]
-        half = [sys.executable, "-m", "edge.half"]
+        half = [sys.executable, "-m", "edge.daemon.process"]
         with (
             (written / "publish.log").open("wb") as publish_log,
             (written / "vision.log").open("wb") as vision_log,

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from edge.outbox import Outbox
-from tests.brokers import BadWire, BrokerProcess, wait_until
+from edge.outbox.store import Outbox
 from tests.edge.publish.conftest import Listening
 from tests.faults.processes import Half, decide, publish
+from tests.support.brokers import BadWire, BrokerProcess, wait_until
 
 pytestmark = pytest.mark.broker
 

@@ -17,11 +17,11 @@ import psutil
 
 from benchmarks.workload import Request, Synthetic
 from edge.assets import LANDMARKER, SAMPLE_CLIP, find_asset
+from edge.bundle.loader import bundle_id, default_bundle_path, load_bundle
+from edge.bundle.manifest import MANIFEST_NAME
 from edge.capture.clip import Clip
 from edge.features.blendshapes import POSE, channel_names
-from edge.models.bundle import bundle_id, default_bundle_path, load_bundle
-from edge.models.manifest import MANIFEST_NAME
-from edge.outbox import Outbox
+from edge.outbox.store import Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,7 +113,7 @@ class Watching:
         before: Iterable[str] = (),
     ) -> None:
         self._folder = folder
-        self._command = [*before, sys.executable, "-m", "edge.half", "vision", "--config"]
+        self._command = [*before, sys.executable, "-m", "edge.daemon.process", "vision", "--config"]
         self._command.append(str(folder / "edge.toml"))
         self._process: subprocess.Popen[bytes] | None = None
         self._outbox: Outbox | None = None

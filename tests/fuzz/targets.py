@@ -17,23 +17,23 @@ import cv2
 import numpy as np
 
 from edge.assets import SAMPLE_CLIP, find_asset
+from edge.bundle.loader import bundle_id, default_bundle_path, load_bundle
+from edge.bundle.manifest import MANIFEST_NAME
 from edge.capture.clip import Clip
+from edge.classifier.ensemble import Ensemble
 from edge.config import Config, demand_legal_basis, load_config, parse_config
-from edge.errors import EmoshiftError
-from edge.events import to_json
-from edge.half import _peek_source
-from edge.messages import Presence, Status
-from edge.models.bundle import bundle_id, default_bundle_path, load_bundle
-from edge.models.ensemble import Ensemble
-from edge.models.manifest import MANIFEST_NAME
-from edge.outbox import Outbox
-from edge.publish.link import Connected, LinkEvent, Lost, Message, Received
-from edge.publish.paho import Broker, PahoLink
-from edge.publish.run import Publisher
-from edge.publish.subscribe import Interpreter
-from edge.supervise import config_json
+from edge.daemon.process import _peek_source
+from edge.daemon.supervisor import config_json
+from edge.outbox.store import Outbox
+from edge.publish.publisher import Publisher
 from edge.transitions import TransitionParameters, Watch
 from edge.values import Features
+from emoshift.errors import EmoshiftError
+from emoshift.events import to_json
+from emoshift.messages import Presence, Status
+from emoshift.mqtt.connection import Connected, LinkEvent, Lost, Message, Received
+from emoshift.mqtt.paho import Broker, PahoLink
+from emoshift.subscriber import Interpreter
 from tests.edge.publish.conftest import CHANGE
 from tests.fuzz.mutate import mutate_bytes, mutate_json
 

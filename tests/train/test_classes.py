@@ -18,14 +18,14 @@ pytest.importorskip("matplotlib")
 
 from click.testing import CliRunner
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.cli import main
-from train.data.selection import draw_all
+from train.data.sampling import draw_all
+from train.evaluation.ensemble import weigh
 from train.experiments.checkpoint import load_checkpoint
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe, Plateau
-from train.experiments.ensemble import weigh
 from train.experiments.fit_classes import Lesson, build_classes, fit_classes
-from train.networks.shapes import BlendshapeNet, ConvolutionNet
+from train.networks.config import BlendshapeNet, ConvolutionNet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,13 +16,13 @@ import torch
 import transformers
 from click.testing import CliRunner
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.cli import main
 from train.data.ferplus import LABELS
-from train.experiments.pictures import read_pictures
-from train.experiments.scorer import logits, open_scorer
-from train.experiments.teacher import read_teacher
+from train.data.images import read_pictures
+from train.evaluation.predictions import logits, open_scorer
 from train.huggingface.classifier import open_classifier, with_both_heads
+from train.training.distillation import read_teacher
 
 if TYPE_CHECKING:
     from pathlib import Path

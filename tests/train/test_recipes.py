@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import ConfigError, InputError
+from emoshift.errors import ConfigError, InputError
 from train.experiments.class_recipe import ConvolutionRecipe
-from train.experiments.folder import (
+from train.experiments.request import KINDS, Changes, Request, changed, recipe_of
+from train.experiments.sequence_recipe import SequenceRecipe
+from train.experiments.tune_recipe import TuneRecipe
+from train.recipe import Phase, Recipe, read_recipe, recipe_from, recipe_kind
+from train.training.run_folder import (
     RunConfig,
     changes,
     checkpoints,
@@ -18,10 +22,6 @@ from train.experiments.folder import (
     read_config,
     summaries,
 )
-from train.experiments.recipe import Phase, Recipe, read_recipe, recipe_from, recipe_kind
-from train.experiments.request import KINDS, Changes, Request, changed, recipe_of
-from train.experiments.sequence_recipe import SequenceRecipe
-from train.experiments.tune_recipe import TuneRecipe
 
 COMMANDS = {"sequences": SequenceRecipe, "tune": TuneRecipe}
 """Kinds of recipe that other commands than ``train run`` read."""

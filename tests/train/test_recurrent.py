@@ -12,11 +12,11 @@ pytest.importorskip("keras")
 
 from edge.features.blendshapes import channel_names, levels
 from train.experiments.checkpoint import load_checkpoint
-from train.experiments.recipe import RecurrentRecipe
 from train.experiments.recurrent import fit_recurrent, recurrent_scores
-from train.features.form import fitted, open_form
+from train.features.channel_transform import fitted, open_form
 from train.features.motion import read_motion
-from train.features.sequences import Director, Script, Stills
+from train.features.synthetic_sequences import Director, Script, Stills
+from train.recipe import RecurrentRecipe
 
 MEASURED = Path(__file__).parents[2] / "train" / "features" / "motion.json"
 TOY = RecurrentRecipe(

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("pydantic")
 
 from edge.features.blendshapes import LIMIT, NAMES, channel_names, levels
-from train.features.form import blink, fitted, open_form
+from train.features.channel_transform import blink, fitted, open_form
 from train.features.motion import Motion, measure_motion, read_motion, write_motion
-from train.features.sequences import Director, Script, Sequences, Stills
+from train.features.synthetic_sequences import Director, Script, Sequences, Stills
 
 MEASURED = Path(__file__).parents[2] / "train" / "features" / "motion.json"
 QUIET = Script(talking=0.0, blink_s=1e9, known=0.0)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.data.ferplus import LABELS
-from train.data.folders import read_ckplus48
+from train.data.image_folder import read_ckplus48
 from train.data.reports import Problems
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.data.reports import Problems
 
 if TYPE_CHECKING:

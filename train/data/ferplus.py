@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

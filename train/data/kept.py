@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from train.data.folders import Tree, read_ckplus48, read_tree
+from train.data.image_folder import Tree, read_ckplus48, read_tree
 from train.data.reports import Problems
 
 if TYPE_CHECKING:

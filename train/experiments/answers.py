@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edge.errors import InputError
-from train.data.selection import grouping
+from emoshift.errors import InputError
+from train.data.images import read_pictures
+from train.data.sampling import grouping
+from train.evaluation.predictions import logits, open_scorer
 from train.experiments.classes import read_net_card
 from train.experiments.fit_classes import predict_classes
 from train.experiments.material import KNOWN, read_labelled
-from train.experiments.pictures import read_pictures
 from train.experiments.score import softmax
-from train.experiments.scorer import logits, open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,8 +110,8 @@ def _one_head(
     if card.features is None:
         views = [asked.crops, asked.crops[:, :, ::-1]] if mirrored else [asked.crops]
     else:
+        from train.features.blendshape_inputs import raw_inputs  # noqa: PLC0415
         from train.features.faces import found_faces, measured_table  # noqa: PLC0415 - pyarrow
-        from train.features.vectors import raw_inputs  # noqa: PLC0415
 
         if card.scaling is None:
             raise InputError(f"{net.with_suffix('.json')}: found features without their scaling")
@@ -135,10 +135,10 @@ def _one_head(
 def _recurrent(
     net: Path, split: str, data: Path, cache: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    from edge.models.manifest import ChannelTransform  # noqa: PLC0415 - pyarrow, below
+    from edge.bundle.manifest import ChannelTransform  # noqa: PLC0415 - pyarrow, below
     from train.experiments.recurrent import still_logits  # noqa: PLC0415
     from train.features.faces import measured_table  # noqa: PLC0415
-    from train.features.stills import read_stills  # noqa: PLC0415
+    from train.features.single_images import read_stills  # noqa: PLC0415
 
     told = json.loads(net.with_suffix(".json").read_text(encoding="utf-8"))
     form = ChannelTransform.model_validate(told["channels"])

@@ -10,28 +10,28 @@ import numpy as np
 
 from edge.features.blendshapes import LIMIT, channel_names, channels
 from train.data.ferplus import LABELS
+from train.data.images import read_pictures
+from train.evaluation.reports import draw_run, write_report
 from train.experiments.checkpoint import load_checkpoint
-from train.experiments.pictures import read_pictures
 from train.experiments.progress import forecast
 from train.experiments.recurrent import fit_recurrent, recurrent_scores, still_logits
-from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
 from train.experiments.telling import teller
+from train.features.channel_transform import fitted, open_form
 from train.features.faces import measured_table
-from train.features.form import fitted, open_form
 from train.features.motion import read_motion
-from train.features.sequences import Director
-from train.features.stills import read_stills
+from train.features.single_images import read_stills
+from train.features.synthetic_sequences import Director
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from edge.models.manifest import ChannelTransform
-    from train.experiments.recipe import RecurrentRecipe
+    from edge.bundle.manifest import ChannelTransform
     from train.experiments.request import Request
-    from train.features.sequences import Stills
+    from train.features.synthetic_sequences import Stills
+    from train.recipe import RecurrentRecipe
 
 MOTION: Final = Path(__file__).parent.parent / "features" / "motion.json"
 HELD_OUT: Final = 512

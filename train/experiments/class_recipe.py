@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from train.augment import Augmentation
-from train.data.selection import Selection
-from train.features.vectors import Features
-from train.networks.shapes import BlendshapeNet, ConvolutionNet
+from train.data.sampling import Selection
+from train.features.blendshape_inputs import Features
+from train.networks.config import BlendshapeNet, ConvolutionNet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.errors import InputError
-from train.data.selection import draw_of
+from emoshift.errors import InputError
+from train.data.sampling import draw_of
+from train.evaluation.reports import draw_run, write_report
 from train.experiments.checkpoint import Checkpoint, load_checkpoint
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe
 from train.experiments.fit_classes import Lesson, build_classes, fit_classes, predict_classes
 from train.experiments.material import KNOWN, classes_of, read_folder, read_labelled
 from train.experiments.progress import forecast
-from train.experiments.recipe import recipe_from
-from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
 from train.experiments.telling import teller
+from train.recipe import recipe_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     import keras
 
-    from train.data.selection import Grouping
+    from train.data.sampling import Grouping
     from train.experiments.class_recipe import ClassRecipe, LabelSet
     from train.experiments.material import Labelled
     from train.experiments.request import Request
-    from train.features.vectors import Features, Scaling
+    from train.features.blendshape_inputs import Features, Scaling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -128,7 +128,7 @@ def read_net_card(net: Path) -> ClassNet | None:
     )
     if "features" not in told:
         return bare
-    from train.features.vectors import Features, Scaling  # noqa: PLC0415 - needs pyarrow
+    from train.features.blendshape_inputs import Features, Scaling  # noqa: PLC0415 - needs pyarrow
 
     return ClassNet(
         labels=bare.labels,
@@ -161,8 +161,8 @@ def _picture_lesson(
 def _blendshape_lesson(
     recipe: BlendshapeRecipe, train: Labelled, held: Labelled, classes: Grouping, request: Request
 ) -> tuple[Lesson, ClassNet]:
+    from train.features.blendshape_inputs import fit_scaling, raw_inputs  # noqa: PLC0415
     from train.features.faces import found_faces, measured_table  # noqa: PLC0415 - needs pyarrow
-    from train.features.vectors import fit_scaling, raw_inputs  # noqa: PLC0415
 
     if request.pictures is not None:
         raise InputError("--pictures: blendshapes are measured of FER2013 alone; leave it out")

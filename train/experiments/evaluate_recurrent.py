@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edge.models.manifest import ChannelTransform
+from edge.bundle.manifest import ChannelTransform
+from train.data.images import read_pictures
 from train.experiments.calibration import calibration_error, fit_temperature
-from train.experiments.pictures import read_pictures
 from train.experiments.recurrent import still_logits
 from train.experiments.score import accuracy, vote_loss
 from train.features.faces import measured_table
-from train.features.stills import read_stills
+from train.features.single_images import read_stills
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.experiments.checkpoint import load_checkpoint
-from train.experiments.folder import checkpoints, read_config
-from train.experiments.recipe import Recipe, recipe_from
 from train.networks.residual import build_residual
+from train.recipe import Recipe, recipe_from
+from train.training.run_folder import checkpoints, read_config
 
 if TYPE_CHECKING:
     from pathlib import Path

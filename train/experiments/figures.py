@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from train.data.duplicates import fingerprint, near_duplicates
 from train.data.fer2013 import fer2013_source, read_fer2013
-from train.experiments.pictures import read_pictures
+from train.data.images import read_pictures
+from train.data.near_duplicates import fingerprint, near_duplicates
+from train.evaluation.metrics import ece, nll
 from train.experiments.score import macro_f1
-from train.merit import ece, nll
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,15 +12,15 @@ import numpy as np
 
 from edge.features.standardise import standardise_crop
 from train.augment import augment
+from train.data.images import as_input, view
 from train.experiments.ahead import ahead
 from train.experiments.checkpoint import Checkpoint, save_checkpoint
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe
-from train.experiments.fit import restore, values
 from train.experiments.history import write_history
-from train.experiments.pictures import as_input, view
 from train.experiments.progress import along, seconds_a_step
 from train.experiments.score import softmax
-from train.networks.comparison import build_convolution, build_dense, build_reference_lstm
+from train.networks.published import build_convolution, build_dense, build_reference_lstm
+from train.training.trainer import restore, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from train.data.selection import Draw
+    from train.data.sampling import Draw
     from train.experiments.class_recipe import ClassRecipe
 
 

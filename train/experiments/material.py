@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.data.fer2013 import CLASSES
 from train.data.ferplus import LABELS
-from train.data.folders import subject_folds
+from train.data.image_folder import subject_folds
+from train.data.images import read_pictures
 from train.data.kept import read_kept
-from train.data.selection import Grouping, Selection, draw_of, grouping
-from train.experiments.pictures import read_pictures
+from train.data.sampling import Grouping, Selection, draw_of, grouping
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from train.data.selection import Draw
+    from train.data.sampling import Draw
     from train.experiments.class_recipe import LabelSet
 
 KNOWN = {"fer2013": LABELS[:CLASSES], "ferplus": LABELS}

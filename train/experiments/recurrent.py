@@ -11,11 +11,11 @@ import numpy as np
 from edge.features.blendshapes import channels
 from train.experiments.ahead import ahead
 from train.experiments.checkpoint import Checkpoint, save_checkpoint
-from train.experiments.fit import restore, values
 from train.experiments.history import write_history
 from train.experiments.progress import along, seconds_a_step
 from train.experiments.score import accuracy, vote_loss
 from train.networks.recurrent import build_recurrent
+from train.training.trainer import restore, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.models.manifest import ChannelTransform
-    from train.experiments.recipe import RecurrentRecipe
-    from train.features.sequences import Director, Sequences, Stills
+    from edge.bundle.manifest import ChannelTransform
+    from train.features.synthetic_sequences import Director, Sequences, Stills
+    from train.recipe import RecurrentRecipe
 
 
 def fit_recurrent(

@@ -6,17 +6,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from edge.errors import ConfigError, InputError
+from emoshift.errors import ConfigError, InputError
 from train.experiments.class_recipe import BlendshapeRecipe, ConvolutionRecipe
-from train.experiments.recipe import (
+from train.huggingface.names import is_classifier
+from train.huggingface.recipe import FineTuning
+from train.recipe import (
     Recipe,
     RecurrentRecipe,
     recipe_from,
     recipe_kind,
     recipe_table,
 )
-from train.huggingface.names import is_classifier
-from train.huggingface.recipe import FineTuning
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,7 @@ class Changes:
         batch_size: Pictures a step.
         learning_rate: First rate, or the highest where the rate has phases.
         labels: FER2013's own labels or FER+'s, for nets with one head.
-        classes: As in `train.data.selection.Selection`.
+        classes: As in `train.data.sampling.Selection`.
         samples_per_class: Likewise.
         weights: How often pictures of each named emotion are drawn.
     """

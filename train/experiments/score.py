@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from train.experiments.pictures import Pictures
+    from train.data.images import Pictures
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

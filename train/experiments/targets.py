@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from train.data.fer2013 import CLASSES as FER2013_CLASSES
-from train.experiments.teacher import blend
+from train.training.distillation import blend
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from train.experiments.pictures import Pictures
-    from train.experiments.teacher import Teacher
+    from train.data.images import Pictures
+    from train.training.distillation import Teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from train.experiments.folder import prune
 from train.experiments.progress import forecast
+from train.training.run_folder import prune
 
 if TYPE_CHECKING:
     from collections.abc import Callable

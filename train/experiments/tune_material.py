@@ -9,13 +9,13 @@ import numpy as np
 
 from edge.features.blendshapes import channel_names, channels
 from train.data.ferplus import LABELS
+from train.data.images import read_pictures
 from train.experiments.blendshapes import HELD_OUT, MOTION
-from train.experiments.pictures import read_pictures
+from train.features.channel_transform import fitted, open_form
 from train.features.faces import measured_table
-from train.features.form import fitted, open_form
 from train.features.motion import read_motion
-from train.features.sequences import Director, Script
-from train.features.stills import read_stills
+from train.features.single_images import read_stills
+from train.features.synthetic_sequences import Director, Script
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.features.measure import TABLE
 from train.features.table import FeatureTable, read_table
 

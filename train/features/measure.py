@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from edge.errors import InputError
 from edge.features.blendshapes import channel_names, levels
 from edge.features.pose import head_pose
 from edge.values import Emotion
+from emoshift.errors import InputError
 from train.data.fer2013 import fer2013_source, read_fer2013
-from train.features.form import open_form
+from train.features.channel_transform import open_form
 from train.features.landmarks import measure, measure_clip
 from train.features.motion import measure_motion, write_motion
 from train.features.table import FeatureTable, read_table, write_table

@@ -13,11 +13,11 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from torch import nn
 
-from edge.errors import InputError
 from edge.features.standardise import INPUT_SCALE, MIDDLE
+from emoshift.errors import InputError
 from train.data.fer2013 import CLASSES as FER2013_CLASSES
 from train.data.ferplus import LABELS
-from train.data.folders import WORDS
+from train.data.image_folder import WORDS
 
 if TYPE_CHECKING:
     import numpy as np

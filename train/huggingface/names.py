@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from edge.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 CONFIG: Final = "config.json"
 

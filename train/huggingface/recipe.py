@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from train.augment import Augmentation
-from train.data.selection import Selection
-from train.experiments.recipe import Phase, Recipe
+from train.data.sampling import Selection
+from train.recipe import Phase, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

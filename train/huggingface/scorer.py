@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from train.experiments.scorer import Scorer
+    from train.evaluation.predictions import Scorer
     from train.huggingface.classifier import Classifier
 
 BATCH: int = 64

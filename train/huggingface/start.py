@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from edge.errors import InputError
+from emoshift.errors import InputError
 from train.data.ferplus import LABELS
-from train.data.selection import draw_of
+from train.data.images import read_pictures
+from train.data.sampling import draw_of
+from train.evaluation.predictions import logits
+from train.evaluation.reports import draw_run, write_report
 from train.experiments.material import KNOWN
-from train.experiments.pictures import read_pictures
 from train.experiments.progress import forecast
-from train.experiments.report import draw_run, write_report
 from train.experiments.score import softmax
-from train.experiments.scorer import logits
 from train.experiments.targets import targets_of
-from train.experiments.teacher import read_teacher
 from train.huggingface.classifier import open_classifier, with_both_heads
-from train.huggingface.fit import fine_tune
 from train.huggingface.scorer import scorer_of
+from train.training.distillation import read_teacher
+from train.training.fine_tune import fine_tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 if TYPE_CHECKING:
-    from train.networks.shapes import ResidualNet
+    from train.networks.config import ResidualNet
 
 FERPLUS_CLASSES = 8
 FER2013_CLASSES = 7

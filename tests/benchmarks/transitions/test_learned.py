@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from benchmarks.transitions.learned import INPUTS, events, initial, loss_and_gradient, train
-from benchmarks.transitions.level_a import LevelA, streams
+from train.transitions.probability_streams import LevelA, streams
 
 
 def test_gradient_is_the_slope() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.capture.clip import Clip
-from edge.errors import InputError
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

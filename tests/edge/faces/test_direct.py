@@ -16,19 +16,19 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import Faces
-from edge.errors import InputError, UnavailableError
 from edge.faces.detector import Region
+from edge.faces.detector_runner import InlineSearcher, ThreadSearcher
 from edge.faces.direct import DirectFaces
 from edge.faces.effort import Effort
 from edge.faces.landmarker import Landmarker
-from edge.faces.open import open_faces
-from edge.faces.search import InlineSearcher, ThreadSearcher
-from edge.faces.tracks import Detection
+from edge.faces.select_backend import open_faces
+from edge.faces.tracker import Detection
 from edge.faces.yunet import IDLE_S, KEPT, YuNet
 from edge.values import Box, Face, Frame
+from emoshift.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
-    from edge.faces.protocol import FaceFinder
+    from edge.faces.backend import FaceFinder
 
 Models = dict[str, Path]
 Blank = Callable[[int, int], NDArray[np.uint8]]
@@ -157,8 +157,8 @@ def test_mediapipe_where_it_cannot_run() -> None:
         "import importlib.util; importlib.util.find_spec = lambda name: None\n"
         "from pathlib import Path\n"
         "from edge.config import Faces\n"
-        "from edge.errors import UnavailableError\n"
-        "from edge.faces.open import open_faces\n"
+        "from emoshift.errors import UnavailableError\n"
+        "from edge.faces.select_backend import open_faces\n"
         "try: open_faces(Faces(backend='mediapipe'), landmarker=Path('.'), detector=None)\n"
         "except UnavailableError as why: print(why)\n"
     )

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.faces.mesh import BLENDSHAPE_POINTS, mesh_box, mesh_keypoints
+from edge.faces.one_euro import OneEuro
 from edge.faces.roi import Roi, roi_of_keypoints, roi_of_landmarks
-from edge.faces.smooth import OneEuro
 
 
 @given(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.config import Faces
-from edge.errors import InputError
 from edge.faces.mediapipe import MediaPipeFaces, _missing
 from edge.values import Frame
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def test_importing_the_back_end_loads_no_mediapipe() -> None:
     """The library is loaded when a finder is opened, not before."""
-    code = "import sys, edge.faces.open; sys.exit('mediapipe' in sys.modules)"
+    code = "import sys, edge.faces.select_backend; sys.exit('mediapipe' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.faces.blaze import BOX_UP, TALLER, WIDER, Blaze
+from edge.faces.blazeface import BOX_UP, TALLER, WIDER, Blaze
 from edge.faces.detector import Region
 from edge.faces.landmarker import Landmarker
+from edge.faces.one_euro import OneEuro
 from edge.faces.roi import Roi, roi_of_keypoints, roi_of_landmarks
-from edge.faces.smooth import OneEuro
 
 if TYPE_CHECKING:
     from edge.values import Frame

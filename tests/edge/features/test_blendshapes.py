@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from edge.bundle.manifest import ChannelTransform
 from edge.features.blendshapes import (
     INFORMATIVE,
     LIMIT,
@@ -19,7 +20,6 @@ from edge.features.blendshapes import (
     mirrored,
     resting_offset,
 )
-from edge.models.manifest import ChannelTransform
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from edge.config import Config, parse_config
-from edge.events import Change
-from edge.outbox import Outbox
-from edge.publish.dedup import Fresh, Gap
-from edge.publish.paho import Broker
-from edge.publish.run import run_publisher
-from edge.publish.subscribe import LinkChange, News, Seen, listen, subscriber_id
+from edge.outbox.store import Outbox
+from edge.publish.publisher import run_publisher
 from edge.values import Emotion
-from tests.brokers import BrokerProcess, wait_until
+from emoshift.dedup import Fresh, Gap
+from emoshift.events import Change
+from emoshift.mqtt.paho import Broker
+from emoshift.subscriber import LinkChange, News, Seen, listen, subscriber_id
+from tests.support.brokers import BrokerProcess, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,20 +14,20 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from edge.errors import ConfigError
-from edge.events import format_date
-from edge.messages import Info, Presence, Status, read_schema, summarise_class
-from edge.publish.paho import Broker
-from edge.publish.run import run_publisher
+from edge.publish.publisher import run_publisher
 from edge.values import Emotion
-from tests.brokers import BadWire, BrokerProcess, wait_until
+from emoshift.errors import ConfigError
+from emoshift.events import format_date
+from emoshift.messages import Info, Presence, Status, read_schema, summarise_class
+from emoshift.mqtt.paho import Broker
 from tests.edge.publish.conftest import CHANGE, Listening, Running, changes, make_config
+from tests.support.brokers import BadWire, BrokerProcess, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from edge.outbox import Outbox
+    from edge.outbox.store import Outbox
 
 pytestmark = [
     pytest.mark.broker,

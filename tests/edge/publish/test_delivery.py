@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.brokers import BadWire, BrokerProcess, wait_until
 from tests.edge.publish.conftest import Listening, Running, changes, make_config
+from tests.support.brokers import BadWire, BrokerProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.outbox import Outbox
+    from edge.outbox.store import Outbox
 
 pytestmark = pytest.mark.broker
 

@@ -12,12 +12,12 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config import HomeAssistant
-from edge.events import Event, to_json
-from edge.messages import summarise_class
 from edge.publish.homeassistant import Discovery
 from edge.values import Emotion
-from tests.brokers import BrokerProcess, wait_until
+from emoshift.events import Event, to_json
+from emoshift.messages import summarise_class
 from tests.edge.publish.conftest import CHANGE, Running, make_config
+from tests.support.brokers import BrokerProcess, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.errors import UnavailableError
-from edge.messages import Health, Percentiles
 from edge.publish.metrics import render, serve_metrics
-from tests.brokers import BrokerProcess, free_port, wait_until
+from emoshift.errors import UnavailableError
+from emoshift.messages import Health, Percentiles
 from tests.edge.publish.conftest import Running, make_config
+from tests.support.brokers import BrokerProcess, free_port, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edge.outbox import Outbox
+    from edge.outbox.store import Outbox
 
 HEALTH = Health(
     device="room-12",

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from edge.clock import ClockReading
-from edge.events import Event
-from edge.outbox import Row
+from edge.outbox.store import Row
 from edge.publish.delivery import HISTORICAL_AFTER_S, present
+from emoshift.clock import ClockReading
+from emoshift.events import Event
 from tests.edge.publish.conftest import CHANGE
 
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from edge.errors import BundleError
-from edge.models.manifest import Temporal
+from edge.bundle.manifest import Temporal
 from edge.transitions import METHOD, TransitionParameters
 from edge.values import Emotion
+from emoshift.errors import BundleError
 
 
 def block(method: str = METHOD, **parameters: object) -> Temporal:

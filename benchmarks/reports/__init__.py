@@ -1,0 +1,1 @@
+"""Reports of measurements: schema, statistics, rendering."""

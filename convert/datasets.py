@@ -1,0 +1,160 @@
+"""The pictures and sequences that conversion is calibrated on and judged by."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge.features.standardise import standardise_crop
+from edge.values import Emotion, frozen
+from emoshift.errors import InputError
+from train.data.fer2013 import read_fer2013
+from train.data.ferplus import LABELS, UNSURE_ROWS, read_votes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CALIBRATION_SPLIT: Final = "Training"
+HELD_OUT_SPLIT: Final = "PublicTest"
+SEQUENCE_LEVELS: Final = 31.75
+"""Channels are kept as int8: ``round(channel * SEQUENCE_LEVELS)``, for channels within 4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pictures:
+    """Rows of one split with their FER+ labels.
+
+    Attributes:
+        split: ``Training``, ``PublicTest`` or ``PrivateTest``.
+        rows: Row numbers in FER2013, shape ``(n,)``.
+        crops: Shape ``(n, 48, 48)``, uint8, standardised.
+        labels: Index into `train.data.ferplus.LABELS` by the majority rule; -1 where there is
+            no majority or the row is uncertain.
+    """
+
+    split: str
+    rows: NDArray[np.intp]
+    crops: NDArray[np.uint8]
+    labels: NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sequences:
+    """Channels of a recurrent member over time.
+
+    Attributes:
+        calibration: Shape ``(n, steps, channels)``, float32, made from the training split.
+        held_out: Likewise from the held-out split, at least 500 steps long.
+        stills: Channels of single held-out pictures, shape ``(m, channels)``.
+        still_rows: Their row numbers in FER2013, shape ``(m,)``.
+        report: Channels of single pictures of the report split, and
+        report_rows: their row numbers.
+        origin: How they were made.
+    """
+
+    calibration: NDArray[np.float32]
+    held_out: NDArray[np.float32]
+    stills: NDArray[np.float32]
+    still_rows: NDArray[np.intp]
+    report: NDArray[np.float32]
+    report_rows: NDArray[np.intp]
+    origin: str
+
+
+def default_data() -> Path:
+    """Return the folder of the pictures: ``$EMOSHIFT_DATA``, else ``../shared/data``."""
+    return Path(os.environ.get("EMOSHIFT_DATA", "../shared/data")) / "fer2013"
+
+
+def read_pictures(folder: Path, split: str, *, cache: Path | None = None) -> Pictures:
+    """Read one split of FER2013 (``fer2013.csv``, plain or zipped) with its FER+ votes.
+
+    Raises:
+        InputError: A file is missing, cannot be read, or the two do not fit together.
+    """
+    source = next(
+        (p for name in ("fer2013.csv", "fer2013.csv.zip") if (p := folder / name).exists()), None
+    )
+    votes_path = folder / "fer2013new.csv"
+    if source is None or not votes_path.exists():
+        raise InputError(
+            f"{folder}: calibration needs fer2013.csv (or fer2013.csv.zip) and fer2013new.csv;"
+            " give their folder with --calibration"
+        )
+    try:
+        fer = read_fer2013(source, cache)
+        votes = read_votes(votes_path)
+    except (OSError, ValueError, KeyError) as why:
+        raise InputError(f"{folder}: cannot be read as FER2013 and FER+: {why}") from why
+    if len(votes.counts) != len(fer.labels):
+        raise InputError(
+            f"{folder}: {len(fer.labels)} pictures but {len(votes.counts)} rows of votes;"
+            " both files must be whole and in the official order"
+        )
+    majority = votes.majority()
+    if len(majority) > max(UNSURE_ROWS):  # the rows of the official set, not of an excerpt
+        majority[list(UNSURE_ROWS)] = -1
+    rows = fer.rows(split)
+    return Pictures(
+        split=split,
+        rows=rows,
+        crops=frozen(standardise_crop(fer.pixels[rows])),
+        labels=frozen(majority[rows]),
+    )
+
+
+def read_sequences(path: Path) -> Sequences:
+    """Read the sequences that belong to a recurrent member.
+
+    Raises:
+        InputError: The file is missing or not what `write_sequences` writes.
+    """
+    try:
+        with np.load(path) as arrays:
+            return Sequences(
+                calibration=_channels(arrays["calibration"]),
+                held_out=_channels(arrays["held_out"]),
+                stills=_channels(arrays["stills"]),
+                still_rows=arrays["still_rows"].astype(np.intp),
+                report=_channels(arrays["report"]),
+                report_rows=arrays["report_rows"].astype(np.intp),
+                origin=str(arrays["origin"]),
+            )
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; the recipe names it as samples") from None
+    except (OSError, ValueError, KeyError, EOFError) as why:
+        raise InputError(f"{path}: not a file of sequences: {why}") from why
+
+
+def write_sequences(path: Path, sequences: Sequences) -> None:
+    """Write sequences compactly; channels are rounded to 1/31.75 of a standard deviation."""
+    np.savez_compressed(
+        path,
+        calibration=_levels(sequences.calibration),
+        held_out=_levels(sequences.held_out),
+        stills=_levels(sequences.stills),
+        still_rows=sequences.still_rows.astype(np.int32),
+        report=_levels(sequences.report),
+        report_rows=sequences.report_rows.astype(np.int32),
+        origin=np.array(sequences.origin),
+    )
+
+
+def seven(labels: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Turn FER+ labels into numbers of `Emotion`; contempt and rows without a label become -1."""
+    known = {LABELS.index(emotion.label): int(emotion) for emotion in Emotion}
+    table = np.array([known.get(i, -1) for i in range(len(LABELS))] + [-1], np.int8)
+    return np.asarray(table[labels], np.int8)  # -1 picks the last entry, which is -1
+
+
+def _channels(levels: NDArray[np.int8]) -> NDArray[np.float32]:
+    return frozen(levels.astype(np.float32) / np.float32(SEQUENCE_LEVELS))
+
+
+def _levels(channels: NDArray[np.float32]) -> NDArray[np.int8]:
+    scaled = np.rint(channels * np.float32(SEQUENCE_LEVELS))
+    return np.asarray(np.clip(scaled, -127, 127), np.int8)

@@ -1,0 +1,1 @@
+"""Model bundles: the manifest, loading with checks, what is installed."""

@@ -1,0 +1,164 @@
+"""A live source on its own thread: only the newest frame is kept, and a lost device comes back.
+
+OpenCV queues stale frames when nobody reads, so a thread reads all the time into a box that holds
+one frame; a slow pipeline then sees fewer frames, never older ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Final
+
+from edge.capture.protocol import CaptureState, CaptureStatus
+from edge.values import Frame, frozen
+from emoshift.errors import CameraError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edge.capture.protocol import Device
+
+log = logging.getLogger(__name__)
+
+FIRST_RETRY_S: Final = 0.5
+LONGEST_RETRY_S: Final = 4.0
+FROZEN_AFTER_S: Final = 3.0
+
+
+class NewestFrame:
+    """Reads a device on a thread and hands out its newest frame.
+
+    Args:
+        open_device: Opens the device; raises `CameraError` with a reason where it cannot.
+        clock: Monotonic seconds.
+        max_fps: Frames beyond this rate are skipped.
+        frozen_after_s: A live picture always has noise; one that repeats to the last bit for this
+            long is a stuck device, which is opened again and counts as lost until it shows another
+            picture.
+    """
+
+    def __init__(
+        self,
+        open_device: Callable[[], Device],
+        *,
+        clock: Callable[[], float],
+        max_fps: float = 1000.0,
+        frozen_after_s: float = FROZEN_AFTER_S,
+    ) -> None:
+        self._open_device = open_device
+        self._clock = clock
+        self._least_gap_s = 0.9 / max_fps
+        self._frozen_after_s = frozen_after_s
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._newest: Frame | None = None
+        self._state = CaptureState.OPENING
+        self._reason = ""
+        self._frames = self._dropped = self._reopened = 0
+        self._frozen_print: int | None = None
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    def next_frame(self, timeout_s: float) -> Frame | None:
+        """Return the newest frame not yet taken, or ``None`` after the time-out."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._newest is not None or self._stopping.is_set(), timeout_s
+            )
+            frame, self._newest = self._newest, None
+            return frame
+
+    def status(self) -> CaptureStatus:
+        """Say how the device is doing."""
+        with self._changed:
+            return CaptureStatus(
+                state=self._state,
+                reason=self._reason,
+                frames=self._frames,
+                dropped=self._dropped,
+                reopened=self._reopened,
+            )
+
+    def close(self) -> None:
+        """Stop the thread and let go of the device."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        self._thread.join(timeout=5.0)
+        with self._changed:
+            self._state = CaptureState.ENDED
+
+    def _run(self) -> None:
+        wait_s = FIRST_RETRY_S
+        while not self._stopping.is_set():
+            before = self._frames
+            self._enter(self._lost_reason())
+            if self._frames > before:
+                wait_s = FIRST_RETRY_S
+            if self._stopping.wait(wait_s):
+                break
+            wait_s = min(wait_s * 2, LONGEST_RETRY_S)
+
+    def _enter(self, reason: str) -> None:
+        """Record a loss; the first one is a warning, its repetitions are not."""
+        with self._changed:
+            again = self._state is CaptureState.LOST and self._reason == reason
+            self._state, self._reason = CaptureState.LOST, reason
+        if not self._stopping.is_set():
+            log.log(
+                logging.DEBUG if again else logging.WARNING, "camera lost: %s; retrying", reason
+            )
+
+    def _lost_reason(self) -> str:
+        """Read the device until it fails, and say why it did."""
+        try:
+            device = self._open_device()
+        except CameraError as why:
+            return str(why)
+        try:
+            return self._read_all(device)
+        finally:
+            device.close()
+
+    def _read_all(self, device: Device) -> str:
+        last_s = float("-inf")
+        still_since_s, last_print = self._clock(), self._frozen_print
+        while not self._stopping.is_set():
+            image = device.read()
+            now_s = self._clock()
+            if image is None:
+                return "no picture from the device (unplugged, or taken by another program)"
+            if (seen := _fingerprint(image)) != last_print:
+                last_print, still_since_s = seen, now_s
+            elif now_s - still_since_s > self._frozen_after_s:
+                self._frozen_print = seen
+                return f"the picture has not changed for {self._frozen_after_s:g} s (frozen)"
+            if seen == self._frozen_print:
+                continue
+            self._frozen_print = None
+            if now_s - last_s >= self._least_gap_s:
+                last_s = now_s
+                self._put(image, now_s)
+        return "stopped"
+
+    def _put(self, image: NDArray[np.uint8], now_s: float) -> None:
+        with self._changed:
+            if self._state is not CaptureState.RUNNING:
+                if self._frames:
+                    self._reopened += 1
+                    log.warning("camera is back")
+                self._state, self._reason = CaptureState.RUNNING, ""
+            if self._newest is not None:
+                self._dropped += 1
+            self._newest = Frame(image=frozen(image), seq=self._frames, captured_s=now_s)
+            self._frames += 1
+            self._changed.notify_all()
+
+
+def _fingerprint(image: NDArray[np.uint8]) -> int:
+    """A number that changes with sensor noise, from a coarse grid of the picture."""
+    return hash(image[::16, ::16].tobytes())

@@ -1,0 +1,1 @@
+"""The ensemble: picture networks and the LSTM over blendshapes."""

@@ -1,0 +1,204 @@
+"""What stands in the way of running here: one finding for each thing that must fit."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import socket
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.assets import LANDMARKER, YUNET, find_asset
+from edge.bundle.installed import configured_bundle
+from edge.capture.devices import is_clip
+from edge.faces.select_backend import mediapipe_missing
+from edge.litert import runtime_name
+from emoshift.clock import read_clock
+from emoshift.errors import EmoshiftError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edge.config import Config
+
+_OPENCVS = (
+    "opencv-python",
+    "opencv-python-headless",
+    "opencv-contrib-python",
+    "opencv-contrib-python-headless",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One check: what was looked at, whether it holds, and what was found or what to do."""
+
+    what: str
+    good: bool
+    detail: str
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Check everything the daemon will need, cheapest first; nothing is changed."""
+    yield _system()
+    yield _opencv()
+    yield _numpy()
+    yield _runtime()
+    yield _faces(config)
+    yield _bundle(config)
+    yield _camera(config)
+    yield _legal_basis(config)
+    yield _outbox(config)
+    yield _broker(config)
+    yield _clock()
+
+
+def _system() -> Finding:
+    bits, machine = 8 * ctypes.sizeof(ctypes.c_void_p), platform.machine()
+    good = sys.platform == "linux" and bits == 64 and machine in {"x86_64", "aarch64"}
+    found = f"{platform.system()} {machine}, {bits}-bit, Python {platform.python_version()}"
+    return Finding(
+        what="system",
+        good=good,
+        detail=found if good else f"{found}; install a 64-bit Linux (x86-64 or arm64)",
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _opencv() -> Finding:
+    found = [f"{name} {version}" for name in _OPENCVS if (version := _version(name))]
+    if len(found) == 1:
+        return Finding(what="opencv", good=True, detail=found[0])
+    if not found:
+        try:
+            import cv2  # noqa: PLC0415 - a system package has no Python metadata
+        except ImportError as why:
+            return Finding(what="opencv", good=False, detail=f"cannot be imported: {why}")
+        return Finding(what="opencv", good=True, detail=f"{cv2.__version__} from the system")
+    return Finding(
+        what="opencv",
+        good=False,
+        detail=f"{', '.join(found)} overwrite each other; uninstall all, then install"
+        " opencv-python-headless alone",
+    )
+
+
+def _numpy() -> Finding:
+    version = _version("numpy") or "0"
+    if _version("ai-edge-litert") is None and _version("tflite-runtime") and version[0] != "1":
+        return Finding(
+            what="numpy", good=False, detail=f"{version} breaks tflite-runtime; install 'numpy<2'"
+        )
+    return Finding(what="numpy", good=True, detail=version)
+
+
+def _runtime() -> Finding:
+    try:
+        return Finding(what="runtime", good=True, detail=runtime_name())
+    except EmoshiftError as why:
+        return Finding(what="runtime", good=False, detail=str(why))
+
+
+def _faces(config: Config) -> Finding:
+    obstacle = mediapipe_missing()
+    reference = "mediapipe can run" if obstacle is None else f"mediapipe cannot run: {obstacle}"
+    if find_asset(LANDMARKER) is None:
+        return Finding(
+            what="faces", good=False, detail=f"{LANDMARKER.name} is missing; run: edge assets fetch"
+        )
+    if config.faces.backend == "mediapipe":
+        return Finding(what="faces", good=obstacle is None, detail=reference)
+    far = (
+        ""
+        if find_asset(YUNET)
+        else f"; {YUNET.name} is missing, near range only: edge assets fetch"
+    )
+    return Finding(what="faces", good=True, detail=f"direct can run; {reference}{far}")
+
+
+def _bundle(config: Config) -> Finding:
+    try:
+        bundle = configured_bundle(config.models)
+    except EmoshiftError as why:
+        return Finding(what="bundle", good=False, detail=str(why))
+    if bundle.manifest.failing:
+        return Finding(
+            what="bundle", good=False, detail=f"{bundle.manifest.bundle_id} failed its verify gate"
+        )
+    return Finding(
+        what="bundle", good=True, detail=f"{bundle.manifest.bundle_id}, every hash right"
+    )
+
+
+def _camera(config: Config) -> Finding:
+    source = config.camera.source
+    if is_clip(source):
+        good = Path(source).is_file()
+        return Finding(
+            what="camera", good=good, detail=source if good else f"{source}: no such file"
+        )
+    if source.isdigit() or source.startswith("/dev/"):
+        path = f"/dev/video{source}" if source.isdigit() else source
+        if not Path(path).exists():
+            return Finding(what="camera", good=False, detail=f"{path}: no such device; plug it in")
+        if not os.access(path, os.R_OK | os.W_OK):
+            return Finding(
+                what="camera", good=False, detail=f"{path}: no permission; join the group 'video'"
+            )
+        return Finding(what="camera", good=True, detail=path)
+    return Finding(what="camera", good=True, detail=f"{source} (opened only by edge run)")
+
+
+def _legal_basis(config: Config) -> Finding:
+    stated = config.device.legal_basis.strip()
+    return Finding(
+        what="legal basis",
+        good=bool(stated),
+        detail=stated
+        or "none stated; set device.legal_basis, without which edge run does not start",
+    )
+
+
+def _outbox(config: Config) -> Finding:
+    folder = config.outbox.path.parent
+    nearest = next((p for p in (folder, *folder.parents) if p.exists()), Path("/"))
+    good = os.access(nearest, os.W_OK | os.X_OK)
+    return Finding(
+        what="outbox",
+        good=good,
+        detail=str(config.outbox.path) if good else f"{nearest} is not writable; set outbox.path",
+    )
+
+
+def _broker(config: Config) -> Finding:
+    where = f"{config.mqtt.host}:{config.mqtt.broker_port}"
+    try:
+        socket.create_connection((config.mqtt.host, config.mqtt.broker_port), timeout=3).close()
+    except OSError as why:
+        return Finding(
+            what="broker",
+            good=False,
+            detail=f"{where}: {why.strerror or why}; events would wait in the outbox",
+        )
+    return Finding(what="broker", good=True, detail=f"{where} answers")
+
+
+def _clock() -> Finding:
+    synced = read_clock().synced
+    return Finding(
+        what="clock",
+        good=synced,
+        detail="synchronised"
+        if synced
+        else "not synchronised; events say so; enable it: sudo timedatectl set-ntp true",
+    )

@@ -1,0 +1,59 @@
+"""``edge subscribe``: what all devices tell, on a terminal."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from edge.commands.terminal import event_line
+from emoshift.dedup import Fresh, Gap
+from emoshift.events import to_json
+from emoshift.mqtt.paho import Broker
+from emoshift.subscriber import LinkChange, Seen, Unreadable, listen, subscriber_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge.config import Config
+    from emoshift.subscriber import News
+
+
+def print_events(
+    config: Config,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+    *,
+    as_json: bool,
+) -> None:
+    """Print events until interrupted.
+
+    Args:
+        config: Names the broker.
+        say: Told each event, one line.
+        warn: Told everything else: devices that come and go, gaps, the state of the link.
+        as_json: Whether events are told as the messages they came in.
+    """
+    broker = Broker.from_config(config.mqtt, client_id=subscriber_id())
+    for news in listen(broker, threading.Event()):
+        if isinstance(news, Fresh):
+            late = "  (late)" if news.late and not as_json else ""
+            say((to_json(news.event) if as_json else event_line(news.event)) + late)
+        else:
+            warn(other_line(news))
+
+
+def other_line(news: News) -> str:
+    """One readable line for whatever is no event."""
+    match news:
+        case Gap():
+            return (
+                f"missing: {news.count} events, {news.first} to {news.last}, of {news.boot_id[:8]}"
+            )
+        case Seen():
+            return f"{news.site}/{news.device} is {news.state.value}"
+        case LinkChange():
+            return news.text
+        case Unreadable():
+            return f"{news.topic}: not understood: {news.why}"
+        case Fresh():
+            return event_line(news.event)

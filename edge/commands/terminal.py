@@ -1,0 +1,87 @@
+"""How events and measurements look on a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from edge.values import state_label
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from edge.values import Transition
+    from emoshift.events import Event
+
+
+def event_line(event: Event) -> str:
+    """Give one readable line for a received event, in local time.
+
+    Such as ``09:30:00.250  face 3fa9   neutral -> happy      91%  after 12.4 s``.
+    """
+    change = event.change
+    notes = [
+        word
+        for word, holds in (
+            ("historical", event.historical),
+            ("degraded", change.degraded),
+            ("clock not set", not change.clock_synced),
+        )
+        if holds
+    ]
+    return (
+        f"{change.onset.astimezone():%H:%M:%S}.{change.onset.microsecond // 1000:03d}"
+        + _change(change.track, state_label(change.before), change.after.label, change.confidence)
+        + (f"  after {change.dwell_s:.1f} s" if change.before is not None else "")
+        + (f"  ({', '.join(notes)})" if notes else "")
+    )
+
+
+def transition_line(transition: Transition) -> str:
+    """One readable line for a replayed transition, timed by its place in the clip."""
+    minutes, seconds = divmod(transition.onset_s, 60)
+    return (
+        f"{int(minutes):02d}:{seconds:06.3f}"
+        + _change(
+            transition.label,
+            state_label(transition.before),
+            transition.after.label,
+            transition.confidence,
+        )
+        + f"  decided {transition.decided_s - transition.onset_s:.2f} s later"
+    )
+
+
+def transition_json(transition: Transition) -> str:
+    """The same as one JSON object; times in seconds from the start of the clip."""
+    return json.dumps(
+        {
+            "track": transition.label,
+            "from": state_label(transition.before),
+            "to": transition.after.label,
+            "confidence": round(transition.confidence, 3),
+            "onset_s": round(transition.onset_s, 3),
+            "decided_s": round(transition.decided_s, 3),
+            "dwell_s": round(transition.dwell_s, 3),
+            "degraded": transition.degraded,
+        }
+    )
+
+
+def health_lines(health: Mapping[str, Any]) -> list[str]:
+    """The summary of a health message: frames, faces, rate, latency of each stage."""
+    lines = [
+        f"frames    {health['frames']} processed, {health['dropped_frames']} dropped",
+        f"faces     {health['faces']} in the last frame",
+        f"rate      {health['fps']:.1f} frames a second",
+        "latency   stage                    p50       p95",
+    ]
+    lines += [
+        f"          {name:<22}{stage['p50_ms']:6.1f} ms {stage['p95_ms']:6.1f} ms"
+        for name, stage in health["stages"].items()
+    ]
+    return lines
+
+
+def _change(track: str, before: str, after: str, confidence: float) -> str:
+    return f"  face {track:<8}  {before:>8} -> {after:<8}  {confidence:4.0%}"

@@ -1,0 +1,137 @@
+"""One process of the daemon: ``python -m edge.daemon.process vision|publish [--config FILE]``.
+
+Without ``--config`` the configuration comes as JSON on standard input, from
+`edge.daemon.supervisor`; so no secret ever stands on a command line, and the vision process never
+gets the broker's.
+
+The vision half gives up the network here, before anything but the standard library is imported:
+a library that starts threads while it is loaded would make a network namespace impossible.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from edge.daemon.isolation import Isolation, die_with_parent, isolate, needs_network
+from edge.toml import read_toml
+from emoshift.errors import ConfigError, EmoshiftError
+
+log = logging.getLogger("edge.daemon.process")  # also when run as a module
+
+HALVES: Final = ("vision", "publish")
+LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
+JOURNAL_FORMAT: Final = "<%(priority)d>%(name)s: %(message)s"
+
+_PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one half until a signal ends it; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    set_up_logging(logging.DEBUG if options.verbose else logging.INFO)
+    try:
+        data = _read_input() if options.config is None else None
+        isolation = Isolation.NONE
+        if options.half == "vision":
+            isolation = _give_up_network(_peek_source(options.config, data))
+        if options.parent is not None:
+            # A publisher that loses its parent still drains; nothing may keep a camera open.
+            number = signal.SIGKILL if options.half == "vision" else signal.SIGTERM
+            die_with_parent(options.parent, number)
+        _serve(options.half, options.config, data, isolation)
+    except EmoshiftError as why:
+        log.error("%s", why)  # noqa: TRY400 - expected: one line, no trace
+        return why.exit_code
+    return 0
+
+
+def _serve(half: str, path: Path | None, data: object, isolation: Isolation) -> None:
+    # Only now: whatever these import starts its life without a network.
+    from edge.config import load_config, parse_config  # noqa: PLC0415 - see above
+    from edge.daemon.watchdog import run_publish_half, run_vision_half  # noqa: PLC0415 - see above
+    from edge.identity import settle_name  # noqa: PLC0415 - see above
+
+    if path is not None:
+        config = load_config(path)
+    elif isinstance(data, dict):
+        config = parse_config(data, where="standard input")
+    else:
+        raise ConfigError("standard input", ["expected a JSON object"])
+    config = settle_name(config)
+    if half == "vision":
+        run_vision_half(config, isolation=isolation.value, path=path)
+    else:
+        run_publish_half(config, path=path)
+
+
+def _give_up_network(source: str) -> Isolation:
+    if needs_network(source):
+        log.warning("the camera is a network stream, so the vision process keeps the network")
+        return Isolation.NONE
+    isolation = isolate()
+    level = logging.WARNING if isolation is Isolation.NONE else logging.INFO
+    log.log(level, "network of the vision process: isolation %s", isolation.value)
+    return isolation
+
+
+def _peek_source(path: Path | None, data: object) -> str:
+    """Find the camera's source without validating anything, which comes later."""
+    if path is not None:
+        try:
+            data = read_toml(path)
+        except (OSError, ValueError):
+            return ""
+    table: Any = data.get("camera") if isinstance(data, dict) else None
+    return str(table.get("source", "")) if isinstance(table, dict) else ""
+
+
+def _read_input() -> object:
+    try:
+        return json.load(sys.stdin)
+    except ValueError as why:
+        raise ConfigError("standard input", [f"not JSON: {why}"]) from why
+
+
+def set_up_logging(level: int) -> None:
+    """Log to standard error; with the priorities the journal understands, if that reads it."""
+    handler = logging.StreamHandler(sys.stderr)
+    if "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty():
+        handler.addFilter(_add_priority)
+        handler.setFormatter(_OneLine(JOURNAL_FORMAT))
+    else:
+        handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class _OneLine(logging.Formatter):
+    """Gives every line of a record the priority of its first."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        priority = text.partition(">")[0] + ">"
+        return text.replace("\n", f"\n{priority}")
+
+
+def _add_priority(record: logging.LogRecord) -> bool:
+    record.priority = next((p for level, p in _PRIORITIES if record.levelno >= level), 7)
+    return True
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m edge.daemon.process", description=__doc__)
+    parser.add_argument("half", choices=HALVES)
+    parser.add_argument("--config", type=Path, help="else JSON on standard input")
+    parser.add_argument("--parent", type=int, help="process that must not be outlived")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

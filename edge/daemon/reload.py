@@ -1,0 +1,121 @@
+"""SIGHUP re-reads the configuration: what can change live does, what cannot is named."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING, Final
+
+from edge.config import Config, demand_legal_basis, load_config
+from edge.daemon.isolation import needs_network
+from edge.identity import settle_name
+from emoshift.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_VISION: Final = (
+    *("device", "camera", "faces", "models", "transitions", "outbox", "health"),
+    "mqtt.class_min_faces",
+)
+CONCERNS: Final = {
+    "vision": _VISION,
+    "publish": ("device", "outbox", "mqtt", "health"),
+}
+"""Which tables and keys matter to which half."""
+
+FIXED: Final = ("outbox.path",)
+"""Both halves must agree on these, so they only change when both are restarted."""
+
+
+class Control:
+    """What signals ask of a half: to end, or to go on with another configuration.
+
+    The signal handlers only leave a note; `look` acts on it, from the half's own loop.
+
+    Args:
+        half: Which half this is.
+        config: The configuration to begin with.
+        path: Where it came from; ``None`` where it cannot be read again.
+    """
+
+    def __init__(self, half: str, config: Config, path: Path | None) -> None:
+        self.config = config
+        self.stop = threading.Event()
+        self._half = half
+        self._path = path
+        self._ended = False
+        self._asked = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._end())
+        signal.signal(signal.SIGHUP, lambda *_: self._ask())
+
+    def again(self) -> bool:
+        """Whether to run once more, with the `config` of now, after `stop` was heard."""
+        if self._ended or not self.stop.is_set():
+            return False
+        self.stop.clear()
+        return not self._ended  # a signal may have come in between
+
+    def look(self) -> None:
+        """Act on a SIGHUP that has come; cheap when none has."""
+        if not self._asked:
+            return
+        self._asked = False
+        if self._path is None:
+            log.warning("SIGHUP ignored: the configuration did not come from a file")
+            return
+        try:
+            found = settle_name(load_config(self._path))
+            if self._half == "vision":
+                demand_legal_basis(found, where=str(self._path))
+        except ConfigError as why:
+            log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
+            return
+        found, held = hold_fixed(self.config, found)
+        for key in held:
+            log.warning("%s cannot change live; restart both services", key)
+        changed = [
+            key
+            for key in changed_keys(self.config, found)
+            if any(key == c or key.startswith(f"{c}.") for c in CONCERNS[self._half])
+        ]
+        self.config = found
+        if changed:
+            log.info("reloaded: %s", ", ".join(changed))
+            self.stop.set()
+        else:
+            log.info("reloaded: nothing changes here")
+
+    def _end(self) -> None:
+        self._ended = True
+        self.stop.set()
+
+    def _ask(self) -> None:
+        self._asked = True
+
+
+def changed_keys(before: Config, after: Config) -> list[str]:
+    """Name the keys whose values differ, as ``table.key``."""
+    return [
+        f"{table}.{key}"
+        for table in Config.model_fields
+        for key in type(getattr(before, table)).model_fields
+        if getattr(getattr(before, table), key) != getattr(getattr(after, table), key)
+    ]
+
+
+def hold_fixed(before: Config, after: Config) -> tuple[Config, list[str]]:
+    """Put the old values back for keys that cannot change live; returns which."""
+    held = [key for key in changed_keys(before, after) if key in FIXED]
+    if needs_network(before.camera.source) != needs_network(after.camera.source):
+        held.append("camera.source")  # the network was given up for good, or kept
+    for name in held:
+        table, _, key = name.partition(".")
+        kept = getattr(getattr(before, table), key)
+        held_table = getattr(after, table).model_copy(update={key: kept})
+        after = after.model_copy(update={table: held_table})
+    return after, held

@@ -1,0 +1,185 @@
+"""``edge run``: both halves as child processes, either restarted alone, none left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from edge.identity import settle_name
+from emoshift.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from edge.config import Config
+
+log = logging.getLogger(__name__)
+
+FINAL_CODES: Final = (2, 66, 78)
+"""Exit codes that another start would only repeat: usage, input or bundle, configuration."""
+FIRST_DELAY_S: Final = 0.5
+LONGEST_DELAY_S: Final = 30.0
+SETTLED_S: Final = 60.0
+"""A half that ran for this long starts anew without delay."""
+STOP_S: Final = 15.0
+"""How long a half may take to stop before it is killed."""
+
+_LOOK_S: Final = 0.05
+
+
+@dataclass(slots=True)
+class _Half:
+    """One child process and the plan for its next start."""
+
+    name: str
+    command: Sequence[str]
+    config: str
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    due_s: float = field(default=float("-inf"))
+    delay_s: float = FIRST_DELAY_S
+
+    def start(self) -> None:
+        verbose = ["--verbose"] if log.isEnabledFor(logging.DEBUG) else []
+        self.process = subprocess.Popen(  # noqa: S603 - ourselves
+            [*self.command, "--parent", str(os.getpid()), *verbose],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us: the halves are stopped in order
+        )
+        self.started_s = time.monotonic()
+        if self.process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
+                pipe.write(self.config.encode())
+
+    def plan(self, now_s: float) -> float:
+        """Plan the next start after an unexpected end; returns the delay."""
+        if now_s - self.started_s >= SETTLED_S:
+            self.delay_s = FIRST_DELAY_S
+        self.process, self.due_s, delay_s = None, now_s + self.delay_s, self.delay_s
+        self.delay_s = min(self.delay_s * 2, LONGEST_DELAY_S)
+        return delay_s
+
+    def stop(self) -> None:
+        """End the process cleanly; kill it when it does not end."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            log.warning("%s does not stop and is killed", self.name)
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+def half_command(name: str) -> tuple[str, ...]:
+    """How to start one half."""
+    return (sys.executable, "-m", "edge.daemon.process", name)
+
+
+def supervise(
+    config: Config,
+    *,
+    command: Callable[[str], Sequence[str]] = half_command,
+    reread: Callable[[], Config] | None = None,
+) -> int:
+    """Run both halves until a signal, the end of a clip, or an error that a restart cannot mend.
+
+    Args:
+        config: The whole configuration.
+        command: How to start a half, given its name.
+        reread: Reads the configuration again on SIGHUP; a half whose part has changed is started
+            anew, and a configuration that does not validate changes nothing.
+
+    Returns:
+        The exit code: 0 after a clean stop, else that of the half that cannot go on.
+    """
+    config = settle_name(config)
+    vision = _Half("vision", command("vision"), config_json(config, secrets=False))
+    publish = _Half("publish", command("publish"), config_json(config, secrets=True))
+    code: int | None = None
+    with _signals() as heard:
+        try:
+            while code is None and not heard & {signal.SIGTERM, signal.SIGINT}:
+                if signal.SIGHUP in heard:
+                    heard.discard(signal.SIGHUP)
+                    _reload(reread, vision, publish)
+                code = _turn(vision, publish)
+                time.sleep(_LOOK_S)
+        finally:
+            vision.stop()  # first, so that its last events still go out
+            publish.stop()
+    return code or 0
+
+
+def _reload(reread: Callable[[], Config] | None, vision: _Half, publish: _Half) -> None:
+    if reread is None:
+        log.warning("SIGHUP ignored: the configuration did not come from a file")
+        return
+    try:
+        config = settle_name(reread())
+    except ConfigError as why:
+        log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
+        return
+    for half in (vision, publish):
+        found = config_json(config, secrets=half is publish)
+        if found != half.config:
+            log.info("reloaded: %s is started anew", half.name)
+            half.stop()
+            half.config, half.due_s = found, float("-inf")
+
+
+def config_json(config: Config, *, secrets: bool) -> str:
+    """Write a configuration for a child; the vision half gets nothing of the broker's secrets."""
+    data = config.model_dump(mode="json")
+    mqtt = data["mqtt"]
+    if secrets:
+        password = config.mqtt.password
+        mqtt["password"] = None if password is None else password.get_secret_value()
+    else:
+        for key in ("username", "password", "password_file", "cert_file", "key_file"):
+            mqtt[key] = None
+    return json.dumps(data)
+
+
+def _turn(vision: _Half, publish: _Half) -> int | None:
+    """Look after both halves once; returns the exit code when the run is over."""
+    now_s = time.monotonic()
+    for half in (publish, vision):
+        if half.process is None:
+            if now_s >= half.due_s:
+                half.start()
+            continue
+        code = half.process.poll()
+        if code is None:
+            continue
+        if code in FINAL_CODES or (half is vision and code == 0):
+            half.process = None
+            return code
+        why = f"signal {-code}" if code < 0 else f"exit code {code}"
+        log.warning("%s ended (%s); started again in %.1f s", half.name, why, half.plan(now_s))
+    return None
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[set[int]]:
+    """Collect SIGTERM, SIGINT and SIGHUP in a set for the length of a block."""
+    heard: set[int] = set()
+    before = {
+        number: signal.signal(number, lambda n, _: heard.add(n))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    }
+    try:
+        yield heard
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

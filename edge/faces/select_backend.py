@@ -1,0 +1,87 @@
+"""Choosing a back end: what is configured, what is installed, what this processor can run."""
+
+from __future__ import annotations
+
+import importlib.util
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import cv2
+
+from edge.faces.blazeface import Blaze
+from edge.faces.detector_runner import InlineSearcher, ThreadSearcher
+from edge.faces.direct import DirectFaces
+from edge.faces.landmarker import Landmarker
+from edge.faces.mediapipe import MediaPipeFaces
+from edge.faces.processor import mediapipe_obstacle, read_cpuinfo
+from edge.faces.yunet import YuNet
+from emoshift.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.config import Faces
+    from edge.faces.backend import FaceFinder
+    from edge.faces.detector import Detector
+
+
+def open_faces(
+    config: Faces,
+    *,
+    landmarker: Path,
+    detector: Path | None,
+    random_seed: int | None = None,
+    threads: int = 1,
+    background: bool | None = None,
+) -> FaceFinder:
+    """Open the back end that ``config.backend`` names.
+
+    ``auto`` takes ``direct``, which runs on every board. Without the file of the classroom
+    detector, ``direct`` finds faces with the Face Landmarker's own near-range detector and says
+    so. ``mediapipe`` is taken as it is, or refused with the reason.
+
+    Args:
+        config: How faces are found.
+        landmarker: MediaPipe's ``face_landmarker.task``.
+        detector: YuNet, for classroom distances; ``None`` where it could not be fetched.
+        random_seed: Makes the tracks' random names repeatable; ``None`` for live sources.
+        threads: Threads each landmark model, and OpenCV in this process, may use.
+        background: Whether the detector has a thread of its own, so that results depend on
+            timing; unset, only where no seed asks for repeatable results.
+
+    Raises:
+        InputError: A model file is missing or damaged.
+        UnavailableError: The back end cannot run here.
+    """
+    if config.backend == "mediapipe":
+        obstacle = mediapipe_missing()
+        if obstacle is not None:
+            raise UnavailableError(f'{obstacle}; set faces.backend = "direct"')
+        return MediaPipeFaces(
+            config, model=landmarker, random_seed=random_seed, reason="configured"
+        )
+    cv2.setNumThreads(threads)
+    reason = "configured" if config.backend == "direct" else "runs on every board"
+    searched_by: Detector
+    if detector is not None:
+        searched_by = YuNet(detector)
+    else:
+        searched_by = Blaze(landmarker, threads=threads)
+        reason += "; near range only: the classroom detector is missing (edge assets fetch)"
+    if background is None:
+        background = random_seed is None
+    return DirectFaces(
+        config,
+        detector=searched_by,
+        searcher=ThreadSearcher(searched_by) if background else InlineSearcher(searched_by),
+        landmarker=Landmarker(landmarker, threads=threads),
+        random_seed=random_seed,
+        reason=reason,
+    )
+
+
+def mediapipe_missing() -> str | None:
+    """Say why MediaPipe cannot be used here; ``None`` when it can be tried."""
+    if importlib.util.find_spec("mediapipe") is None:
+        return "MediaPipe is not installed"
+    return mediapipe_obstacle(read_cpuinfo(), metadata.version("mediapipe"))

@@ -1,0 +1,1 @@
+"""What the health message reports: the board, the image, drift, load."""

@@ -1,0 +1,224 @@
+"""What the vision process tells of itself: keeps count, lets the governor act, writes snapshots."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from edge import __version__
+from edge.capture.protocol import CaptureState
+from edge.health.board import read_condition
+from edge.health.drift import DriftGauge
+from edge.health.governor import Governor, Load
+from edge.health.image_quality import Look, look_at
+from edge.health.memory import give_back_memory
+from edge.stage_times import RecentLatency
+from emoshift.clock import date_of, read_clock
+from emoshift.messages import Health, Info, summarise_class
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edge.bundle.loader import Bundle
+    from edge.capture.protocol import Capture
+    from edge.config import Config
+    from edge.outbox.store import Outbox
+    from edge.pipeline import Pipeline, Step
+    from edge.values import Emotion
+
+log = logging.getLogger(__name__)
+
+_SUMMARY_EVERY_S: Final = 1.0
+_LOOK_EVERY_S: Final = 1.0
+_AGES: Final = 1000
+_NOBODY: Final = np.empty((0, 0), np.float32)
+_SILENT_S: Final = 5.0
+"""A camera that gives nothing for this long is told as lost, although it does not say so itself."""
+_AWAY: Final = (CaptureState.LOST, CaptureState.ENDED)
+_STATES: Final = {
+    CaptureState.OPENING: "waiting",
+    CaptureState.RUNNING: "streaming",
+    CaptureState.LOST: "lost",
+    CaptureState.ENDED: "lost",
+}
+
+
+class Report:
+    """Keeps count, lets the governor act, and writes the snapshots the publisher passes on.
+
+    Args:
+        config: The whole configuration.
+        bundle: The models in use.
+        pipeline: What is measured and, when it is too slow or too hot, made cheaper.
+        outbox: Where the snapshots go.
+        capture: The camera.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        bundle: Bundle,
+        pipeline: Pipeline,
+        outbox: Outbox,
+        capture: Capture,
+    ) -> None:
+        self._config = config
+        self._bundle = bundle
+        self._pipeline = pipeline
+        self._outbox = outbox
+        self._capture = capture
+        self._governor = Governor()
+        self._latency = RecentLatency()
+        self._frames = self._faces = self._too_small = 0
+        self._ages_s: deque[float] = deque(maxlen=_AGES)
+        self._frames_told = 0
+        self._drift = DriftGauge(bundle.manifest.baseline)
+        self._predicted = self._abstained = 0
+        self._frame_s = time.monotonic()
+        self._look: Look | None = None
+        self._look_s = float("-inf")
+        self._health_s = self._summary_s = time.monotonic()
+        self._states: Counter[Emotion | None] | None = None
+
+    def tell_info(self, isolation: str) -> None:
+        """Say once what this device is."""
+        info = Info(
+            device=self._config.device.name,
+            camera=self._config.camera.name,
+            software=__version__,
+            model=self._bundle.manifest.bundle_id,
+            isolation=isolation,
+            min_faces=self._config.mqtt.class_min_faces,
+            face_finder=self._pipeline.finder.name,
+            face_finder_reason=self._pipeline.finder.reason,
+        )
+        self._outbox.put_snapshot("info", info.to_json())
+
+    def count(self, step: Step) -> None:
+        """Take in one frame that has just reached the outbox."""
+        self._frames += 1
+        self._latency.add(time.monotonic() - step.frame.captured_s)
+        self._faces = len(step.faces)
+        report = self._pipeline.finder.report
+        self._too_small = report.too_small
+        self._ages_s.extend(report.landmarks_age_s.values())
+        self._predicted += len(step.predictions)
+        self._abstained += step.abstained
+        now_s = self._frame_s = time.monotonic()
+        if now_s - self._look_s >= _LOOK_EVERY_S:
+            self._look_s = now_s
+            self._look_closer(step, now_s)
+
+    def _look_closer(self, step: Step, now_s: float) -> None:
+        """Measure what changes slowly: the picture itself, and how usual the faces are."""
+        self._look = look_at(step.frame.image)
+        self._drift.add(
+            self._pipeline.ensemble.shown if step.faces else _NOBODY,
+            step.predictions,
+            now_s,
+        )
+
+    def silent_s(self) -> float:
+        """How long the camera has given nothing without being known to be away."""
+        now_s = time.monotonic()
+        if self._capture.status().state in _AWAY:
+            self._frame_s = now_s
+        return now_s - self._frame_s
+
+    def tell(self, *, force: bool = False) -> None:
+        """Write what is due: the class summary on change, health at its interval."""
+        now_s = time.monotonic()
+        if force or now_s - self._summary_s >= _SUMMARY_EVERY_S:
+            self._summary_s = now_s
+            self._govern(now_s)
+            self._tell_class()
+        if force or now_s - self._health_s >= self._config.health.interval_s:
+            self._tell_health(now_s)
+
+    def _govern(self, now_s: float) -> None:
+        level = self._governor.level
+        p95_ms, hot = self._latency.p95_ms(), read_condition().hot
+        if p95_ms is None and not hot:
+            return  # too few frames at this level to judge it by
+        load = Load(
+            now_s=now_s, p95_ms=p95_ms or 0.0, budget_ms=self._config.health.budget_ms, hot=hot
+        )
+        if self._governor.decide(load) != level:
+            log.warning(
+                "degradation level %d -> %d (p95 %.0f ms of %.0f ms%s)",
+                level,
+                self._governor.level,
+                load.p95_ms,
+                load.budget_ms,
+                ", hot" if load.hot else "",
+            )
+            self._pipeline.shed(self._governor.level)
+            self._latency.clear()
+
+    def _camera_state(self, state: CaptureState) -> str:
+        silent = self.silent_s() > max(_SILENT_S, 3 / self._config.camera.fps)
+        return "lost" if silent else _STATES[state]
+
+    def _tell_class(self) -> None:
+        streaming = self._camera_state(self._capture.status().state) == "streaming"
+        states = Counter(self._pipeline.states().values() if streaming else ())
+        if states == self._states:
+            return
+        self._states = states
+        summary = summarise_class(
+            states,
+            device=self._config.device.name,
+            camera=self._config.camera.name,
+            at=date_of(read_clock().utc_s),
+            min_faces=self._config.mqtt.class_min_faces,
+        )
+        self._outbox.put_snapshot("class", summary.to_json())
+
+    def _tell_health(self, now_s: float) -> None:
+        elapsed_s = max(now_s - self._health_s, 1e-3)
+        status, stats, condition = self._capture.status(), self._outbox.stats(), read_condition()
+        drift = self._drift.read()
+        camera_state = self._camera_state(status.state)
+        streaming = camera_state == "streaming"
+        look = self._look if streaming else None
+        health = Health(
+            device=self._config.device.name,
+            camera=self._config.camera.name,
+            at=date_of(read_clock().utc_s),
+            camera_state=camera_state,
+            fps=(self._frames - self._frames_told) / elapsed_s,
+            frames=self._frames,
+            dropped_frames=status.dropped,
+            faces=self._faces if streaming else 0,
+            stages=self._pipeline.times.summary(),
+            outbox_depth=stats.depth + stats.pending,
+            outbox_dropped=stats.dropped,
+            outbox_state=stats.state.value,
+            level=self._governor.level,
+            temperature_c=condition.temperature_c,
+            throttled=condition.throttled,
+            faces_too_small=self._too_small if streaming else 0,
+            landmarks_age_s=_middle_and_end(self._ages_s),
+            drift=drift.largest,
+            drift_blendshapes=drift.blendshapes,
+            drift_confidence=drift.confidence,
+            abstained=self._abstained / self._predicted if self._predicted else None,
+            brightness=None if look is None else look.brightness,
+            sharpness=None if look is None else look.sharpness,
+        )
+        self._outbox.put_snapshot("health", health.to_json())
+        self._health_s, self._frames_told = now_s, self._frames
+        self._predicted = self._abstained = 0
+        give_back_memory()
+
+
+def _middle_and_end(values: Sequence[float]) -> tuple[float, float] | None:
+    """Median and 95th percentile, or ``None`` where there is nothing to tell."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2], ordered[int(0.95 * (len(ordered) - 1))]

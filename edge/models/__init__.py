@@ -1,1 +1,0 @@
-"""Model bundles: the manifest, loading with checks, the runtime, the ensemble."""

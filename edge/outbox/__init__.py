@@ -1,0 +1,1 @@
+"""The durable queue between the vision process and the publisher."""

@@ -1,0 +1,1 @@
+"""What the device, the dashboard and any subscriber share: the messages and their transport."""

@@ -1,0 +1,82 @@
+"""The demonstration: real daemon, real broker, real subscriber, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  face [0-9a-f]+ +(\w+) -> (\w+) +\d+%")
+
+pytestmark = [pytest.mark.clip, pytest.mark.usefixtures("landmarker")]
+
+
+def start(clip: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "edge", "demo", str(clip)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def children(pid: int) -> set[int]:
+    """All processes below one, from /proc."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+    found, fresh = set(), {pid}
+    while fresh:
+        fresh = {child for child, parent in parents.items() if parent in fresh}
+        found |= fresh
+    return found
+
+
+def test_transitions_come_through_the_broker(sample_clip: Path) -> None:
+    """At least the talking man's first state arrives, then the summary, then a clean end."""
+    process = start(sample_clip)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    events = LINE.findall(output)
+    assert events
+    assert events[0][0] == "unknown"
+    assert f"received  {len(events)} transition" in output
+    for word in ("frames ", "faces ", "rate ", "p50", "p95", "total"):
+        assert word in output
+
+
+def test_ctrl_c_leaves_nothing_behind(sample_clip: Path) -> None:
+    """An interrupted demonstration ends all its processes, without a trace on the screen."""
+    process = start(sample_clip)
+    deadline_s = time.monotonic() + 60
+    while len(below := children(process.pid)) < 4 and time.monotonic() < deadline_s:
+        time.sleep(0.05)  # broker, supervisor, both halves
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert below
+    assert not any(Path(f"/proc/{pid}").exists() for pid in below)
+
+
+def test_a_clip_that_is_none_is_refused(tmp_path: Path) -> None:
+    """The wrong file is told in one line, before anything is started."""
+    letter = tmp_path / "letter.mp4"
+    letter.write_text("Dear parents")
+    process = start(letter)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 66
+    assert errors == f"Error: {letter}: not a video that can be decoded, or cut short\n"

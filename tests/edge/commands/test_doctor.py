@@ -1,0 +1,67 @@
+"""The doctor: one finding for each thing, and what to do about the bad ones."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.commands.doctor import Finding, examine
+from edge.config import parse_config
+from tests.support.handmade_bundle import cnn_member, write_bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def broker_port() -> Iterator[int]:
+    """A port on which somebody answers."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def findings(data: dict[str, Any]) -> dict[str, Finding]:
+    return {f.what: f for f in examine(parse_config(data, where="test"))}
+
+
+@pytest.mark.usefixtures("landmarker")
+def test_a_good_device(tmp_path: Path, counting_clip: Path, broker_port: int) -> None:
+    """Everything that can be right on any machine is found right."""
+    found = findings(
+        {
+            "device": {"legal_basis": "a test"},
+            "camera": {"source": str(counting_clip)},
+            "models": {"bundle": str(write_bundle(tmp_path / "bundle", cnn_member()))},
+            "outbox": {"path": str(tmp_path / "outbox.db")},
+            "mqtt": {"host": "127.0.0.1", "port": broker_port},
+        }
+    )
+    assert list(found) == [
+        *("system", "opencv", "numpy", "runtime", "faces", "bundle", "camera", "legal basis"),
+        *("outbox", "broker", "clock"),
+    ]
+    assert [f.what for f in found.values() if not f.good and f.what != "clock"] == []
+
+
+def test_each_fault_is_found(tmp_path: Path) -> None:
+    """Every fault is told, with what was found and what to do."""
+    found = findings(
+        {
+            "camera": {"source": "/dev/video97"},
+            "models": {"bundle": str(tmp_path / "none")},
+            "outbox": {"path": "/proc/emoshift/outbox.db"},
+            "mqtt": {"host": "127.0.0.1", "port": 9},
+        }
+    )
+    said = {f.what: f.detail for f in found.values() if not f.good}
+    assert "plug it in" in said["camera"]
+    assert "no such bundle" in said["bundle"]
+    assert "device.legal_basis" in said["legal basis"]
+    assert "127.0.0.1:9" in said["broker"]
+    assert "events would wait in the outbox" in said["broker"]
+    assert all("\n" not in detail for detail in said.values())

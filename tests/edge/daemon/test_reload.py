@@ -1,0 +1,92 @@
+"""SIGHUP: a good configuration takes over, a bad one changes nothing; what happens is said."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.config import parse_config
+from edge.daemon.reload import changed_keys, hold_fixed
+from tests.support.brokers import BrokerProcess, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def config(**tables: Any) -> Any:
+    """A configuration of a few keys."""
+    return parse_config(tables, where="test")
+
+
+def test_changed_keys_are_named() -> None:
+    """Every key that differs is named with its table."""
+    before = config(mqtt={"host": "a"}, camera={"fps": 10})
+    after = config(mqtt={"host": "b"}, camera={"fps": 10, "width": 640})
+    assert changed_keys(before, after) == ["camera.width", "mqtt.host"]
+    assert changed_keys(before, before) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "held"),
+    [
+        pytest.param({"camera": {"fps": 5}}, {"camera": {"fps": 9}}, [], id="live"),
+        pytest.param(
+            {"outbox": {"path": "/a"}}, {"outbox": {"path": "/b"}}, ["outbox.path"], id="outbox"
+        ),
+        pytest.param(
+            {"camera": {"source": "0"}},
+            {"camera": {"source": "rtsp://camera/1"}},
+            ["camera.source"],
+            id="from a camera without to one with a network",
+        ),
+        pytest.param({"camera": {"source": "0"}}, {"camera": {"source": "1"}}, [], id="camera"),
+    ],
+)
+def test_what_cannot_change_live_is_held(
+    before: dict[str, Any], after: dict[str, Any], held: list[str]
+) -> None:
+    """Keys that cannot change live keep their old values and are named."""
+    old, new = config(**before), config(**after)
+    result, named = hold_fixed(old, new)
+    assert named == held
+    for name in held:
+        table, _, key = name.partition(".")
+        assert getattr(getattr(result, table), key) == getattr(getattr(old, table), key)
+
+
+def write(path: Path, port: int, more: str = "") -> None:
+    path.write_text(
+        f'[device]\nname = "room-12"\n[outbox]\npath = "{path.parent}/outbox.db"\n'
+        f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n{more}'
+    )
+
+
+@pytest.mark.broker
+def test_the_publisher_moves_to_another_broker(tmp_path: Path) -> None:
+    """A running publisher survives a bad file, and follows a good one to another broker."""
+    path, log = tmp_path / "edge.toml", tmp_path / "log"
+    with BrokerProcess(tmp_path / "a") as first, BrokerProcess(tmp_path / "b") as second:
+        write(path, first.port)
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "edge.daemon.process", "publish", "--config", str(path)],
+                stderr=file,
+            )
+        try:
+            wait_until(lambda: f"connected to 127.0.0.1:{first.port}" in log.read_text())
+            write(path, second.port, "retries = 3\n")
+            os.kill(process.pid, signal.SIGHUP)
+            wait_until(lambda: "the old configuration stays" in log.read_text())
+            assert "unknown key mqtt.retries" in log.read_text()
+            write(path, second.port)
+            os.kill(process.pid, signal.SIGHUP)
+            wait_until(lambda: f"connected to 127.0.0.1:{second.port}" in log.read_text())
+            assert "reloaded: mqtt.port" in log.read_text()
+        finally:
+            process.terminate()
+            assert process.wait(30) == 0

@@ -1,0 +1,165 @@
+"""Both halves are started, restarted, stopped in order, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.support.brokers import wait_until
+
+STAND_IN = """
+import json, os, signal, sys, time
+from edge.daemon.isolation import die_with_parent
+name, folder, story = sys.argv[1:4]
+parent = int(sys.argv[sys.argv.index("--parent") + 1])
+config = json.load(sys.stdin)
+die_with_parent(parent, signal.SIGKILL)
+start = len(open(f"{folder}/log").read().split(f"{name} starts")) - 1
+def say(text):
+    with open(f"{folder}/log", "a") as file:
+        file.write(f"{name} {text}\\n")
+def end(*_):
+    say("stops")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+say(f"starts {os.getpid()}")
+steps = story.split(",")
+step = steps[min(start, len(steps) - 1)]
+if step.isdecimal():
+    time.sleep(0.2)
+    sys.exit(int(step))
+while True:
+    time.sleep(0.05)
+"""
+RUN = """
+import logging, sys
+from edge.config import Config
+from edge.daemon.supervisor import supervise
+logging.basicConfig(level=logging.INFO)
+folder, stories = sys.argv[1], dict(zip(("vision", "publish"), sys.argv[2:4]))
+from edge.config import parse_config
+def reread():
+    import tomllib
+    return parse_config(tomllib.load(open(f"{folder}/edge.toml", "rb")), where="edge.toml")
+sys.exit(supervise(Config(), reread=reread, command=lambda name: [
+    sys.executable, f"{folder}/half.py", name, folder, stories[name]]))
+"""
+
+
+class Run:
+    """``edge run`` with stand-ins that follow a story: an exit code for each start, or ``on``."""
+
+    def __init__(self, folder: Path, *, vision: str, publish: str) -> None:
+        self._folder = folder
+        (folder / "half.py").write_text(STAND_IN)
+        (folder / "log").write_text("")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", RUN, str(folder), vision, publish],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        )
+
+    @property
+    def log(self) -> str:
+        """What the stand-ins have written."""
+        return (self._folder / "log").read_text()
+
+    def pids(self) -> list[int]:
+        """Process numbers of all stand-ins ever started."""
+        return [int(line.split()[-1]) for line in self.log.splitlines() if "starts" in line]
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end; exit code and standard error."""
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, said
+
+
+def test_a_clean_stop_ends_vision_first(tmp_path: Path) -> None:
+    """On SIGTERM the vision half stops first, so that its last events still go out."""
+    run = Run(tmp_path, vision="on", publish="on")
+    wait_until(lambda: len(run.pids()) == 2)
+    run.process.send_signal(signal.SIGTERM)
+    code, _ = run.end()
+    assert code == 0
+    assert [line for line in run.log.splitlines() if "stops" in line] == [
+        "vision stops",
+        "publish stops",
+    ]
+
+
+def test_a_crashed_half_is_started_again(tmp_path: Path) -> None:
+    """An exit code that may pass leads to another start, and is told."""
+    run = Run(tmp_path, vision="74,on", publish="1,69,on")
+    wait_until(lambda: len(run.pids()) == 5)
+    run.process.send_signal(signal.SIGINT)
+    code, said = run.end()
+    assert code == 0
+    assert "vision ended (exit code 74); started again in 0.5 s" in said
+    assert "publish ended (exit code 69); started again in 1.0 s" in said
+
+
+def test_what_cannot_work_is_not_retried(tmp_path: Path) -> None:
+    """A wrong bundle or configuration ends the run with its own exit code."""
+    run = Run(tmp_path, vision="66", publish="on")
+    assert run.end()[0] == 66
+    assert "publish stops" in run.log
+    assert len(run.pids()) == 2
+
+
+def test_the_end_of_a_clip_ends_the_run(tmp_path: Path) -> None:
+    """When vision is done, the publisher is stopped cleanly and all is well."""
+    run = Run(tmp_path, vision="0", publish="on")
+    assert run.end()[0] == 0
+    assert "publish stops" in run.log
+
+
+def test_killed_halves_return(tmp_path: Path) -> None:
+    """SIGKILL of either half leads to a new one."""
+    run = Run(tmp_path, vision="on", publish="on")
+    wait_until(lambda: len(run.pids()) == 2)
+    for pid in run.pids():
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(run.pids()) == 4)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end()[0] == 0
+
+
+def test_reload_restarts_only_what_it_concerns(tmp_path: Path) -> None:
+    """SIGHUP: a bad file changes nothing, a good one starts anew the half that it concerns."""
+    run = Run(tmp_path, vision="on", publish="on")
+    wait_until(lambda: len(run.pids()) == 2)
+    file = tmp_path / "edge.toml"
+    for text in ("[mqtt]\nhots = 3\n", '[mqtt]\nusername = "school"\n'):
+        file.write_text(text)
+        run.process.send_signal(signal.SIGHUP)
+        time.sleep(1.0)
+    wait_until(lambda: len(run.pids()) == 3)
+    run.process.send_signal(signal.SIGTERM)
+    code, said = run.end()
+    assert code == 0
+    assert "unknown key mqtt.hots; did you mean host?" in said
+    assert "reloaded: publish is started anew" in said
+    assert run.log.count("publish starts") == 2
+
+
+def test_nothing_is_left_behind(tmp_path: Path) -> None:
+    """SIGKILL of the parent takes both halves along."""
+    run = Run(tmp_path, vision="on", publish="on")
+    wait_until(lambda: len(run.pids()) == 2)
+    run.process.kill()
+    run.end()
+    wait_until(lambda: not any(psutil.pid_exists(pid) and _runs(pid) for pid in run.pids()))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

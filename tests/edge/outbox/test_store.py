@@ -1,0 +1,580 @@
+"""The outbox: numbering, order, limits, damage, a full disk, and two processes at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.outbox.store import Limits, Outbox, OutboxState, Row
+from edge.values import Emotion
+from emoshift.clock import ClockReading, kernel_boot
+from emoshift.errors import OutboxError
+from emoshift.events import Change
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+CHANGE = Change(
+    device="room-12",
+    camera="front",
+    model="default-1",
+    track="kx3q",
+    before=Emotion.NEUTRAL,
+    after=Emotion.HAPPY,
+    confidence=0.9,
+    onset=datetime(2026, 11, 21, 9, 30, tzinfo=UTC),
+    decided=datetime(2026, 11, 21, 9, 30, 1, tzinfo=UTC),
+    dwell_s=4.0,
+    latency_ms=20,
+    clock_synced=True,
+    degraded=False,
+)
+
+
+def changes(count: int, start: int = 0) -> list[Change]:
+    return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
+
+
+def tracks(rows: Sequence[Row]) -> list[str]:
+    return [row.event.change.track for row in rows]
+
+
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    monotonic_s: float = 1000.0
+    utc_s: float = 1_800_000_000.0
+    synced: bool = True
+
+    def __call__(self) -> ClockReading:
+        """Read it."""
+        return ClockReading(monotonic_s=self.monotonic_s, utc_s=self.utc_s, synced=self.synced)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "outbox.db"
+
+
+def test_numbers_are_given_at_commit(path: Path) -> None:
+    """Numbers start at one and have no gap, however the events are batched."""
+    with Outbox.open(path, writer=True) as outbox:
+        stored = outbox.put(changes(2)) + outbox.put() + outbox.put(changes(3, start=2))
+        assert [event.seq for event in stored] == [1, 2, 3, 4, 5]
+        assert tracks(outbox.peek()) == ["t0", "t1", "t2", "t3", "t4"]
+        assert [row.event for row in outbox.peek()] == stored
+
+
+def test_a_restart_numbers_anew(path: Path) -> None:
+    """Every writer has a boot id of its own, and what the one before stored comes first."""
+    with Outbox.open(path, writer=True) as first:
+        first.put(changes(1))
+    with Outbox.open(path, writer=True) as second:
+        second.put(changes(1, start=1))
+        rows = second.peek()
+    assert tracks(rows) == ["t0", "t1"]
+    assert [row.event.seq for row in rows] == [1, 1]
+    assert rows[0].event.boot_id != rows[1].event.boot_id
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["put", "ack", "reopen"]), st.integers(0, 7)), max_size=25
+    )
+)
+def test_it_is_a_queue(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]
+) -> None:
+    """Whatever is put comes out once, in order, over any mixture of puts, acks and restarts."""
+    path = tmp_path_factory.mktemp("queue") / "outbox.db"
+    outbox, model, made = Outbox.open(path, writer=True), [], 0
+    for step, size in steps:
+        if step == "put":
+            outbox.put(changes(size, start=made))
+            model += [f"t{made + i}" for i in range(size)]
+            made += size
+        elif step == "ack":
+            outbox.ack([row.id for row in outbox.peek(limit=size)])
+            model = model[size:]
+        else:
+            outbox.close()
+            outbox = Outbox.open(path, writer=True)
+        assert tracks(outbox.peek(limit=1000)) == model
+        assert outbox.stats().depth == len(model)
+    outbox.close()
+
+
+def test_the_other_side_learns_of_changes(path: Path) -> None:
+    """`changed` is true once for each time the other side has committed, never for oneself."""
+    with Outbox.open(path, writer=True) as writer, Outbox.open(path, writer=False) as reader:
+        assert reader.changed()
+        assert not reader.changed()
+        writer.put(changes(1))
+        assert reader.changed()
+        assert not reader.changed()
+        reader.ack([row.id for row in reader.peek()])
+        assert not reader.changed()
+        assert writer.stats().depth == 0
+
+
+def test_peek_goes_on_after_a_cursor(path: Path) -> None:
+    """A cursor stays valid when everything before it has been acknowledged."""
+    with Outbox.open(path, writer=True) as outbox:
+        outbox.put(changes(3))
+        last = outbox.peek()[-1].id
+        outbox.ack([row.id for row in outbox.peek()])
+        assert outbox.peek() == []
+        outbox.put(changes(1, start=3))
+        assert tracks(outbox.peek(after=last)) == ["t3"]
+
+
+def test_snapshots_keep_the_latest(path: Path) -> None:
+    """Of each kind only the latest word is kept, and its version grows."""
+    with Outbox.open(path, writer=True) as writer, Outbox.open(path, writer=False) as reader:
+        writer.put_snapshot("health", "1")
+        writer.put_snapshot("health", "2")
+        writer.put_snapshot("class", "3")
+        assert reader.changed()
+        found = {s.kind: (s.body, s.version) for s in reader.snapshots()}
+    assert found == {"health": ("2", 2), "class": ("3", 1)}
+
+
+def test_sessions_grow(path: Path) -> None:
+    """Session numbers grow over restarts, clock steps and the loss of the file."""
+    clock = Clock(utc_s=1000.0)
+    with Outbox.open(path, writer=False, clock=clock) as outbox:
+        numbers = [outbox.next_session(), outbox.next_session()]
+    clock.utc_s = 10.0
+    with Outbox.open(path, writer=False, clock=clock) as outbox:
+        numbers.append(outbox.next_session())
+    path.unlink()
+    clock.utc_s = 2000.0
+    with Outbox.open(path, writer=False, clock=clock) as outbox:
+        numbers.append(outbox.next_session())
+    assert numbers == [1000, 1001, 1002, 2000]
+
+
+def test_too_large(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Beyond its size the oldest events go, are counted and reported; the rest is unharmed."""
+    limits = Limits(max_bytes=200_000)
+    with Outbox.open(path, limits, writer=True) as outbox:
+        for start in range(0, 2000, 100):
+            outbox.put(changes(100, start=start))
+        kept, stats = tracks(outbox.peek(limit=5000)), outbox.stats()
+    assert stats.depth == len(kept)
+    assert stats.depth + stats.dropped == 2000
+    assert 200 < stats.depth < 600
+    assert kept == [f"t{i}" for i in range(stats.dropped, 2000)]
+    assert "oldest events dropped" in caplog.text
+    assert path.stat().st_size < 400_000
+
+
+@pytest.mark.parametrize(
+    ("monotonic_s", "utc_s", "synced", "kept"),
+    [
+        pytest.param(50.0, 50.0, True, 2, id="young"),
+        pytest.param(101.0, 101.0, True, 1, id="too old"),
+        pytest.param(50.0, 1e9, True, 2, id="clock set forward"),
+        pytest.param(101.0, -1e9, True, 1, id="clock set back"),
+        pytest.param(101.0, 0.0, False, 1, id="never set"),
+    ],
+)
+def test_too_old(path: Path, monotonic_s: float, utc_s: float, synced: bool, kept: int) -> None:
+    """Within one run of the kernel age is what the monotonic clock says, whatever dates say."""
+    clock = Clock()
+    with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
+        outbox.put(changes(1))
+        clock.monotonic_s += monotonic_s
+        clock.utc_s += utc_s
+        clock.synced = synced
+        outbox.put(changes(1, start=1))
+        assert outbox.stats().depth == kept
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "kept"),
+    [
+        pytest.param(True, True, 1, id="both clocks set"),
+        pytest.param(False, True, 2, id="not set then"),
+        pytest.param(True, False, 2, id="not set now"),
+    ],
+)
+def test_too_old_after_a_reboot(path: Path, then: bool, now: bool, kept: int) -> None:
+    """Across reboots only dates of clocks that were set can make an event old."""
+    clock = Clock(synced=then)
+    with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
+        outbox.put(changes(1))
+        raw = sqlite3.connect(path)
+        raw.execute("UPDATE event SET kernel = 'another'")
+        raw.commit()
+        raw.close()
+        clock.utc_s += 101.0
+        clock.synced = now
+        outbox.put(changes(1, start=1))
+        assert outbox.stats().depth == kept
+
+
+def fill(path: Path, count: int = 300) -> None:
+    with Outbox.open(path, writer=True) as outbox:
+        outbox.put(changes(count))
+
+
+def noise(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 9000] = random.Random(1).randbytes(9000)  # noqa: S311 - no secret
+    path.write_bytes(data)
+
+
+DAMAGE = [
+    pytest.param(lambda p: p.write_bytes(os.urandom(50_000)), id="all noise"),
+    pytest.param(noise, id="noise in the middle"),
+    pytest.param(lambda p: os.truncate(p, p.stat().st_size // 2), id="cut in half"),
+    pytest.param(lambda p: os.truncate(p, 1000), id="cut in the first page"),
+    pytest.param(lambda p: p.write_bytes(b"SQLite format 3\0" + b"\0" * 4080), id="empty header"),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_found_at_start(
+    path: Path, damage: Callable[[Path], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A damaged file is set aside and reported, what is readable comes over, work goes on."""
+    fill(path)
+    damage(path)
+    with Outbox.open(path, writer=True) as outbox:
+        rescued = tracks(outbox.peek(limit=1000))
+        stored = outbox.put(changes(1, start=300))
+        assert tracks(outbox.peek(limit=1000)) == [*rescued, "t300"]
+    assert stored[0].seq == 1
+    assert set(rescued) <= {f"t{i}" for i in range(300)}
+    assert rescued == sorted(rescued, key=lambda t: int(t[1:]))
+    assert "was damaged: set aside as outbox.db.damaged-" in caplog.text
+    assert f"{len(rescued)} events carried over" in caplog.text
+    assert len(list(path.parent.glob("*.damaged-*"))) == 1
+
+
+def test_noise_in_the_middle_spares_both_ends(path: Path) -> None:
+    """Events before and after the damaged pages are carried over."""
+    fill(path)
+    noise(path)
+    with Outbox.open(path, writer=True) as outbox:
+        rescued = tracks(outbox.peek(limit=1000))
+    assert {"t0", "t299"} <= set(rescued)
+    assert len(rescued) > 150
+
+
+def test_emptied_file_is_no_damage(path: Path) -> None:
+    """A file cut to nothing is an empty outbox; numbers never repeat."""
+    fill(path, 3)
+    os.truncate(path, 0)
+    with Outbox.open(path, writer=True) as outbox:
+        assert outbox.peek() == []
+        assert [event.seq for event in outbox.put(changes(2))] == [1, 2]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_while_both_sides_run(path: Path, damage: Callable[[Path], object]) -> None:
+    """Damage under two running sides ends with both on one sound file and later events flow."""
+    writer, reader = Outbox.open(path, writer=True), Outbox.open(path, writer=False)
+    done = threading.Event()
+
+    def tend() -> None:
+        while not done.wait(0.005):
+            reader.changed()
+
+    helper = threading.Thread(target=tend)
+    try:
+        writer.put(changes(300))
+        raw = sqlite3.connect(path)
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        raw.close()
+        damage(path)
+        helper.start()
+        numbers = []
+        for i in range(40):
+            numbers += [event.seq for event in writer.put(changes(10, start=1000 + 10 * i))]
+        writer.close()
+        writer = Outbox.open(path, writer=True)  # looks at every page
+        numbers_after = [event.seq for event in writer.put(changes(1, start=5000))]
+    finally:
+        done.set()
+        helper.join()
+    assert numbers == sorted(set(numbers))
+    assert numbers_after == [1]
+    assert tracks(reader.peek(limit=9999))[-1] == "t5000"
+    writer.close()
+    reader.close()
+
+
+def test_deleted_while_open(path: Path) -> None:
+    """A file deleted under a running writer is replaced, and numbers go on."""
+    with Outbox.open(path, writer=True) as outbox:
+        outbox.put(changes(2))
+        for file in path.parent.iterdir():
+            file.unlink()
+        assert [event.seq for event in outbox.put(changes(2))] == [3, 4]
+        assert path.exists()
+
+
+def test_only_the_newest_damaged_files_are_kept(path: Path) -> None:
+    """Damaged files do not fill the disk."""
+    for _ in range(4):
+        fill(path, 3)
+        path.write_bytes(b"x" * 5000)
+    fill(path, 3)
+    assert len(list(path.parent.glob("*.damaged-*"))) == 2
+
+
+def test_a_changed_record_is_given_up(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A record whose text is not what was written is dropped, counted, and holds up nothing."""
+    with Outbox.open(path, writer=True) as outbox:
+        outbox.put(changes(3))
+        raw = sqlite3.connect(path)
+        raw.execute("UPDATE event SET body = replace(body, 'happy', 'angry') WHERE id = 2")
+        raw.commit()
+        raw.close()
+        assert tracks(outbox.peek()) == ["t0", "t2"]
+        assert (outbox.stats().depth, outbox.stats().dropped) == (2, 1)
+    assert "1 unreadable events given up" in caplog.text
+
+
+def test_a_newer_layout_is_refused(path: Path) -> None:
+    """An outbox of a newer release is left alone, with a word on what to do."""
+    fill(path, 1)
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA user_version = 99")
+    raw.close()
+    with pytest.raises(OutboxError, match="newer release"):
+        Outbox.open(path, writer=True)
+
+
+def test_a_path_that_cannot_be(tmp_path: Path) -> None:
+    """A folder that cannot be made is one clear error."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutboxError, match=r"check outbox\.path"):
+        Outbox.open(tmp_path / "file" / "outbox.db", writer=True)
+
+
+@pytest.fixture
+def small_files() -> Iterator[Callable[[int], None]]:
+    """Limit the size of the files this process may write, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+
+    yield limit
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_disk_that_refuses(
+    path: Path, small_files: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the disk refuses, events wait in memory; then all are stored, none twice."""
+    with Outbox.open(path, writer=True) as outbox:
+        outbox.put(changes(1))
+        log = Path(f"{path}-wal")
+        small_files(log.stat().st_size)
+        assert outbox.put(changes(5, start=1)) == []
+        assert outbox.state is not OutboxState.READY
+        assert outbox.stats().pending == 5
+        assert outbox.put(changes(5, start=6)) == []
+        small_files(resource.RLIM_INFINITY)
+        assert [event.seq for event in outbox.put()] == list(range(2, 12))
+        assert tracks(outbox.peek()) == [f"t{i}" for i in range(11)]
+        assert outbox.state is OutboxState.READY
+    assert caplog.text.count("events wait in memory") == 1
+    assert caplog.text.count("stores events again") == 1
+
+
+def test_memory_is_bounded_and_the_gap_shows(
+    path: Path, small_files: Callable[[int], None]
+) -> None:
+    """What memory cannot hold is dropped oldest first, counted, and seen as a gap."""
+    with Outbox.open(path, Limits(max_pending=10), writer=True) as outbox:
+        outbox.put(changes(1))
+        small_files(Path(f"{path}-wal").stat().st_size)
+        outbox.put(changes(25, start=1))
+        assert outbox.stats().dropped == 15
+        small_files(resource.RLIM_INFINITY)
+        assert [event.seq for event in outbox.put()] == list(range(17, 27))
+        assert outbox.stats().dropped == 15
+
+
+@pytest.mark.skipif(shutil.which("mount") is None or os.geteuid() != 0, reason="needs to mount")
+def test_a_full_disk(tmp_path: Path) -> None:
+    """On a disk that is really full the state says so, and emptying it brings all back."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=400k", "none", mount], check=False, capture_output=True
+    )
+    if made.returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with Outbox.open(mount / "outbox.db", writer=True) as outbox:
+            outbox.put(changes(1))
+            ballast = mount / "ballast"
+            with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while file.write(b"\0" * 4096):
+                    pass
+            assert outbox.put(changes(40, start=1)) == []
+            assert outbox.state is OutboxState.FULL
+            ballast.unlink()
+            assert len(outbox.put(changes(1, start=41))) == 41
+            assert outbox.state is OutboxState.READY
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+WRITER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from dataclasses import replace
+sys.path.insert(0, {tests!r})
+from test_store import CHANGE
+from edge.outbox.store import Outbox
+outbox = Outbox.open(Path({path!r}), writer=True)
+for i in range({count}):
+    event = outbox.put([replace(CHANGE, track=f"t{{i}}")])[0]
+    print(event.event_id, flush=True)
+"""
+
+
+def start_writer(path: Path, count: int) -> subprocess.Popen[str]:
+    code = WRITER.format(tests=str(Path(__file__).parent), path=str(path), count=count)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+
+
+@pytest.mark.slow
+def test_both_make_the_file_at_once(path: Path) -> None:
+    """Whoever comes second waits for the first one, longer than SQLite would by itself."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    first = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    first.execute("CREATE TABLE x (y)")
+    first.execute("BEGIN")
+    first.execute("SELECT * FROM x").fetchall()  # holds a lock that forbids to change the log
+    release = threading.Timer(6.0, lambda: first.execute("COMMIT"))
+    release.start()
+    try:
+        with Outbox.open(path, writer=True) as outbox:
+            assert len(outbox.put([CHANGE])) == 1
+    finally:
+        release.join()
+        first.close()
+
+
+def test_two_processes(path: Path) -> None:
+    """One process writes while another reads and acknowledges: each event once, in order."""
+    reader = Outbox.open(path, writer=False)
+    seen = []
+    with start_writer(path, 300) as process:
+        while len(seen) < 300 and (process.poll() is None or reader.peek()):
+            rows = reader.peek(limit=50)
+            seen += tracks(rows)
+            reader.ack([row.id for row in rows])
+    reader.close()
+    assert seen == [f"t{i}" for i in range(300)]
+
+
+def test_killed_writer_loses_nothing_it_committed(path: Path) -> None:
+    """A writer killed at any moment has stored every event it got back a number for."""
+    told = []
+    for _ in range(5):
+        with start_writer(path, 10_000) as process:
+            told += [process.stdout.readline().strip() for _ in range(20)]
+            process.kill()
+            told += [line.strip() for line in process.stdout if line.endswith("\n")]
+    with Outbox.open(path, writer=False) as outbox:
+        stored = [row.event.event_id for row in outbox.peek(limit=100_000)]
+    assert len(stored) == len(set(stored))
+    assert [event for event in stored if event in set(told)] == told
+
+
+def test_kernel_boot_names_this_boot() -> None:
+    """Two readings of the boot name agree."""
+    assert kernel_boot() == kernel_boot()
+
+
+@pytest.mark.parametrize("torn_bytes", [0, 1, 500, 4120, 9000])
+def test_a_power_cut_loses_nothing_committed(
+    path: Path, tmp_path_factory: pytest.TempPathFactory, torn_bytes: int
+) -> None:
+    """What lies on the disk after a commit, with a torn write behind it, holds every event."""
+    dice = random.Random(torn_bytes)  # noqa: S311 - no secret
+    reader = Outbox.open(path, writer=False)
+    with Outbox.open(path, writer=True) as outbox:
+        expected: list[str] = []
+        for start in range(0, 60, 5):
+            outbox.put(changes(5, start=start))
+            expected += [f"t{start + i}" for i in range(5)]
+            if start % 20 == 15:
+                gone = reader.peek(limit=3)
+                reader.ack([row.id for row in gone])
+                expected = expected[3:]
+                outbox.put(changes(1, start=1000 + start))  # syncs what was acknowledged, too
+                expected.append(f"t{1000 + start}")
+            after = tmp_path_factory.mktemp("after") / "outbox.db"
+            shutil.copyfile(path, after)
+            shutil.copyfile(f"{path}-wal", f"{after}-wal")
+            with Path(f"{after}-wal").open("ab") as log:
+                log.write(dice.randbytes(torn_bytes))
+            with Outbox.open(after, writer=True) as survivor:
+                assert tracks(survivor.peek(limit=1000)) == expected
+    reader.close()
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_only_events_wait_for_the_disk(path: Path, tmp_path: Path) -> None:
+    """Storing an event syncs the log once; acknowledging and snapshots sync nothing."""
+    code = (
+        f"import sys, os; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from pathlib import Path; from test_store import changes\n"
+        "from edge.outbox.store import Outbox\n"
+        f"writer = Outbox.open(Path({str(path)!r}), writer=True)\n"
+        f"reader = Outbox.open(Path({str(path)!r}), writer=False)\n"
+        "def mark(word): os.write(1, word)\n"
+        "writer.put(changes(1)); mark(b'put')\n"
+        "writer.put(changes(3)); mark(b'ack')\n"
+        "reader.ack([row.id for row in reader.peek()]); mark(b'snap')\n"
+        "writer.put_snapshot('health', '{}'); mark(b'end'); os._exit(0)\n"
+    )
+    trace = tmp_path / "trace"
+    subprocess.run(
+        [
+            *("strace", "-f", "-qq", "-e", "trace=fsync,fdatasync,write", "-o", trace),
+            *(sys.executable, "-c", code),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    text = trace.read_text()
+    between = [text.partition(f'"{a}"')[2].partition(f'"{b}"')[0] for a, b in _STEPS]
+    assert [part.count("sync(") for part in between] == [1, 0, 0]
+
+
+_STEPS = (("put", "ack"), ("ack", "snap"), ("snap", "end"))

@@ -1,0 +1,184 @@
+"""The subscriber's helper: each event once, in order, gaps told, late last wills ignored."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emoshift.dedup import INSTANCES, Dedup, Fresh, Gap, StatusFilter
+from emoshift.events import Event, to_json
+from emoshift.messages import Presence, Status
+from emoshift.subscriber import Interpreter, Seen, Unreadable
+from tests.edge.publish.conftest import CHANGE
+
+A, B = "a" * 32, "b" * 32
+BASE = "emoshift/v1/school/room-12"
+
+
+def event(seq: int, boot: str = A) -> Event:
+    """An event of which only the number matters."""
+    return Event(boot_id=boot, seq=seq, change=CHANGE)
+
+
+def story(numbers: list[int]) -> list[str]:
+    """What is told of events that come in this order."""
+    dedup, told = Dedup(), []
+    for number in numbers:
+        for heard in dedup.hear(event(number)):
+            if isinstance(heard, Gap):
+                told.append(f"gap {heard.first}-{heard.last}")
+            else:
+                told.append(f"{heard.event.seq}{' late' if heard.late else ''}")
+    return told
+
+
+@pytest.mark.parametrize(
+    ("numbers", "told"),
+    [
+        pytest.param([1, 2, 3], ["1", "2", "3"], id="in order"),
+        pytest.param([1, 2, 1, 2, 3], ["1", "2", "3"], id="repeated"),
+        pytest.param([7, 8], ["7", "8"], id="a late subscriber has missed nothing"),
+        pytest.param([1, 4], ["1", "gap 2-3", "4"], id="gap"),
+        pytest.param([1, 4, 2, 2, 5], ["1", "gap 2-3", "4", "2 late", "5"], id="gap half filled"),
+        pytest.param([5, 3], ["5"], id="from before we listened"),
+    ],
+)
+def test_story(numbers: list[int], told: list[str]) -> None:
+    """Each event is told once; what is missing is told when it is noticed."""
+    assert story(numbers) == told
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([A, B]), st.integers(1, 30)), max_size=80))
+def test_every_event_once_and_every_gap_true(heard: list[tuple[str, int]]) -> None:
+    """For any mixture of repeats, losses and disorder: once each, and gaps are what is missing."""
+    dedup = Dedup()
+    first: dict[str, int] = {}
+    told: dict[str, list[int]] = {A: [], B: []}
+    missing: dict[str, set[int]] = {A: set(), B: set()}
+    for boot, number in heard:
+        first.setdefault(boot, number)
+        for item in dedup.hear(event(number, boot)):
+            if isinstance(item, Fresh):
+                told[boot].append(item.event.seq)
+                missing[boot].discard(item.event.seq)
+            else:
+                assert item.boot_id == boot
+                missing[boot].update(range(item.first, item.last + 1))
+    for boot, since in first.items():
+        came = {n for b, n in heard if b == boot and n >= since}
+        assert len(told[boot]) == len(set(told[boot]))
+        assert set(told[boot]) == came
+        assert missing[boot] == set(range(since, max(came) + 1)) - came
+
+
+def test_memory_is_bounded() -> None:
+    """Neither a jump in the numbers nor many boots fill the memory."""
+    dedup = Dedup()
+    dedup.hear(event(1))
+    (gap, fresh) = dedup.hear(event(2**52))
+    assert isinstance(gap, Gap)
+    assert gap.count == 2**52 - 2
+    assert isinstance(fresh, Fresh)
+    for number in range(3000):
+        dedup.hear(event(1, f"{number:032x}"))
+
+
+def status(state: Presence, session: int, instance: str = "0" * 12) -> bytes:
+    """A status message."""
+    return (
+        Status(
+            device="room-12",
+            state=state,
+            session=session,
+            instance=instance,
+            run="1" * 12,
+            protocol="5",
+        )
+        .to_json()
+        .encode()
+    )
+
+
+ON, OFF, STOP = Presence.ONLINE, Presence.OFFLINE, Presence.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("messages", "states"),
+    [
+        pytest.param([(ON, 1), (OFF, 1), (ON, 2)], ["online", "offline", "online"], id="lost"),
+        pytest.param([(ON, 1), (ON, 2), (OFF, 1)], ["online", "online"], id="late will"),
+        pytest.param([(ON, 1), (ON, 1)], ["online"], id="repeated"),
+        pytest.param([(ON, 1), (STOP, 1), (OFF, 1)], ["online", "stopped"], id="will after stop"),
+    ],
+)
+def test_statuses(messages: list[tuple[Presence, int]], states: list[str]) -> None:
+    """A last will of an earlier session means nothing."""
+    reader, seen = Interpreter(), []
+    for state, session in messages:
+        seen += reader.read(f"{BASE}/status", status(state, session))
+    assert [n.state.value for n in seen if isinstance(n, Seen)] == states
+
+
+@pytest.mark.parametrize(
+    ("topic", "payload"),
+    [
+        pytest.param(f"{BASE}/transition", b"", id="empty"),
+        pytest.param("other/topic", b"{}", id="another topic"),
+        pytest.param(f"{BASE}/transition/more", b"{}", id="too deep"),
+        pytest.param(f"{BASE}/unheard-of", b"{}", id="another kind"),
+    ],
+)
+def test_what_is_not_ours_is_passed_over(topic: str, payload: bytes) -> None:
+    """Other topics are none of our business."""
+    assert Interpreter().read(topic, payload) == []
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["transition", "status"]),
+    st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda s: st.lists(s) | st.dictionaries(st.sampled_from(["session", "state", "x"]), s),
+    ).map(lambda data: json.dumps(data).encode()),
+)
+def test_noise_is_told_and_harms_nothing(kind: str, payload: bytes) -> None:
+    """Whatever somebody publishes on our topics, it is at most told as unreadable."""
+    reader = Interpreter()
+    assert all(isinstance(n, Unreadable) for n in reader.read(f"{BASE}/{kind}", payload))
+    assert len(reader.read(f"{BASE}/transition", to_json(event(1)).encode())) == 1
+
+
+@pytest.mark.parametrize("session", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 5000])
+def test_a_number_that_is_none(session: str) -> None:
+    """JSON as Python reads it knows numbers that are no session."""
+    payload = f'{{"state":"online","instance":"x","session":{session}}}'.encode()
+    assert all(isinstance(n, Unreadable) for n in Interpreter().read(f"{BASE}/status", payload))
+
+
+def test_statuses_of_everybody_are_not_kept() -> None:
+    """Somebody who makes up devices does not fill the subscriber's memory."""
+    told = StatusFilter()
+    for number in range(5 * INSTANCES):
+        assert told.hear("topic", str(number), 1, ON)
+    assert told.hear("topic", "0", 1, ON), "the longest silent was forgotten"
+    assert not told.hear("topic", str(5 * INSTANCES - 1), 1, ON)
+
+
+def test_leaps_cost_nothing() -> None:
+    """Numbers that leap far ahead, again and again, are told as gaps and do not pile up work."""
+    dedup = Dedup()
+    for leap in range(200):
+        heard = dedup.hear(event(1 + leap * 50_000))
+        assert len(heard) == (2 if leap else 1)
+    assert dedup.hear(event(1 + 199 * 50_000 - 1))[0].late
+
+
+def test_a_retained_event_is_ignored() -> None:
+    """An event that somebody retained would be told at every connect."""
+    raw = to_json(event(1)).encode()
+    assert Interpreter().read(f"{BASE}/transition", raw, retained=True) == []

@@ -1,0 +1,113 @@
+"""Folder readers take what people have, and tell what they left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+pytest.importorskip("cv2")
+
+import cv2
+
+from emoshift.errors import InputError
+from train.data.datasets import FERPLUS, checksum
+from train.data.ferplus import LABELS
+from train.data.image_folder import read_ckplus48, read_kaggle, read_tree, subject_folds
+from train.data.kept import read_kept
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def put(path: Path, side: int = 48) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.full((side, side), 90, np.uint8))
+
+
+def test_other_words_sizes_and_colour(tmp_path: Path) -> None:
+    """Anger is angry, any size becomes 48x48, and the order is that of the names."""
+    put(tmp_path / "Happy" / "b.png", side=64)
+    put(tmp_path / "anger" / "a.png")
+    tree = read_tree(tmp_path)
+    assert tree.names == ("Happy/b.png", "anger/a.png")
+    assert tree.labels.tolist() == [LABELS.index("happy"), LABELS.index("angry")]
+    assert tree.crops.shape == (2, 48, 48)
+    assert tree.problems.summary() == "all readable"
+
+
+def test_what_is_left_out_is_named(tmp_path: Path) -> None:
+    """A broken file, an empty one, a text and a folder of no emotion are told by name."""
+    put(tmp_path / "sad" / "good.png")
+    put(tmp_path / "bored" / "x.png")
+    for name, content in (("cut.png", b"\x89PNG"), ("empty.jpg", b""), ("note.txt", b"hello")):
+        (tmp_path / "sad" / name).write_bytes(content)
+    tree = read_tree(tmp_path)
+    assert tree.names == ("sad/good.png",)
+    told = "\n".join(tree.problems.lines)
+    for name in ("bored/", "sad/cut.png", "sad/empty.jpg", "sad/note.txt"):
+        assert name in told
+
+
+def test_nothing_to_read_is_an_expected_error(tmp_path: Path) -> None:
+    """No folder, or no picture in it."""
+    with pytest.raises(InputError, match="no such folder"):
+        read_tree(tmp_path / "none")
+    with pytest.raises(InputError, match="found no picture"):
+        read_tree(tmp_path)
+
+
+def test_kaggle_has_two_splits(tmp_path: Path) -> None:
+    """The test folder is not mixed into the training one."""
+    put(tmp_path / "train" / "fear" / "1.png")
+    put(tmp_path / "test" / "fear" / "2.png")
+    found = read_kaggle(tmp_path)
+    assert [tree.names for tree in found.values()] == [("fear/1.png",), ("fear/2.png",)]
+
+
+def test_folds_never_share_a_person() -> None:
+    """Pictures of one subject stay together, and every fold gets some."""
+    subjects = [f"S{i % 23:03d}" for i in range(200)]
+    folds = subject_folds(subjects, 5, seed=1)
+    by_person = {
+        s: {int(f) for t, f in zip(subjects, folds, strict=True) if t == s} for s in subjects
+    }
+    assert all(len(one) == 1 for one in by_person.values())
+    assert set(folds.tolist()) == set(range(5))
+
+
+@pytest.mark.data
+def test_ckplus48(shared_data: Path) -> None:
+    """981 pictures of 118 subjects, as published."""
+    tree = read_ckplus48(shared_data / "ckplus48")
+    assert len(tree.crops) == 981
+    assert len(set(tree.subjects)) == 118
+    assert not tree.problems.lines
+
+
+@pytest.mark.data
+def test_votes_are_the_published_file(shared_data: Path) -> None:
+    """The checksum in the code is that of the file in use."""
+    assert checksum(shared_data / "fer2013" / "fer2013new.csv") == FERPLUS.sha256
+
+
+def test_a_folder_is_decoded_again_when_it_changes(tmp_path: Path) -> None:
+    """The cache answers the second time, and not for other pictures."""
+    root, cache = tmp_path / "faces", tmp_path / "cache"
+    put(root / "sad" / "1.png")
+    (root / "sad" / "2.png").write_bytes(b"broken")
+    first, second = read_kept(root, cache), read_kept(root, cache)
+    assert len(list(cache.iterdir())) == 1
+    assert second.names == first.names == ("sad/1.png",)
+    assert np.array_equal(second.crops, first.crops)
+    assert second.problems == first.problems
+    put(root / "sad" / "2.png")
+    assert read_kept(root, cache).names == ("sad/1.png", "sad/2.png")
+
+
+def test_ckplus_keeps_its_subjects_in_the_cache(tmp_path: Path) -> None:
+    """So that a split by subject is one after the second reading too."""
+    put(tmp_path / "CK+48" / "anger" / "S010_004_01.png")
+    for _ in range(2):
+        assert read_kept(tmp_path, tmp_path / "cache").subjects == ("S010",)

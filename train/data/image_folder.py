@@ -1,0 +1,137 @@
+"""Data sets that are folders of class-named folders: Kaggle's FER2013, CK+48, or a user's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from emoshift.errors import InputError
+from train.data.ferplus import LABELS
+from train.data.reports import Problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SIDE_PX: Final = 48
+PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".tif", ".tiff")
+WORDS: Final = {
+    "anger": "angry",
+    "happiness": "happy",
+    "joy": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+    "fearful": "fear",
+    "disgusted": "disgust",
+}
+"""Other words for the same emotions, as the sets name their folders."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Tree:
+    """Pictures of a tree, in the order of their names.
+
+    Attributes:
+        crops: ``(n, 48, 48)``, uint8 grey.
+        labels: ``(n,)``, int8, index into `train.data.ferplus.LABELS`.
+        names: Path of each picture below the root.
+        subjects: Person of each picture where the set tells it, else empty.
+        problems: Files and folders that were left out.
+    """
+
+    crops: NDArray[np.uint8]
+    labels: NDArray[np.int8]
+    names: tuple[str, ...]
+    subjects: tuple[str, ...]
+    problems: Problems
+
+
+def read_tree(root: Path) -> Tree:
+    """Read ``root/<emotion>/*`` in grey at 48x48.
+
+    Folders whose name is no emotion, and files that are no picture, are told and left out.
+
+    Raises:
+        InputError: There is no such folder, or no picture in it.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; expected one folder for each emotion in it")
+    crops: list[NDArray[np.uint8]] = []
+    labels: list[int] = []
+    names: list[str] = []
+    problems: list[str] = []
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        label = _label(folder.name)
+        if label is None:
+            problems.append(f"{folder.name}/: no emotion of that name")
+            continue
+        for path in sorted(folder.iterdir()):
+            crop = _read(path)
+            if crop is None:
+                problems.append(f"{folder.name}/{path.name}: cannot be read as a picture")
+                continue
+            crops.append(crop)
+            labels.append(label)
+            names.append(f"{folder.name}/{path.name}")
+    if not crops:
+        raise InputError(f"{root}: found no picture in a folder named after an emotion")
+    return Tree(
+        crops=np.stack(crops),
+        labels=np.array(labels, np.int8),
+        names=tuple(names),
+        subjects=(),
+        problems=Problems(tuple(problems)),
+    )
+
+
+def read_kaggle(root: Path) -> dict[str, Tree]:
+    """Read Kaggle's form of FER2013: ``train/<emotion>/*`` and ``test/<emotion>/*``."""
+    return {split: read_tree(root / split) for split in ("train", "test")}
+
+
+def read_ckplus48(root: Path) -> Tree:
+    """Read ``CK+48/<emotion>/<subject>_<sequence>_<frame>.png`` with its subjects."""
+    inner = root / "CK+48"
+    tree = read_tree(inner if inner.is_dir() else root)
+    subjects = tuple(name.rsplit("/", 1)[-1].split("_", 1)[0] for name in tree.names)
+    return Tree(
+        crops=tree.crops,
+        labels=tree.labels,
+        names=tree.names,
+        subjects=subjects,
+        problems=tree.problems,
+    )
+
+
+def subject_folds(subjects: Iterable[str], folds: int, seed: int) -> NDArray[np.intp]:
+    """Return the fold of every picture, ``(n,)``, so that no person is in two folds."""
+    told = np.array(list(subjects))
+    people, index = np.unique(told, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(people))
+    return np.asarray((order % folds)[index], np.intp)
+
+
+def _label(word: str) -> int | None:
+    plain = word.strip().lower()
+    plain = WORDS.get(plain, plain)
+    return LABELS.index(plain) if plain in LABELS else None
+
+
+def _read(path: Path) -> NDArray[np.uint8] | None:
+    if path.suffix.lower() not in PICTURES:
+        return None
+    crop = (
+        cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
+        if path.stat().st_size
+        else None
+    )
+    if crop is None:
+        return None
+    if crop.shape != (SIDE_PX, SIDE_PX):
+        crop = cv2.resize(crop, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    return np.asarray(crop, np.uint8)

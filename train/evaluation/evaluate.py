@@ -1,0 +1,139 @@
+"""Score a saved picture net on a held-out split, each figure with its n and protocol."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from train.data.fer2013 import fer2013_source, read_fer2013
+from train.data.ferplus import EMOTIONS, LABELS, UNSURE_ROWS, read_votes
+from train.data.images import read_pictures
+from train.evaluation.predictions import logits, open_scorer
+from train.evaluation.reports import write_report
+from train.experiments.answers import answers_of
+from train.experiments.calibration import calibration_error, fit_temperature
+from train.experiments.classes import read_net_card
+from train.experiments.figures import figures, near_training
+from train.experiments.score import accuracy, macro_f1, softmax, vote_loss
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+
+def evaluate_any(
+    net: Path,
+    *,
+    split: str,
+    mirrored: bool,
+    classes: tuple[str, ...],
+    data: Path,
+    cache: Path,
+    logits_path: Path | None = None,
+    report_folder: Path | None = None,
+) -> list[str]:
+    """Score a net of any kind; in ``classes`` where they are given, in its own where not."""
+    one_head = read_net_card(net) is not None
+    if not one_head and not classes:
+        if net.suffix == ".keras" and net.with_suffix(".json").exists():
+            from train.experiments.evaluate_recurrent import (  # noqa: PLC0415 - needs pyarrow
+                evaluate_recurrent,
+            )
+
+            return evaluate_recurrent(
+                net, split=split, data=data, cache=cache, logits_path=logits_path
+            )
+        return evaluate_net(
+            net,
+            split=split,
+            mirrored=mirrored,
+            data=data,
+            cache=cache,
+            logits_path=logits_path,
+            report_folder=report_folder,
+        )
+    lines = [f"{net.name} on {split}, {'both mirror views' if mirrored else 'one view'}"]
+    near = near_training(split, data, cache)
+    for answers in answers_of(net, split=split, mirrored=mirrored, data=data, cache=cache):
+        told = answers.merged(classes) if classes else answers
+        lines.extend(figures(told, near))
+        if logits_path is not None:
+            logits_path.parent.mkdir(parents=True, exist_ok=True)
+            with logits_path.open("wb") as stream:
+                log = np.log(np.maximum(told.probs, 1e-12)).astype(np.float32)
+                np.savez(stream, allow_pickle=False, rows=told.rows, **{told.label_set: log})
+        if report_folder is not None:
+            write_report(report_folder / told.label_set, told.probs, told.truth, told.classes)
+    return lines
+
+
+def evaluate_net(
+    net: Path,
+    *,
+    split: str,
+    mirrored: bool,
+    data: Path,
+    cache: Path,
+    logits_path: Path | None = None,
+    report_folder: Path | None = None,
+) -> list[str]:
+    """Return one line for each figure; keep logits and a report where asked."""
+    scorer = open_scorer(net)
+    pictures = read_pictures(data, cache, split)
+    found = logits(scorer, pictures.crops, mirrored=mirrored)
+    if logits_path is not None:
+        logits_path.parent.mkdir(parents=True, exist_ok=True)
+        with logits_path.open("wb") as stream:
+            np.savez(stream, allow_pickle=False, rows=pictures.rows, **found)
+    fresh = ~np.isin(pictures.rows, near_training(split, data, cache))
+    views = 2 if mirrored else 1
+    lines = [f"{net.name} on {split}, {views} view{'s' if mirrored else ''} of 48x48"]
+    if "ferplus" in found:
+        ferplus = found["ferplus"]
+        lines.extend(_ferplus_lines(ferplus, pictures.majority, data, cache, split))
+        right, n = accuracy(ferplus[fresh], pictures.majority[fresh])
+        lines.append(
+            f"FER+8 accuracy {right:.2%} (n = {n}, majority rule,"
+            f" without the {int((~fresh).sum())} near-duplicates of training pictures)"
+        )
+        temperature = fit_temperature(ferplus, pictures.votes, pictures.trust)
+        asked = pictures.trust > 0
+        for name, t in (("as they are", 1.0), (f"temperature {temperature:.3f}", temperature)):
+            error = calibration_error(ferplus[asked] / t, pictures.votes[asked])
+            loss = vote_loss(ferplus / t, pictures.votes, pictures.trust)
+            lines.append(f"ECE against votes {error:.4f}, vote loss {loss:.4f}, {name}")
+        if report_folder is not None:
+            write_report(report_folder, softmax(ferplus), pictures.majority, LABELS)
+    if "fer2013" in found:
+        right, n = accuracy(found["fer2013"], pictures.labels)
+        lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, own head)")
+        right, n = accuracy(found["fer2013"][fresh], pictures.labels[fresh])
+        lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, without those near-duplicates)")
+    return lines
+
+
+def _ferplus_lines(
+    ferplus: NDArray[np.float32],
+    majority: NDArray[np.int8],
+    data: Path,
+    cache: Path,
+    split: str,
+) -> list[str]:
+    right, n = accuracy(ferplus, majority)
+    votes = read_votes(data / "fer2013" / "fer2013new.csv")
+    plurality = votes.plurality()
+    if votes.whole:
+        plurality[list(UNSURE_ROWS)] = -1
+    rows = read_fer2013(fer2013_source(data), cache).rows(split)
+    loosely, many = accuracy(ferplus, plurality[rows])
+    seven = ferplus[:, : EMOTIONS - 1]
+    kept = np.where(majority == EMOTIONS - 1, -1, majority)
+    right7, n7 = accuracy(seven, kept)
+    return [
+        f"FER+8 accuracy {right:.2%} (n = {n}, majority rule)",
+        f"FER+8 accuracy {loosely:.2%} (n = {many}, plain arg-max of the votes)",
+        f"FER+7 accuracy {right7:.2%} (n = {n7}, majority rule, contempt left out)",
+        f"FER+7 macro-F1 {macro_f1(seven, kept):.3f} (n = {n7}, likewise)",
+    ]

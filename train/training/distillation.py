@@ -1,0 +1,100 @@
+"""What larger or earlier nets say of the training pictures, for a smaller or later one to learn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from emoshift.errors import InputError
+from train.data.images import read_pictures
+from train.evaluation.predictions import logits, open_scorer
+from train.experiments.score import softmax
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+HEADS = ("ferplus", "fer2013")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Teacher:
+    """Probabilities for the rows of one split.
+
+    Attributes:
+        rows: Row numbers in FER2013, ``(n,)``.
+        ferplus: ``(n, 8)``, float32.
+        fer2013: ``(n, 7)``, float32.
+    """
+
+    rows: NDArray[np.intp]
+    ferplus: NDArray[np.float32]
+    fer2013: NDArray[np.float32]
+
+
+def write_teacher(nets: Sequence[Path], path: Path, *, data: Path, cache: Path) -> Teacher:
+    """Write the mean probabilities of nets over Training, both mirror views of every picture.
+
+    The nets have seen these pictures; a net that remembers them teaches its own memory. Compare
+    its accuracy on Training with that on PublicTest before it teaches.
+
+    Raises:
+        InputError: A net is missing, or lacks one of the two heads.
+    """
+    pictures = read_pictures(data, cache, "Training")
+    told: dict[str, list[NDArray[np.float64]]] = {head: [] for head in HEADS}
+    for net in nets:
+        found = logits(open_scorer(net), pictures.crops, mirrored=True)
+        if missing := [head for head in HEADS if head not in found]:
+            raise InputError(f"{net}: found no {missing[0]} head; a teacher needs both heads")
+        for head in HEADS:
+            told[head].append(softmax(found[head]))
+    ferplus, fer2013 = (np.stack(told[head]).mean(axis=0).astype(np.float32) for head in HEADS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        np.savez(stream, rows=pictures.rows, ferplus=ferplus, fer2013=fer2013)
+    return Teacher(rows=pictures.rows, ferplus=ferplus, fer2013=fer2013)
+
+
+def read_teacher(path: Path, rows: NDArray[np.intp]) -> Teacher:
+    """Read what `write_teacher` wrote.
+
+    Raises:
+        InputError: There is no such file, or it speaks of other rows than ``rows``.
+    """
+    try:
+        with np.load(path) as arrays:
+            teacher = Teacher(**{name: arrays[name] for name in ("rows", *HEADS)})
+    except (OSError, ValueError, KeyError) as why:
+        raise InputError(f"{path}: not what `train teach` writes ({why})") from why
+    if not np.array_equal(teacher.rows, rows):
+        raise InputError(f"{path}: speaks of {len(teacher.rows)} rows, expected {len(rows)}")
+    return teacher
+
+
+def blend(
+    truth: NDArray[np.float32],
+    trust: NDArray[np.float32],
+    taught: NDArray[np.float32],
+    share: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mix a data set's distributions with a teacher's.
+
+    Args:
+        truth: ``(n, c)``, each row summing to 1, or to 0 where the data set says nothing.
+        trust: Weight of each row of ``truth``, ``(n,)``.
+        taught: ``(n, c)``, each row summing to 1.
+        share: Of the teacher, 0 to 1; a row without truth is the teacher's alone.
+
+    Returns:
+        Targets ``(n, c)`` and weights ``(n,)``, float32.
+    """
+    weights = (1.0 - share) * trust + share
+    mixed = ((1.0 - share) * trust)[:, None] * truth + share * taught
+    return (mixed / np.maximum(weights, 1e-9)[:, None]).astype(np.float32), weights.astype(
+        np.float32
+    )

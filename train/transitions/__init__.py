@@ -1,0 +1,1 @@
+"""Streams with known changes, and what fits the change detector to them."""
