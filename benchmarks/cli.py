@@ -113,9 +113,9 @@ json_option = click.option(
 
 def requested(wishes: dict[str, Any]) -> tuple[Request, Config]:
     """Turn the workload options into what is run, and the configuration it is run with."""
-    from benchmarks.run import bench_config  # noqa: PLC0415 - see the top
-    from benchmarks.workload import Request  # noqa: PLC0415 - see the top
-    from emoshift.errors import UsageError  # noqa: PLC0415 - see the top
+    from benchmarks.run import bench_config
+    from benchmarks.workload import Request
+    from emoshift.errors import UsageError
 
     size = wishes["size"].lower().split("x")
     if len(size) != 2 or not all(part.isdecimal() and int(part) >= 64 for part in size):
@@ -162,7 +162,7 @@ def progress(line: str) -> None:
 
 def deliver(report: Report, text: str, json_path: Path | None) -> None:
     """Print the table and write the file; an interrupted run ends here with its exit code."""
-    from benchmarks.reports.schema import write_report  # noqa: PLC0415 - see the top
+    from benchmarks.reports.schema import write_report
 
     if sys.stderr.isatty():
         click.echo(err=True)
@@ -190,9 +190,9 @@ def _measured(
     json_path: Path | None,
     plot_path: Path | None,
 ) -> None:
-    from benchmarks.reports.render import show_run  # noqa: PLC0415 - see the top
-    from benchmarks.run import Plan, measure  # noqa: PLC0415 - see the top
-    from benchmarks.startup import measure_startup  # noqa: PLC0415 - see the top
+    from benchmarks.reports.render import show_run
+    from benchmarks.run import Plan, measure
+    from benchmarks.startup import measure_startup
 
     request, config = requested(wishes)
     plan = Plan(
@@ -207,7 +207,7 @@ def _measured(
     startup_ms = measure_startup(request, config, starts) if starts else ()
     report = measure(plan, config, progress=progress, startup_ms=startup_ms)
     if plot_path is not None:
-        from benchmarks.reports.plot import plot_run  # noqa: PLC0415 - see the top
+        from benchmarks.reports.plot import plot_run
 
         plot_run(report, plot_path)
     deliver(report, show_run(report), json_path)
@@ -248,7 +248,7 @@ def run(
     starts: int,
     json_path: Path | None,
     plot_path: Path | None,
-    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+    **wishes: Any,
 ) -> None:
     """Measure the real pipeline, capture to outbox, and each stage of it.
 
@@ -284,9 +284,9 @@ def run(
 @one_line_errors
 def _against_reference(faces: int) -> None:
     """Time both face back ends in turns on the same classroom, the networks counted in."""
-    from benchmarks.classroom.actors import load_actors  # noqa: PLC0415 - heavy
-    from benchmarks.classroom.cost import compare, networks  # noqa: PLC0415 - heavy
-    from edge.faces.select_backend import mediapipe_missing  # noqa: PLC0415 - heavy
+    from benchmarks.classroom.actors import load_actors
+    from benchmarks.classroom.cost import compare, networks
+    from edge.faces.select_backend import mediapipe_missing
 
     if (obstacle := mediapipe_missing()) is not None:
         click.echo(f"no reference to compare with: {obstacle}\n")
@@ -321,7 +321,7 @@ def soak(
     seconds: float,
     budget_ms: float,
     json_path: Path | None,
-    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+    **wishes: Any,
 ) -> None:
     """Run for ten minutes or more; compare the first minute with the last.
 
@@ -360,9 +360,9 @@ def compare(before: Path, after: Path, fail_above: float | None) -> None:
     Example:
       edge-bench compare before.json after.json --fail-above 1.1
     """
-    from benchmarks.reports.compare import compare as changes_of  # noqa: PLC0415 - see the top
-    from benchmarks.reports.compare import show  # noqa: PLC0415 - see the top
-    from benchmarks.reports.schema import read_report  # noqa: PLC0415 - see the top
+    from benchmarks.reports.compare import compare as changes_of
+    from benchmarks.reports.compare import show
+    from benchmarks.reports.schema import read_report
 
     reports: list[AnyReport] = [read_report(path) for path in (before, after)]
     changes = changes_of(reports[0], reports[1], (before, after))
@@ -380,7 +380,7 @@ def stages(
     *,
     frames: int,
     json_path: Path | None,
-    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+    **wishes: Any,
 ) -> None:
     """Measure each stage alone, fed with what the one before it made.
 
@@ -388,8 +388,8 @@ def stages(
     Example:
       edge-bench stages --faces 4
     """
-    from benchmarks.reports.render import show_stages  # noqa: PLC0415 - see the top
-    from benchmarks.stages import measure_stages  # noqa: PLC0415 - see the top
+    from benchmarks.reports.render import show_stages
+    from benchmarks.stages import measure_stages
 
     request, config = requested(wishes)
     report = measure_stages(request, config, frames=at_least_one(frames), command=called())
@@ -407,7 +407,7 @@ def profile(
     frames: int,
     top: int,
     json_path: Path | None,
-    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+    **wishes: Any,
 ) -> None:
     """Show where the time of a frame goes, function by function.
 
@@ -415,8 +415,8 @@ def profile(
     Example:
       edge-bench profile --backend direct --top 40
     """
-    from benchmarks.hotspots import profile as profiled  # noqa: PLC0415 - see the top
-    from benchmarks.reports.render import show_profile  # noqa: PLC0415 - see the top
+    from benchmarks.hotspots import profile as profiled
+    from benchmarks.reports.render import show_profile
 
     request, config = requested(wishes)
     report = profiled(request, config, frames=at_least_one(frames), most=top, command=called())
@@ -434,7 +434,7 @@ def project(
     target: str,
     rounds: int,
     json_path: Path | None,
-    **wishes: Any,  # noqa: ANN401 - the shared options, by name
+    **wishes: Any,
 ) -> None:
     """Project this machine's figures onto a board that is not at hand: an interval.
 
@@ -445,9 +445,9 @@ def project(
     Example:
       edge-bench project --target pi4
     """
-    from benchmarks.projection import project as projected  # noqa: PLC0415 - see the top
-    from benchmarks.projection import read_target  # noqa: PLC0415 - see the top
-    from benchmarks.reports.render import show_project  # noqa: PLC0415 - see the top
+    from benchmarks.projection import project as projected
+    from benchmarks.projection import read_target
+    from benchmarks.reports.render import show_project
 
     board = read_target(target)
     request, config = requested(wishes)
@@ -459,7 +459,7 @@ def project(
 
 def at_least_one(count: int) -> int:
     """Refuse zero frames or rounds."""
-    from emoshift.errors import UsageError  # noqa: PLC0415 - see the top
+    from emoshift.errors import UsageError
 
     if count < 1:
         raise UsageError(f"{count} is too few: expected 1 or more")
@@ -503,12 +503,12 @@ def peers(
       edge-bench peers --install
       edge-bench peers --only mediapipe --rounds 30
     """
-    from benchmarks.peers.compare import Race, race  # noqa: PLC0415 - see the top
-    from benchmarks.peers.environment import environment_folder  # noqa: PLC0415 - see the top
-    from benchmarks.peers.environment import install as make  # noqa: PLC0415 - see the top
-    from benchmarks.peers.registry import CONTESTANTS  # noqa: PLC0415 - see the top
-    from benchmarks.reports.render import show_peers  # noqa: PLC0415 - see the top
-    from emoshift.errors import UsageError  # noqa: PLC0415 - see the top
+    from benchmarks.peers.compare import Race, race
+    from benchmarks.peers.environment import environment_folder
+    from benchmarks.peers.environment import install as make
+    from benchmarks.peers.registry import CONTESTANTS
+    from benchmarks.reports.render import show_peers
+    from emoshift.errors import UsageError
 
     known = [contestant.name for contestant in CONTESTANTS]
     if unknown := [name for name in only if name not in known]:
@@ -550,7 +550,7 @@ def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
       edge-bench suite
       edge-bench suite run-1-face peers
     """
-    from benchmarks.suite import run_suite  # noqa: PLC0415 - see the top
+    from benchmarks.suite import run_suite
 
     where = run_suite(only, bundle, results, tell=lambda line: click.echo(line, err=True))
     click.echo(where)
@@ -579,7 +579,7 @@ def docs(*, results: Path, out: Path) -> None:
     Example:
       edge-bench docs
     """
-    from benchmarks.reports.pages import make_page  # noqa: PLC0415 - see the top
+    from benchmarks.reports.pages import make_page
 
     out.write_text(make_page(results), encoding="utf-8")
     click.echo(out)
@@ -594,6 +594,6 @@ def schema() -> None:
     Example:
       edge-bench schema > bench.schema.json
     """
-    from benchmarks.reports.schema import json_schema  # noqa: PLC0415 - see the top
+    from benchmarks.reports.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=1))

@@ -66,7 +66,7 @@ class _Writer:
     def __init__(self, precision: Precision) -> None:
         try:
             flatbuffers: Any = import_module("flatbuffers")  # comes with the runtime
-            from ai_edge_litert import schema_py_generated as schema  # noqa: PLC0415 - likewise
+            from ai_edge_litert import schema_py_generated as schema
         except ImportError as why:
             raise UnavailableError(
                 f"the reference models need ai-edge-litert ({why}): pip install ai-edge-litert"

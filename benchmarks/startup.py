@@ -33,7 +33,7 @@ def measure_startup(request: Request, config: Config, tries: int) -> tuple[float
     found = []
     for _ in range(tries):
         began_s = time.monotonic()
-        done = subprocess.run(  # noqa: S603 - this very interpreter and module
+        done = subprocess.run(
             [sys.executable, "-m", "benchmarks.startup", order],
             capture_output=True,
             text=True,
@@ -50,15 +50,15 @@ def measure_startup(request: Request, config: Config, tries: int) -> tuple[float
 
 def _first_prediction_s(order: str) -> float:
     """Do what the vision process does, until the first prediction; the monotonic clock then."""
-    from contextlib import ExitStack  # noqa: PLC0415 - imports are part of what is measured
+    from contextlib import ExitStack
 
-    from benchmarks.workload import Request, open_source, outbox_folder  # noqa: PLC0415 - likewise
-    from edge.bundle.installed import configured_bundle  # noqa: PLC0415 - likewise
-    from edge.config import Config  # noqa: PLC0415 - likewise
-    from edge.daemon.vision import process_frame  # noqa: PLC0415 - likewise
-    from edge.outbox.store import Outbox  # noqa: PLC0415 - likewise
-    from edge.pipeline import open_pipeline  # noqa: PLC0415 - likewise
-    from emoshift.events import Source  # noqa: PLC0415 - likewise
+    from benchmarks.workload import Request, open_source, outbox_folder
+    from edge.bundle.installed import configured_bundle
+    from edge.config import Config
+    from edge.daemon.vision import process_frame
+    from edge.outbox.store import Outbox
+    from edge.pipeline import open_pipeline
+    from emoshift.events import Source
 
     data = json.loads(order)
     config = Config.model_validate(data["config"])

@@ -81,7 +81,7 @@ def run_suite(
         path = results / f"{item.name}.json"
         extra = () if bundle == "default" else ("--bundle", bundle)
         tell(f"{item.name}: edge-bench {' '.join((*item.arguments, *extra))}")
-        done = subprocess.run(  # noqa: S603 - this very program
+        done = subprocess.run(
             [sys.executable, "-m", "benchmarks", *item.arguments, *extra, "--json", str(path)],
             check=False,
             env=environment,

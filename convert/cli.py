@@ -27,7 +27,7 @@ class _Group(click.Group):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except EmoshiftError as error:
@@ -107,8 +107,8 @@ def bundle(
         convert --quantize int8 --overwrite
         convert models/sources/cnn_a.keras --quantize float16 --out out/half
     """
-    from convert.build import build  # noqa: PLC0415 - reading the help should not load a runtime
-    from convert.datasets import default_data  # noqa: PLC0415
+    from convert.build import build
+    from convert.datasets import default_data
 
     recipe = load_recipe(recipe_path, quantise=quantize)
     if models:
@@ -147,13 +147,13 @@ def verify(
         convert verify models/default
         convert verify models/default --float
     """
-    from edge.bundle.loader import load_bundle  # noqa: PLC0415
+    from edge.bundle.loader import load_bundle
 
     loaded = load_bundle(folder)
     report = loaded.manifest.gate
     if against_float:
-        from convert.build import judge_again  # noqa: PLC0415
-        from convert.datasets import default_data  # noqa: PLC0415
+        from convert.build import judge_again
+        from convert.datasets import default_data
 
         report = judge_again(
             loaded, load_recipe(recipe_path), data=data or default_data(), cache=cache
@@ -181,8 +181,8 @@ def inspect(folder: Path) -> None:
     Example:
         convert inspect models/default
     """
-    from convert.inspect import describe  # noqa: PLC0415
-    from edge.bundle.loader import load_bundle  # noqa: PLC0415
+    from convert.inspect import describe
+    from edge.bundle.loader import load_bundle
 
     for line in describe(load_bundle(folder)):
         click.echo(line)
@@ -198,8 +198,8 @@ def diff(one: Path, other: Path) -> None:
     Example:
         convert diff models/default out/rebuilt
     """
-    from convert.diff import differences  # noqa: PLC0415
-    from edge.bundle.loader import load_bundle  # noqa: PLC0415
+    from convert.diff import differences
+    from edge.bundle.loader import load_bundle
 
     lines = differences(load_bundle(one).manifest, load_bundle(other).manifest)
     for line in lines:
@@ -219,8 +219,8 @@ def retune(folder: Path, parameters: Path) -> None:
     Example:
         convert retune models/default models/sources/temporal.json
     """
-    from convert.build import retune as put  # noqa: PLC0415
-    from edge.bundle.loader import load_bundle  # noqa: PLC0415
+    from convert.build import retune as put
+    from edge.bundle.loader import load_bundle
 
     click.echo(f"{folder}: {put(load_bundle(folder), parameters).bundle_id}")
 
@@ -235,8 +235,8 @@ def document(document: Path, folder: Path) -> None:
     Example:
         convert document docs/quantisation.md models/default
     """
-    from convert.model_card import update_document  # noqa: PLC0415
-    from edge.bundle.loader import load_bundle  # noqa: PLC0415
+    from convert.model_card import update_document
+    from edge.bundle.loader import load_bundle
 
     try:
         text = document.read_text(encoding="utf-8")

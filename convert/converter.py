@@ -105,7 +105,7 @@ def convert_network(job: Job, samples: NDArray[Any]) -> Converted:
 def _run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
     try:
-        return subprocess.run(  # noqa: S603 - our own module
+        return subprocess.run(
             [sys.executable, "-m", "convert.tensorflow_worker", str(folder)],
             capture_output=True,
             text=True,

@@ -22,7 +22,7 @@ def _by_name(manifest: Manifest) -> dict[str, Any]:
     return data
 
 
-def _walk(where: str, one: Any, other: Any) -> Iterator[str]:  # noqa: ANN401 - JSON data
+def _walk(where: str, one: Any, other: Any) -> Iterator[str]:
     if one == other:
         return
     if isinstance(one, dict) and isinstance(other, dict):
@@ -41,6 +41,6 @@ def _walk(where: str, one: Any, other: Any) -> Iterator[str]:  # noqa: ANN401 - 
         yield f"  {where}: {_short(one)} -> {_short(other)}"
 
 
-def _short(value: Any) -> str:  # noqa: ANN401 - JSON data
+def _short(value: Any) -> str:
     text = str(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

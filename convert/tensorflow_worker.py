@@ -58,8 +58,8 @@ def _main(folder: Path) -> int:
 
 def _convert(job: Job, samples: NDArray[Any], folder: Path) -> dict[str, Any]:
     try:
-        import keras  # noqa: PLC0415 - only this process pays for it
-        import tensorflow as tf  # noqa: PLC0415
+        import keras
+        import tensorflow as tf
     except ImportError as why:
         raise UnavailableError(
             f"converting needs TensorFlow ({why}); install the training lock,"
@@ -85,7 +85,7 @@ def _convert(job: Job, samples: NDArray[Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def _load(job: Job, keras: Any) -> Any:  # noqa: ANN401 - untyped library
+def _load(job: Job, keras: Any) -> Any:
     path = Path(job.source)
     if not path.exists():
         raise InputError("no such file; give a .keras file, or train one with 'train'")
@@ -114,7 +114,7 @@ def _load(job: Job, keras: Any) -> Any:  # noqa: ANN401 - untyped library
     return keras.Model(model.inputs, output)
 
 
-def _head(model: Any, name: str | None) -> Any:  # noqa: ANN401 - untyped library
+def _head(model: Any, name: str | None) -> Any:
     layers = {layer.name: layer for layer in model.layers}
     if name is not None and name in layers:
         return layers[name].output
@@ -126,8 +126,8 @@ def _head(model: Any, name: str | None) -> Any:  # noqa: ANN401 - untyped librar
 
 
 def _picture_forms(
-    keras: Any,  # noqa: ANN401 - untyped library
-    model: Any,  # noqa: ANN401
+    keras: Any,
+    model: Any,
     crops: NDArray[np.uint8],
 ) -> tuple[Form, Form, Callable[[], Iterator[dict[str, NDArray[Any]]]], dict[str, Any]]:
     pictures = ((crops.astype(np.float32) - MIDDLE) * np.float32(INPUT_SCALE))[..., None]
@@ -145,8 +145,8 @@ def _picture_forms(
 
 
 def _recurrent_forms(
-    tf: Any,  # noqa: ANN401 - untyped library
-    model: Any,  # noqa: ANN401
+    tf: Any,
+    model: Any,
     channels: NDArray[np.float32],
 ) -> tuple[Form, Form, None, dict[str, Any]]:
     """Rebuild one step of the network, its states as inputs and outputs.
@@ -171,7 +171,7 @@ def _recurrent_forms(
     return plain, exact, None, {"feeds": feeds, "logits": expected[:, 0]}
 
 
-def _step_weights(model: Any) -> Weights:  # noqa: ANN401 - untyped library
+def _step_weights(model: Any) -> Weights:
     layers = [layer for layer in model.layers if layer.weights]
     if [type(layer).__name__ for layer in layers] != ["LSTM", "Dense"]:
         found = ", ".join(type(layer).__name__ for layer in layers)
@@ -190,16 +190,16 @@ def _step_weights(model: Any) -> Weights:  # noqa: ANN401 - untyped library
     )
 
 
-def _step_function(tf: Any, weights: Weights, ranges: Ranges | None) -> Any:  # noqa: ANN401
+def _step_function(tf: Any, weights: Weights, ranges: Ranges | None) -> Any:
     """Return the graph of `convert.lstm_step.walk`'s step, with the same rounding."""
 
-    def put(value: Any, step: float, zero: int = 0) -> Any:  # noqa: ANN401
+    def put(value: Any, step: float, zero: int = 0) -> Any:
         if ranges is None:
             return value
         low, high = (-128 - zero) * step, (127 - zero) * step
         return tf.quantization.fake_quant_with_min_max_args(value, min=low, max=high, num_bits=8)
 
-    def held(value: Any, name: str) -> Any:  # noqa: ANN401
+    def held(value: Any, name: str) -> Any:
         return put(value, *ranges.grid(name)) if ranges is not None else value
 
     width = weights.kernel.shape[0]
@@ -211,7 +211,7 @@ def _step_function(tf: Any, weights: Weights, ranges: Ranges | None) -> Any:  # 
             tf.TensorSpec((None, weights.units), tf.float32, name="state_c"),
         ]
     )
-    def step(channels: Any, state_h: Any, state_c: Any) -> dict[str, Any]:  # noqa: ANN401
+    def step(channels: Any, state_h: Any, state_c: Any) -> dict[str, Any]:
         x = put(put(channels, CLIPPED) * (1.0 / STRETCH), UNIT)
         before = held(state_c, "state_c")
         both = put(tf.concat([x, put(state_h, UNIT)], axis=1), UNIT)
@@ -230,11 +230,11 @@ def _step_function(tf: Any, weights: Weights, ranges: Ranges | None) -> Any:  # 
     return step.get_concrete_function()
 
 
-def _without_pooling(keras: Any, model: Any) -> Any:  # noqa: ANN401 - untyped library
+def _without_pooling(keras: Any, model: Any) -> Any:
     """Write average pooling as a depthwise convolution: the same sum, and XNNPACK takes it."""
     swapped: list[str] = []
 
-    def swap(layer: Any) -> Any:  # noqa: ANN401
+    def swap(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.AveragePooling2D):
             return layer.__class__.from_config(layer.get_config())
         if not _whole_windows(layer):  # at the edge of a picture they divide by fewer
@@ -254,7 +254,7 @@ def _without_pooling(keras: Any, model: Any) -> Any:  # noqa: ANN401 - untyped l
     return copy
 
 
-def _whole_windows(layer: Any) -> bool:  # noqa: ANN401 - untyped library
+def _whole_windows(layer: Any) -> bool:
     sides = layer.input.shape[1:3]
     return layer.padding == "valid" or (
         tuple(layer.strides) == tuple(layer.pool_size)
@@ -263,7 +263,7 @@ def _whole_windows(layer: Any) -> bool:  # noqa: ANN401 - untyped library
 
 
 def _write(
-    tf: Any,  # noqa: ANN401 - untyped library
+    tf: Any,
     form: Form,
     precision: str,
     feeds: Callable[[], Iterator[dict[str, NDArray[Any]]]] | None,
@@ -288,7 +288,7 @@ def _write(
     return content, _roles(tf, content, form)
 
 
-def _roles(tf: Any, content: bytes, form: Form) -> dict[str, str]:  # noqa: ANN401 - untyped library
+def _roles(tf: Any, content: bytes, form: Form) -> dict[str, str]:
     """Read the tensor names behind the signature's names."""
     interpreter = tf.lite.Interpreter(model_content=content)
     details = {d["index"]: d["name"] for d in interpreter.get_tensor_details()}
@@ -300,7 +300,7 @@ def _roles(tf: Any, content: bytes, form: Form) -> dict[str, str]:  # noqa: ANN4
 
 
 def _check_reference(
-    tf: Any,  # noqa: ANN401 - untyped library
+    tf: Any,
     content: bytes,
     roles: Mapping[str, str],
     check: Mapping[str, Any],

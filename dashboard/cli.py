@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class _Commands(click.Group):
     """Says expected errors in one line, with their exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except DashboardError as why:
@@ -44,9 +44,9 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
         database: str | None,
         mqtt_host: str | None,
         mqtt_port: int | None,
-        **rest: Any,  # noqa: ANN401 - the command's own options
+        **rest: Any,
     ) -> None:
-        from dashboard.config import load_config  # noqa: PLC0415 - --help needs no pydantic
+        from dashboard.config import load_config
 
         overrides: dict[str, dict[str, Any]] = {
             "broker": {"host": mqtt_host, "port": mqtt_port},
@@ -87,10 +87,10 @@ def serve(config: Config, no_worker: bool) -> None:
       edge-dashboard users add anna --role admin
       edge-dashboard serve --mqtt-host broker.school.example
     """
-    from dashboard.charts import find_charts  # noqa: PLC0415 - --help needs none of it
-    from dashboard.run import child, run_web  # noqa: PLC0415
-    from dashboard.store.accounts import People  # noqa: PLC0415
-    from dashboard.store.database import open_store  # noqa: PLC0415
+    from dashboard.charts import find_charts
+    from dashboard.run import child, run_web
+    from dashboard.store.accounts import People
+    from dashboard.store.database import open_store
 
     if find_charts() is None:
         logging.getLogger(__name__).warning("no chart library; run: edge-dashboard fetch")
@@ -126,7 +126,7 @@ def worker(config: Config, leashed: bool) -> None:
     Example:
       edge-dashboard worker --name worker-2 --shared --database postgresql://dashboard@db/dash
     """
-    from dashboard.ingest.process import run_worker  # noqa: PLC0415 - --help needs none of it
+    from dashboard.ingest.process import run_worker
 
     run_worker(config, leashed=leashed)
 
@@ -140,8 +140,8 @@ def migrate(config: Config) -> None:
     Example:
       edge-dashboard migrate --database postgresql://dashboard@db/dashboard
     """
-    from dashboard.store.database import open_engine, open_store  # noqa: PLC0415
-    from dashboard.store.migrations import version  # noqa: PLC0415
+    from dashboard.store.database import open_engine, open_store
+    from dashboard.store.migrations import version
 
     before = version(open_engine(config.history.database))
     click.echo(f"version {before} -> {version(open_store(config.history.database))}")
@@ -168,9 +168,9 @@ def simulate(  # noqa: PLR0917 - click passes each option by name
     Example:
       edge-dashboard simulate --devices 1000 --rate 2000 --duration 60
     """
-    from dashboard.ingest.process import stop_on_signals  # noqa: PLC0415 - --help needs none of it
-    from dashboard.simulate.classroom import make_school  # noqa: PLC0415
-    from dashboard.simulate.publish import Load, Simulator  # noqa: PLC0415
+    from dashboard.ingest.process import stop_on_signals
+    from dashboard.simulate.classroom import make_school
+    from dashboard.simulate.publish import Load, Simulator
 
     simulator = Simulator(config.broker, make_school(devices, seed=seed))
     told = simulator.run(Load(rate=rate, events=events, duration_s=duration), stop_on_signals())
@@ -194,7 +194,7 @@ def demo(devices: int, rate: float, seed: int, port: int, embedded: bool) -> Non
     Example:
       edge-dashboard demo
     """
-    from dashboard.run import run_demo  # noqa: PLC0415 - --help needs none of it
+    from dashboard.run import run_demo
 
     run_demo(
         devices=devices,
@@ -214,7 +214,7 @@ def fetch() -> None:
     Example:
       edge-dashboard fetch
     """
-    from dashboard.charts import fetch_charts  # noqa: PLC0415 - --help needs none of it
+    from dashboard.charts import fetch_charts
 
     click.echo(f"{fetch_charts()}")
 
@@ -236,8 +236,8 @@ def add(config: Config, who: str, role: str, password_stdin: bool) -> None:
     Example:
       edge-dashboard users add anna --role admin
     """
-    from dashboard.store.accounts import People, Role  # noqa: PLC0415
-    from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
+    from dashboard.store.accounts import People, Role
+    from dashboard.store.database import open_store
 
     if password_stdin:
         password = sys.stdin.readline().rstrip("\n")
@@ -257,8 +257,8 @@ def remove(config: Config, who: str) -> None:
     Example:
       edge-dashboard users remove anna
     """
-    from dashboard.store.accounts import People  # noqa: PLC0415
-    from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
+    from dashboard.store.accounts import People
+    from dashboard.store.database import open_store
 
     if not People(open_store(config.history.database)).remove(who):
         raise UsageError(f"{who}: no such account")
@@ -274,8 +274,8 @@ def list_users(config: Config) -> None:
     Example:
       edge-dashboard users list
     """
-    from dashboard.store.accounts import People  # noqa: PLC0415
-    from dashboard.store.database import open_store  # noqa: PLC0415 - --help needs none of it
+    from dashboard.store.accounts import People
+    from dashboard.store.database import open_store
 
     for account in People(open_store(config.history.database)).accounts():
         click.echo(f"{account.name}\t{account.role}")
@@ -293,8 +293,8 @@ def fill(config: Config, events: int, rooms: int, weeks: int) -> None:
     Example:
       edge-dashboard fill --database term.db
     """
-    from dashboard.simulate.term import fill_term  # noqa: PLC0415 - --help needs none of it
-    from dashboard.store.database import open_store  # noqa: PLC0415
+    from dashboard.simulate.term import fill_term
+    from dashboard.store.database import open_store
 
     began_s = time.monotonic()
     fill_term(

@@ -65,9 +65,7 @@ def broker(
     else:
         name, command = "amqtt", [sys.executable, "-m", "dashboard.embedded", str(port)]
     with (folder / "broker.log").open("ab") as log:
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     try:
         _wait_for(process, port, name, folder)
         yield name
@@ -91,9 +89,9 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, name: str, folder: Pa
 
 def serve_amqtt(port: int) -> None:
     """Run the embedded broker in this process until it is ended."""
-    import asyncio  # noqa: PLC0415 - only this process needs it
+    import asyncio
 
-    from amqtt.broker import Broker  # noqa: PLC0415 - optional, and slow to import
+    from amqtt.broker import Broker
 
     settings = {
         "listeners": {"default": {"type": "tcp", "bind": f"127.0.0.1:{port}"}},

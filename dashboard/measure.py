@@ -40,7 +40,7 @@ def main() -> None:
 def _start_worker(port: int, database: str, name: str, *, shared: bool) -> subprocess.Popen[bytes]:
     arguments = ["worker", "--mqtt-host", "127.0.0.1", "--mqtt-port", str(port), "--name", name]
     arguments += ["--database", database, *(["--shared"] if shared else [])]
-    return subprocess.Popen([sys.executable, "-m", "dashboard", *arguments])  # noqa: S603 - our own
+    return subprocess.Popen([sys.executable, "-m", "dashboard", *arguments])
 
 
 @contextlib.contextmanager

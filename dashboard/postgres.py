@@ -48,9 +48,7 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as, str(self._bin / program), *arguments]
-        subprocess.run(  # noqa: S603 - our own command
-            command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder
-        )
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self._folder)
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -64,7 +62,7 @@ class Postgres:
 
     def make_database(self) -> str:
         """Make an empty database and return its address."""
-        import psycopg  # noqa: PLC0415 - only PostgreSQL needs it
+        import psycopg
 
         self._made += 1
         name = f"made_{self._made}"

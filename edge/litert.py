@@ -52,13 +52,13 @@ class Operator:
 
 def _interpreter_class() -> tuple[Any, str]:
     try:
-        from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415 - either may be absent
+        from ai_edge_litert.interpreter import Interpreter
 
         return Interpreter, "ai-edge-litert"
     except ImportError:
         pass
     try:
-        from tflite_runtime.interpreter import Interpreter  # noqa: PLC0415 - either may be absent
+        from tflite_runtime.interpreter import Interpreter
 
         return Interpreter, "tflite-runtime"
     except ImportError as why:

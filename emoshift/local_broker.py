@@ -60,7 +60,7 @@ def local_broker() -> Iterator[LocalBroker]:
         else:
             name = "amqtt"
             command = [sys.executable, "-m", "emoshift.local_broker", str(port)]
-        process = subprocess.Popen(  # noqa: S603 - our own command
+        process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
         )
         try:
@@ -98,7 +98,7 @@ def _wait_for(process: subprocess.Popen[bytes], name: str, port: int) -> None:
 
 
 async def _serve(port: int) -> None:
-    from amqtt.broker import Broker  # noqa: PLC0415 - an optional package
+    from amqtt.broker import Broker
 
     broker = Broker(
         {

@@ -16,8 +16,8 @@ _TIME_S = 0.05
 
 def replay(clip: str, bundle: str) -> None:
     """Print the clip's transitions, one JSON object each."""
-    from edge.config import Config  # noqa: PLC0415 - `same` runs without anything heavy
-    from edge.pipeline import replay as steps  # noqa: PLC0415 - likewise
+    from edge.config import Config
+    from edge.pipeline import replay as steps
 
     config = Config.model_validate({"faces": {"backend": "direct"}, "models": {"bundle": bundle}})
     for step in steps(Path(clip), config):
@@ -41,7 +41,7 @@ def lock(path: str, version: str) -> None:
     ``pip download --python-version`` chooses files for another Python, but reads the conditions of
     requirements as if for its own.
     """
-    from packaging.requirements import Requirement  # noqa: PLC0415 - likewise
+    from packaging.requirements import Requirement
 
     there = {
         "python_version": version,
@@ -60,7 +60,7 @@ def lock(path: str, version: str) -> None:
 
 def backends() -> None:
     """Say which face back ends run on this processor."""
-    from edge.faces.processor import mediapipe_obstacle, read_cpuinfo  # noqa: PLC0415 - see above
+    from edge.faces.processor import mediapipe_obstacle, read_cpuinfo
 
     cpuinfo = read_cpuinfo()
     sys.stdout.write(f"      {platform.machine()}, direct: runs\n")

@@ -18,7 +18,7 @@ from train.commands.tune import tune
 class _OneLineErrors(click.Group):
     """Tells expected errors as one line with their exit code."""
 
-    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+    def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except EmoshiftError as error:
@@ -43,7 +43,7 @@ def main() -> None:
 
 @main.command()
 @options.run_options
-def run(**given: Any) -> None:  # noqa: ANN401 - every option of train.options.run_options
+def run(**given: Any) -> None:
     """Train a net by a recipe, into a folder of its own.
 
     Says first how long it will take. Ctrl-C stops it; the last finished epoch can be resumed, also
@@ -56,7 +56,7 @@ def run(**given: Any) -> None:  # noqa: ANN401 - every option of train.options.r
         train run --name longer --recipe long.toml --resume runs/.../checkpoints/epoch-040.npz
         train run --name vit --model dima806/facial_emotions_image_detection
     """
-    from train.training.run import start_run  # noqa: PLC0415 - Keras takes seconds to load
+    from train.training.run import start_run
 
     request = options.request_of(given)
     try:
@@ -77,7 +77,7 @@ def list_runs(runs: Path) -> None:
     Example:
         train list
     """
-    from train.training.run_folder import summaries  # noqa: PLC0415
+    from train.training.run_folder import summaries
 
     for line in summaries(runs):
         click.echo(line)
@@ -94,7 +94,7 @@ def export(run_folder: Path, epoch: int | None, output: Path) -> None:
     Example:
         train export runs/20261101-090000-cnn-a -o models/sources/cnn_a.keras
     """
-    from train.experiments.export import export_run  # noqa: PLC0415
+    from train.experiments.export import export_run
 
     click.echo(f"epoch {export_run(run_folder, output, epoch=epoch)} -> {output}")
 
@@ -112,7 +112,7 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> N
         train teach models/sources/cnn_a.keras -o .cache/teacher.npz
         train teach runs/20261101-090000-vit/net -o .cache/teacher.npz
     """
-    from train.training.distillation import write_teacher  # noqa: PLC0415
+    from train.training.distillation import write_teacher
 
     teacher = write_teacher(nets, output, data=data, cache=cache)
     click.echo(f"{len(nets)} nets, {len(teacher.rows)} pictures -> {output}")
@@ -149,7 +149,7 @@ def evaluate(
         train evaluate models/sources/cnn_a.keras --classes happy-sad-neutral
         train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
     """
-    from train.evaluation.evaluate import evaluate_any  # noqa: PLC0415
+    from train.evaluation.evaluate import evaluate_any
 
     told = evaluate_any(
         net,
@@ -196,7 +196,7 @@ def ensemble(
         train ensemble runs/*-model-x/net.keras runs/*-model-y/net.keras
         train ensemble models/sources/cnn_a.keras models/sources/cnn_b.keras --mirrored
     """
-    from train.evaluation.ensemble import weigh  # noqa: PLC0415
+    from train.evaluation.ensemble import weigh
 
     told = weigh(
         nets,
@@ -239,12 +239,12 @@ def report(
         train report runs/20261101-090000-cnn-a
         train report models/sources/*.keras runs/*-model-x -o out/report --split PrivateTest
     """
-    from train.evaluation.reports import draw_run  # noqa: PLC0415
+    from train.evaluation.reports import draw_run
 
     for folder in (path for path in paths if path.is_dir() or not path.suffix):
         click.echo(f"{draw_run(folder)}")
     if output is not None:
-        from train.evaluation.tables import write_tables  # noqa: PLC0415
+        from train.evaluation.tables import write_tables
 
         table = write_tables(
             [path / "net.keras" if path.is_dir() else path for path in paths],
@@ -276,7 +276,7 @@ def landmarks(model: Path, *, framing: Path, data: Path, cache: Path) -> None:
     Example:
         train landmarks --model .cache/assets/face_landmarker.task
     """
-    from train.features.measure import measure_fer2013  # noqa: PLC0415
+    from train.features.measure import measure_fer2013
 
     for line in measure_fer2013(data, cache, model, framing):
         click.echo(line)
@@ -300,7 +300,7 @@ def motion(clips: tuple[Path, ...], model: Path, output: Path) -> None:
     Example:
         train motion talking_man.mp4 carphone_pristine.mp4 --model face_landmarker.task
     """
-    from train.features.measure import measure_clips  # noqa: PLC0415
+    from train.features.measure import measure_clips
 
     measure_clips(clips, model, output)
     click.echo(f"{output}")

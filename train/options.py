@@ -114,7 +114,7 @@ def class_list(text: str | None) -> tuple[str, ...] | None:
 
 def request_of(given: dict[str, Any]) -> Request:
     """Return the request that the options of `run_options` come to."""
-    from train.experiments.request import Changes, Request  # noqa: PLC0415 - may load slowly
+    from train.experiments.request import Changes, Request
 
     weights = {name: given.pop(name) for name in EMOTIONS}
     weights = {name: weight for name, weight in weights.items() if weight is not None}

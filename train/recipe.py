@@ -155,7 +155,7 @@ def recipe_table(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), [str(why)]) from why
 
 
-def _build(kind: Any, value: object, where: str, problems: list[str]) -> object:  # noqa: ANN401 - a type, of any shape
+def _build(kind: Any, value: object, where: str, problems: list[str]) -> object:
     """Bring ``value`` to ``kind``, noting in ``problems`` what does not fit."""
     optional = typing.get_origin(kind) is types.UnionType
     if optional:
@@ -178,13 +178,13 @@ def _build(kind: Any, value: object, where: str, problems: list[str]) -> object:
     return value
 
 
-def _fits(kind: Any, value: object) -> bool:  # noqa: ANN401 - a type, of any shape
+def _fits(kind: Any, value: object) -> bool:
     if typing.get_origin(kind) is Literal:
         return value in typing.get_args(kind)
     return isinstance(value, kind) and isinstance(value, bool) is (kind is bool)
 
 
-def _build_dataclass(kind: Any, value: object, where: str, problems: list[str]) -> object:  # noqa: ANN401 - a dataclass type
+def _build_dataclass(kind: Any, value: object, where: str, problems: list[str]) -> object:
     if not isinstance(value, dict):
         problems.append(f"{where}: expected a table, found {value!r}")
         return None

@@ -168,7 +168,7 @@ def memory(actors: tuple[Actor, ...], *, backend: str, faces: int = 30, count: i
         clip = Path(folder) / "class.mp4"
         write_clip(scene, actors, clip, count)
         command = (sys.executable, "-m", "benchmarks.classroom", "hold", "--backend", backend)
-        done = subprocess.run(  # noqa: S603 - this very package
+        done = subprocess.run(
             [*command, str(clip)],
             check=True,
             capture_output=True,

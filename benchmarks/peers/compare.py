@@ -217,7 +217,7 @@ def _start(
     if not python.exists():
         raise UnavailableError(f"no environment in {environment}; run: edge-bench peers --install")
     root = str(Path(__file__).parents[2])
-    process = subprocess.Popen(  # noqa: S603 - our own worker
+    process = subprocess.Popen(
         [
             str(python),
             str(Path(__file__).with_name("worker.py")),

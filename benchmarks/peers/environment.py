@@ -35,7 +35,7 @@ def install(tell: Callable[[str], None]) -> None:
         ("what facex imports", [*pip, *FACEX_PACKAGES]),
     ):
         tell(what)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - constants
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             raise UnavailableError(f"{what}: {last}")

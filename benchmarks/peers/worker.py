@@ -38,8 +38,8 @@ def main() -> None:
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", GLOG_minloglevel="3", CUDA_VISIBLE_DEVICES="-1")
     os.sched_setaffinity(0, {order["cpu"]})
 
-    import cv2  # noqa: PLC0415 - only once the environment is set
-    import numpy as np  # noqa: PLC0415 - likewise
+    import cv2
+    import numpy as np
 
     cv2.setNumThreads(1)
     frames = np.load(order["frames"], mmap_mode="r")
@@ -54,7 +54,7 @@ def main() -> None:
                 _tell(answers, {"labels": classify(np.load(request["classify"]))})
 
 
-def _run(look: Callable[[Any], int], frames: Any, first: int, count: int) -> dict[str, Any]:  # noqa: ANN401 - an array; numpy is not imported here
+def _run(look: Callable[[Any], int], frames: Any, first: int, count: int) -> dict[str, Any]:
     spent, used, found = [], [], 0
     for number in range(first, first + count):
         frame = frames[number % len(frames)].copy()
@@ -65,7 +65,7 @@ def _run(look: Callable[[Any], int], frames: Any, first: int, count: int) -> dic
     return {"ms": spent, "cpu_ms": used, "found": found}
 
 
-def _tell(answers: Any, answer: dict[str, Any]) -> None:  # noqa: ANN401 - a text file
+def _tell(answers: Any, answer: dict[str, Any]) -> None:
     answers.write(json.dumps(answer) + "\n")
     answers.flush()
 
@@ -73,21 +73,21 @@ def _tell(answers: Any, answer: dict[str, Any]) -> None:  # noqa: ANN401 - a tex
 Ready = tuple[str, "Callable[[Any], int]", "Callable[[Any], list[str]]"]
 
 
-def _no_classes(_: Any) -> list[str]:  # noqa: ANN401 - see above
+def _no_classes(_: Any) -> list[str]:
     raise NotImplementedError
 
 
 def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, due: bool) -> Ready:
-    from pathlib import Path  # noqa: PLC0415 - see the top
+    from pathlib import Path
 
-    from benchmarks.run import EVERY_FACE, bench_config  # noqa: PLC0415 - see the top
-    from benchmarks.workload import outbox_folder  # noqa: PLC0415 - see the top
-    from edge.bundle.installed import configured_bundle  # noqa: PLC0415 - see the top
-    from edge.daemon.vision import process_frame  # noqa: PLC0415 - see the top
-    from edge.outbox.store import Outbox  # noqa: PLC0415 - see the top
-    from edge.pipeline import open_pipeline  # noqa: PLC0415 - see the top
-    from edge.values import Emotion, Features, Frame, frozen  # noqa: PLC0415 - see the top
-    from emoshift.events import Source  # noqa: PLC0415 - see the top
+    from benchmarks.run import EVERY_FACE, bench_config
+    from benchmarks.workload import outbox_folder
+    from edge.bundle.installed import configured_bundle
+    from edge.daemon.vision import process_frame
+    from edge.outbox.store import Outbox
+    from edge.pipeline import open_pipeline
+    from edge.values import Emotion, Features, Frame, frozen
+    from emoshift.events import Source
 
     config = bench_config(backend=backend, bundle=order["bundle"])
     bundle = configured_bundle(config.models)
@@ -100,7 +100,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     count = 0
     began_s = time.monotonic()
 
-    def look(image: Any) -> int:  # noqa: ANN401 - see above
+    def look(image: Any) -> int:
         nonlocal count
         count += 1
         # Everyone gets the pictures as if they came 30 times a second.
@@ -108,7 +108,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
         frame = Frame(image=frozen(image), seq=count, captured_s=taken_s)
         return len(process_frame(frame, pipeline, outbox, facts).predictions)
 
-    def classify(pictures: Any) -> list[str]:  # noqa: ANN401 - see above
+    def classify(pictures: Any) -> list[str]:
         found: list[str] = []
         for first in range(0, len(pictures), BATCH):
             batch = [
@@ -130,12 +130,12 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
 
 
 def _mediapipe(stack: contextlib.ExitStack, _: dict[str, Any]) -> Ready:
-    import cv2  # noqa: PLC0415 - see the top
-    import mediapipe  # noqa: PLC0415 - see the top
-    from mediapipe.tasks import python as tasks  # noqa: PLC0415 - see the top
-    from mediapipe.tasks.python import vision  # noqa: PLC0415 - see the top
+    import cv2
+    import mediapipe
+    from mediapipe.tasks import python as tasks
+    from mediapipe.tasks.python import vision
 
-    from edge.assets import LANDMARKER, find_asset  # noqa: PLC0415 - see the top
+    from edge.assets import LANDMARKER, find_asset
 
     landmarker = stack.enter_context(
         vision.FaceLandmarker.create_from_options(
@@ -149,7 +149,7 @@ def _mediapipe(stack: contextlib.ExitStack, _: dict[str, Any]) -> Ready:
     )
     count = 0
 
-    def look(image: Any) -> int:  # noqa: ANN401 - see above
+    def look(image: Any) -> int:
         nonlocal count
         count += 1
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -160,9 +160,9 @@ def _mediapipe(stack: contextlib.ExitStack, _: dict[str, Any]) -> Ready:
 
 
 def _fer(_: contextlib.ExitStack, __: dict[str, Any], *, mtcnn: bool) -> Ready:
-    from importlib import metadata  # noqa: PLC0415 - see the top
+    from importlib import metadata
 
-    import cv2  # noqa: PLC0415 - see the top
+    import cv2
 
     fer = import_module("fer.fer")
 
@@ -170,10 +170,10 @@ def _fer(_: contextlib.ExitStack, __: dict[str, Any], *, mtcnn: bool) -> Ready:
         import_module("torch").set_num_threads(1)
     detector = fer.FER(mtcnn=mtcnn)
 
-    def look(image: Any) -> int:  # noqa: ANN401 - see above
+    def look(image: Any) -> int:
         return len(detector.detect_emotions(image))
 
-    def classify(pictures: Any) -> list[str]:  # noqa: ANN401 - see above
+    def classify(pictures: Any) -> list[str]:
         found = []
         for picture in pictures:
             # The whole picture is the face: its own margin is taken off again.
@@ -186,9 +186,9 @@ def _fer(_: contextlib.ExitStack, __: dict[str, Any], *, mtcnn: bool) -> Ready:
 
 
 def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
-    from pathlib import Path  # noqa: PLC0415 - see the top
+    from pathlib import Path
 
-    import numpy as np  # noqa: PLC0415 - see the top
+    import numpy as np
 
     cv2: Any = import_module("cv2")  # another release than ours, with other types
     tensorflow: Any = import_module("tensorflow")
@@ -201,7 +201,7 @@ def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
     fed = network.get_input_details()[0]["index"]
     told = network.get_output_details()[0]["index"]
 
-    def look(image: Any) -> int:  # noqa: ANN401 - see above
+    def look(image: Any) -> int:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         faces = cascade.detectMultiScale(grey, 1.1, 5, minSize=(50, 50))
         for x, y, w, h in faces:
@@ -215,7 +215,7 @@ def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
 
 
 def _facex(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
-    from importlib import metadata  # noqa: PLC0415 - see the top
+    from importlib import metadata
 
     worker = import_module("facex").PoolManager(pool_size=1).get_classifier()
     words = dict(
@@ -226,10 +226,10 @@ def _facex(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
         )
     )
 
-    def look(image: Any) -> int:  # noqa: ANN401 - see above
+    def look(image: Any) -> int:
         return len(worker.predict(image))
 
-    def classify(pictures: Any) -> list[str]:  # noqa: ANN401 - see above
+    def classify(pictures: Any) -> list[str]:
         told = (worker.detect_emotion(picture) for picture in pictures)
         return [words[max(shares, key=shares.get)] for shares in told]
 

@@ -23,8 +23,8 @@ def plot_run(report: RunReport, path: Path) -> None:
         OutputError: The picture cannot be written.
     """
     try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - optional
-        from matplotlib.figure import Figure  # noqa: PLC0415 - likewise
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
     except ImportError as why:
         raise UnavailableError(f"--plot needs matplotlib ({why}): pip install matplotlib") from why
     figure = Figure(figsize=(10, 4), layout="constrained")

@@ -216,7 +216,7 @@ def crowd(*, data: Path, bundle: str, seed: int) -> None:
     Example:
       python -m benchmarks.transitions crowd
     """  # noqa: D301 - click reads \b as: do not wrap
-    from benchmarks.transitions.multi_face import company  # noqa: PLC0415 - needs the face models
+    from benchmarks.transitions.multi_face import company
 
     config = _config(bundle, None)
     alone, together = company(data, config, configured_bundle(config.models), seed=seed, note=_note)

@@ -123,10 +123,10 @@ def write(folder: Path, comparisons: Sequence[Comparison], setup: dict[str, Any]
 
 def _plots(folder: Path, comparisons: Sequence[Comparison]) -> list[Path]:
     try:
-        import matplotlib as mpl  # noqa: PLC0415 - an optional package of the benchmark
+        import matplotlib as mpl
 
         mpl.use("Agg")
-        import matplotlib.pyplot as plt  # noqa: PLC0415 - likewise
+        import matplotlib.pyplot as plt
     except ImportError:
         return []
     mpl.rcParams["svg.hashsalt"] = "emoshift"
@@ -145,7 +145,7 @@ def _plots(folder: Path, comparisons: Sequence[Comparison]) -> list[Path]:
     return written
 
 
-def _plot_trade(axes: Any, comparison: Comparison) -> None:  # noqa: ANN401 - untyped library
+def _plot_trade(axes: Any, comparison: Comparison) -> None:
     points = comparison.curve
     axes.plot(
         [p.false_per_min for p in points],
@@ -166,7 +166,7 @@ def _plot_trade(axes: Any, comparison: Comparison) -> None:  # noqa: ANN401 - un
     axes.legend(fontsize=7)
 
 
-def _plot_scores(axes: Any, comparison: Comparison) -> None:  # noqa: ANN401 - untyped library
+def _plot_scores(axes: Any, comparison: Comparison) -> None:
     rows = list(reversed(comparison.rows))
     values = [r.scores.f1_1 for r in rows]
     low = [max(0.0, r.scores.f1_1 - r.f1_low) for r in rows]
@@ -179,7 +179,7 @@ def _plot_scores(axes: Any, comparison: Comparison) -> None:  # noqa: ANN401 - u
     axes.tick_params(labelsize=7)
 
 
-def _plot_calibration(axes: Any, comparison: Comparison) -> None:  # noqa: ANN401 - untyped library
+def _plot_calibration(axes: Any, comparison: Comparison) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     for confidence, right, count in comparison.reliability:
         axes.scatter([confidence], [right], s=10 + count, color="C0")

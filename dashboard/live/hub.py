@@ -181,7 +181,7 @@ class Hub:
         """Let pages read the history again: what came before this was not told to them."""
         self._soon(self._tell_waiting)
 
-    def _soon(self, call: Any, *values: object) -> None:  # noqa: ANN401 - any callable of ours
+    def _soon(self, call: Any, *values: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # the loop closed just now
                 self._loop.call_soon_threadsafe(call, *values)

@@ -73,7 +73,7 @@ class Classroom:
 
     def __init__(self, address: Address, *, seed: int, faces: int = 24) -> None:
         self.address = address
-        self._random = random.Random(f"{seed}/{address}")  # noqa: S311 - a story, not a secret
+        self._random = random.Random(f"{seed}/{address}")
         self.boot_id = f"{self._random.getrandbits(128):032x}"
         self.instance = f"{self._random.getrandbits(48):012x}"
         self.temper = _TEMPERS[0] if seed < 0 else self._random.choice(_TEMPERS)

@@ -35,7 +35,7 @@ _LESSONS: Final = (
 def write_past(engine: Engine, rooms: Sequence[Classroom], *, now_ms: int, seed: int) -> None:
     """Write a few lessons of every room, the last of them still running."""
     history = History(engine)
-    chance = random.Random(seed)  # noqa: S311 - a story, not a secret
+    chance = random.Random(seed)
     for _, ago_ms, minutes in _LESSONS:
         start_ms = now_ms - ago_ms
         end_ms = now_ms if minutes is None else start_ms + minutes * MINUTE_MS

@@ -147,7 +147,7 @@ class Simulator:
 
     def _tell_stories(self, load: Load, stop: threading.Event, began_s: float) -> None:
         """Keep to the rate by the clock: what is late is told at once."""
-        chance = random.Random(1)  # noqa: S311 - a story, not a secret
+        chance = random.Random(1)
         rooms = len(self._rooms)
         plan = [(load.class_s * n / rooms, n, "class") for n in range(rooms)]
         plan += [(load.health_s * n / rooms, n, "health") for n in range(rooms)]

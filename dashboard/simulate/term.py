@@ -25,7 +25,7 @@ def fill_term(
     engine: Engine, *, events: int, rooms: int, weeks: int, end_ms: int, seed: int
 ) -> None:
     """Write ``events`` transitions of school days, six hours each, that end at ``end_ms``."""
-    chance = random.Random(seed)  # noqa: S311 - a story, not a secret
+    chance = random.Random(seed)
     end = end_ms // MINUTE_MS
     days = [end - day * DAY_MIN for day in range(weeks * 7) if day % 7 < 5]
     minutes = sorted(start - m for start in days for m in range(LESSONS_MIN))
@@ -42,7 +42,7 @@ def fill_term(
             connection.execute(insert(t.CLASS), [_class(chance, room, m) for m in minutes])
 
 
-def _name_room(connection: Any, room: int, now_ms: int) -> None:  # noqa: ANN401 - a connection
+def _name_room(connection: Any, room: int, now_ms: int) -> None:
     device = {"id": room, "site": "school-1", "name": f"room-{100 + room}"}
     connection.execute(insert(t.DEVICE), [{**device, "first_seen_ms": 0, "seen_ms": now_ms}])
     boot = {"id": room, "boot_id": f"{room:032x}", "device": room}

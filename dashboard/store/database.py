@@ -89,17 +89,17 @@ def await_store(setting: str, stop: threading.Event) -> Engine | None:
     return None
 
 
-def is_read_only_begin(connection: Any) -> bool:  # noqa: ANN401 - SQLAlchemy types it so
+def is_read_only_begin(connection: Any) -> bool:
     """Tell whether the transaction was announced as reading only."""
     return bool(connection.get_execution_options().get("reads_only", False))
 
 
-def insert_into(engine: Engine, table: Table) -> Any:  # noqa: ANN401 - two dialects, one interface
+def insert_into(engine: Engine, table: Table) -> Any:
     """Begin an ``INSERT`` that knows ``ON CONFLICT`` in the dialect of the engine."""
     return postgresql.insert(table) if engine.dialect.name == "postgresql" else sqlite.insert(table)
 
 
-def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
+def _prepare_sqlite(raw: Any, _record: object) -> None:
     raw.isolation_level = None  # transactions are begun below, not by the driver's guess
     for pragma in (
         "journal_mode=WAL",  # readers never wait for the writer
@@ -112,6 +112,6 @@ def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the dr
         raw.execute(f"PRAGMA {pragma}")
 
 
-def _begin_sqlite(connection: Any) -> None:  # noqa: ANN401 - SQLAlchemy's event signature
+def _begin_sqlite(connection: Any) -> None:
     # A writer says so at once: two that read first and then write would deadlock.
     connection.exec_driver_sql("BEGIN" if is_read_only_begin(connection) else "BEGIN IMMEDIATE")

@@ -105,7 +105,7 @@ def _routes() -> list[Route | Mount]:
 class _Static(StaticFiles):
     """Files whose addresses change with their content may be kept for ever."""
 
-    async def get_response(self, path: str, scope: Any) -> Response:  # noqa: ANN401 - Starlette's type
+    async def get_response(self, path: str, scope: Any) -> Response:
         answer = await super().get_response(path, scope)
         answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return answer

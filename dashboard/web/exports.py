@@ -118,8 +118,8 @@ def _answer(rows: list[dict[str, Any]], kind: str, *, name: str) -> Response:
         lines = [_line(rows[0].keys())] if rows else []
         text = "".join(lines + [_line(row.values()) for row in rows])
         return Response(text, headers=_attached(name, kind), media_type=_CSV)
-    import pyarrow as pa  # noqa: PLC0415 - 40 MB that only this needs
-    from pyarrow import parquet  # noqa: PLC0415 - likewise
+    import pyarrow as pa
+    from pyarrow import parquet
 
     out = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows), out)

@@ -67,7 +67,7 @@ def data_block(value: object) -> Markup:
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704 - escaped just here
 
 
-def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:  # noqa: ANN401 - a template takes anything
+def render(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """Render a page for whoever asks."""
     language = language_of(request)
     words = catalogue(language)

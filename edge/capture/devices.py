@@ -103,7 +103,7 @@ class _PiCamera:
 
     def __init__(self, number: str, camera: Camera) -> None:
         try:
-            from picamera2 import Picamera2  # noqa: PLC0415 - only Raspberry Pi OS has it
+            from picamera2 import Picamera2
         except ImportError as why:
             raise CameraError(
                 f"picamera2 is not installed ({why}); run: sudo apt install python3-picamera2, and"

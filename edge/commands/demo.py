@@ -95,7 +95,7 @@ def _daemon(file: Path, log: Path) -> Iterator[Callable[[threading.Event], None]
             return
         with log.open("wb") as output:
             processes.append(
-                subprocess.Popen(  # noqa: S603 - our own command
+                subprocess.Popen(
                     [sys.executable, "-m", "edge", "run", "--config", str(file)], stderr=output
                 )
             )

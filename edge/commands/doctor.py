@@ -81,7 +81,7 @@ def _opencv() -> Finding:
         return Finding(what="opencv", good=True, detail=found[0])
     if not found:
         try:
-            import cv2  # noqa: PLC0415 - a system package has no Python metadata
+            import cv2
         except ImportError as why:
             return Finding(what="opencv", good=False, detail=f"cannot be imported: {why}")
         return Finding(what="opencv", good=True, detail=f"{cv2.__version__} from the system")

@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(half: str, path: Path | None, data: object, isolation: Isolation) -> None:
     # Only now: whatever these import starts its life without a network.
-    from edge.config import load_config, parse_config  # noqa: PLC0415 - see above
-    from edge.daemon.watchdog import run_publish_half, run_vision_half  # noqa: PLC0415 - see above
-    from edge.identity import settle_name  # noqa: PLC0415 - see above
+    from edge.config import load_config, parse_config
+    from edge.daemon.watchdog import run_publish_half, run_vision_half
+    from edge.identity import settle_name
 
     if path is not None:
         config = load_config(path)

@@ -49,7 +49,7 @@ class _Half:
 
     def start(self) -> None:
         verbose = ["--verbose"] if log.isEnabledFor(logging.DEBUG) else []
-        self.process = subprocess.Popen(  # noqa: S603 - ourselves
+        self.process = subprocess.Popen(
             [*self.command, "--parent", str(os.getpid()), *verbose],
             stdin=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for us: the halves are stopped in order

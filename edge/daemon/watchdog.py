@@ -30,7 +30,7 @@ def run_vision_half(config: Config, *, isolation: str, path: Path | None = None)
     """
     demand_legal_basis(config, where="configuration" if path is None else str(path))
 
-    from edge.daemon.vision import run_vision  # noqa: PLC0415 - the publish half needs none of it
+    from edge.daemon.vision import run_vision
 
     notifier = Notifier.from_environment()
     control = Control("vision", config, path)
@@ -57,7 +57,7 @@ def run_publish_half(config: Config, *, path: Path | None = None) -> None:
         config: The whole configuration.
         path: Where it came from, to be read again on SIGHUP.
     """
-    from edge.publish.publisher import run_publisher  # noqa: PLC0415 - the vision half needs none of it
+    from edge.publish.publisher import run_publisher
 
     notifier = Notifier.from_environment()
     control = Control("publish", config, path)

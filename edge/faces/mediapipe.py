@@ -185,7 +185,7 @@ class MediaPipeFaces:
             self._landmarker = None
 
 
-def _scores(shapes: Any) -> NDArray[np.float32]:  # noqa: ANN401 - the library has no types
+def _scores(shapes: Any) -> NDArray[np.float32]:
     scores = np.zeros(BLENDSHAPES, dtype=np.float32)
     for shape in shapes:
         scores[shape.index] = shape.score
@@ -197,9 +197,9 @@ def _load() -> tuple[Any, Any, Any]:
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        import mediapipe as library  # noqa: PLC0415 - heavy, and absent on most devices
-        from mediapipe.tasks import python as tasks  # noqa: PLC0415 - likewise
-        from mediapipe.tasks.python import vision  # noqa: PLC0415 - likewise
+        import mediapipe as library
+        from mediapipe.tasks import python as tasks
+        from mediapipe.tasks.python import vision
     except ModuleNotFoundError as why:
         raise UnavailableError(
             f"MediaPipe is not installed ({why}): install the mediapipe extra, or set"

@@ -358,7 +358,7 @@ def label_source(seed: int | None) -> random.Random:
     """Randomness for names: the system's own, or repeatable where ``seed`` is given."""
     if seed is None:
         return random.SystemRandom()
-    return random.Random(seed)  # noqa: S311 - a replay must repeat itself; live sources pass None
+    return random.Random(seed)
 
 
 def _relative(detection: Detection) -> NDArray[np.float32]:

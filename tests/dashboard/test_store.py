@@ -50,7 +50,7 @@ def a_lesson(room: Classroom, minutes: int = 3) -> list[Message]:
 
 def test_each_event_once(engine, room):
     """However often and in whatever parts a lesson is delivered, it is stored once."""
-    lesson, history, chance = a_lesson(room), History(engine), random.Random(1)  # noqa: S311 - a story
+    lesson, history, chance = a_lesson(room), History(engine), random.Random(1)
     first = history.write(gather(lesson))
     again = [history.write(gather(chance.sample(lesson, 20))) for _ in range(5)]
     other = History(engine).write(gather(lesson))

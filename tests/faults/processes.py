@@ -83,7 +83,7 @@ def publish(config_path: str, log_path: str) -> None:
 def _jumping() -> ClockReading:
     """A clock that somebody sets both ways, by up to ten years, several times a second."""
     now = read_clock()
-    chance = random.Random(int(now.monotonic_s * 5))  # noqa: S311 - no secret
+    chance = random.Random(int(now.monotonic_s * 5))
     return replace(
         now,
         utc_s=now.utc_s + chance.choice((0.0, 1.0, -1.0)) * chance.choice((1.0, 3600.0, 3e8)),

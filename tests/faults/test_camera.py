@@ -50,7 +50,7 @@ def watching(tmp_path: Path) -> Watching:
 
 def test_recovery_of_the_camera(watching: Watching, capsys: pytest.CaptureFixture[str]) -> None:
     """A camera that was unplugged, stuck or frozen is seen again within five seconds (p95)."""
-    chance, took_s = random.Random(3), []  # noqa: S311 - no secret
+    chance, took_s = random.Random(3), []
     with watching:
         watching.until("the first frames", 120.0, camera_state="streaming", faces=1)
         for number in range(ABSENCES):

@@ -32,7 +32,7 @@ def test_recovery(
     tmp_path: Path, outbox: Outbox, broker: BrokerProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After the broker returns, the next event is with the subscriber within five seconds (p95)."""
-    chance, took_s = random.Random(5), []  # noqa: S311 - no secret
+    chance, took_s = random.Random(5), []
     with (
         Listening(broker.port) as ear,
         Running(make_config(tmp_path, broker.port), grace_s=10.0) as publisher,
@@ -145,7 +145,7 @@ def test_noise_on_the_wire(tmp_path: Path, broker: BrokerProcess, outbox: Outbox
     import paho.mqtt.client as mqtt
     from paho.mqtt.enums import CallbackAPIVersion
 
-    chance = random.Random(9)  # noqa: S311 - no secret
+    chance = random.Random(9)
     done = threading.Event()
 
     def shout() -> None:

@@ -65,7 +65,7 @@ class Storm:
         self.outages_s: list[float] = []
         self.vision = Half(decide, lambda n: (str(self.outbox), str(self.ledger), n, 120.0))
         self.publish = Half(publish, lambda _: (str(config), str(folder / "publish.log")))
-        self.chance = random.Random(20261121)  # noqa: S311 - no secret
+        self.chance = random.Random(20261121)
 
     @property
     def kills(self) -> int:

@@ -28,7 +28,7 @@ def main(name: str, seed: int, folder: Path, executions: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     logging.disable()
     warnings.simplefilter("ignore")
-    chance = random.Random(seed)  # noqa: S311 - no secret
+    chance = random.Random(seed)
     seen: set[str] = set()
     with (
         (folder / "count").open("r+b") as file,

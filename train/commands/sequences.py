@@ -34,7 +34,7 @@ def sequences(*, name: str, recipe_path: Path, description: str, data: Path, run
     Example:
         train sequences --name ckplus48
     """
-    from train.training.sequence_experiment import start_comparison  # noqa: PLC0415 - loads Keras
+    from train.training.sequence_experiment import start_comparison
 
     try:
         folder = start_comparison(

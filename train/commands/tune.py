@@ -33,7 +33,7 @@ def tune(
     Example:
         train tune --name dense --recipe train/recipes/tune_dense.toml
     """
-    from train.training.tuning import start_search  # noqa: PLC0415 - Keras takes seconds to load
+    from train.training.tuning import start_search
 
     try:
         folder = start_search(

@@ -38,7 +38,7 @@ def evaluate_any(
     one_head = read_net_card(net) is not None
     if not one_head and not classes:
         if net.suffix == ".keras" and net.with_suffix(".json").exists():
-            from train.experiments.evaluate_recurrent import (  # noqa: PLC0415 - needs pyarrow
+            from train.experiments.evaluate_recurrent import (
                 evaluate_recurrent,
             )
 

@@ -34,7 +34,7 @@ def open_scorer(path: Path) -> Scorer:
     """
     if is_classifier(path):
         require_torch()
-        from train.huggingface.scorer import open_classifier_scorer  # noqa: PLC0415 - loads torch
+        from train.huggingface.scorer import open_classifier_scorer
 
         return open_classifier_scorer(path)
     if not path.exists():
@@ -57,7 +57,7 @@ def read_weights(path: Path) -> list[NDArray[np.float32]]:
 
 
 def _load(path: Path) -> keras.Model:
-    import keras  # noqa: PLC0415 - a classifier of Hugging Face needs none of it
+    import keras
 
     return keras.saving.load_model(path, compile=False)
 

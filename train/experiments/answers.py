@@ -110,8 +110,8 @@ def _one_head(
     if card.features is None:
         views = [asked.crops, asked.crops[:, :, ::-1]] if mirrored else [asked.crops]
     else:
-        from train.features.blendshape_inputs import raw_inputs  # noqa: PLC0415
-        from train.features.faces import found_faces, measured_table  # noqa: PLC0415 - pyarrow
+        from train.features.blendshape_inputs import raw_inputs
+        from train.features.faces import found_faces, measured_table
 
         if card.scaling is None:
             raise InputError(f"{net.with_suffix('.json')}: found features without their scaling")
@@ -135,10 +135,10 @@ def _one_head(
 def _recurrent(
     net: Path, split: str, data: Path, cache: Path
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    from edge.bundle.manifest import ChannelTransform  # noqa: PLC0415 - pyarrow, below
-    from train.experiments.recurrent import still_logits  # noqa: PLC0415
-    from train.features.faces import measured_table  # noqa: PLC0415
-    from train.features.single_images import read_stills  # noqa: PLC0415
+    from edge.bundle.manifest import ChannelTransform
+    from train.experiments.recurrent import still_logits
+    from train.features.faces import measured_table
+    from train.features.single_images import read_stills
 
     told = json.loads(net.with_suffix(".json").read_text(encoding="utf-8"))
     form = ChannelTransform.model_validate(told["channels"])

@@ -128,7 +128,7 @@ def read_net_card(net: Path) -> ClassNet | None:
     )
     if "features" not in told:
         return bare
-    from train.features.blendshape_inputs import Features, Scaling  # noqa: PLC0415 - needs pyarrow
+    from train.features.blendshape_inputs import Features, Scaling
 
     return ClassNet(
         labels=bare.labels,
@@ -161,8 +161,8 @@ def _picture_lesson(
 def _blendshape_lesson(
     recipe: BlendshapeRecipe, train: Labelled, held: Labelled, classes: Grouping, request: Request
 ) -> tuple[Lesson, ClassNet]:
-    from train.features.blendshape_inputs import fit_scaling, raw_inputs  # noqa: PLC0415
-    from train.features.faces import found_faces, measured_table  # noqa: PLC0415 - needs pyarrow
+    from train.features.blendshape_inputs import fit_scaling, raw_inputs
+    from train.features.faces import found_faces, measured_table
 
     if request.pictures is not None:
         raise InputError("--pictures: blendshapes are measured of FER2013 alone; leave it out")

@@ -43,8 +43,8 @@ def measure(
     A crop is enlarged to 192 pixels and given a replicated border, because the detector expects
     some room around a face.
     """
-    import mediapipe as mp  # noqa: PLC0415 - an optional dependency, loaded where it is used
-    from mediapipe.tasks.python import BaseOptions, vision  # noqa: PLC0415
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model)),
@@ -89,8 +89,8 @@ def measure_clip(
     Returns:
         Blendshapes ``(found, 52)`` and landmarks ``(found, 478, 3)`` in pixels, float32.
     """
-    import mediapipe as mp  # noqa: PLC0415 - an optional dependency, loaded where it is used
-    from mediapipe.tasks.python import BaseOptions, vision  # noqa: PLC0415
+    import mediapipe as mp
+    from mediapipe.tasks.python import BaseOptions, vision
 
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_path=str(model)),

@@ -150,7 +150,7 @@ def _heads(labels: list[str], name: str) -> dict[str, tuple[int, ...]]:
     return {"fer2013": tuple(plain.index(label) for label in HEADS["fer2013"])}
 
 
-def output_layer(net: Any) -> tuple[str, nn.Linear]:  # noqa: ANN401 - any net of transformers
+def output_layer(net: Any) -> tuple[str, nn.Linear]:
     """Return the dense layer at the end, with its name."""
     found = [
         (name, module)
@@ -180,7 +180,7 @@ def _preprocessing(name: str) -> dict[str, Any]:
     return told
 
 
-def _side(net: Any, told: dict[str, Any]) -> int:  # noqa: ANN401
+def _side(net: Any, told: dict[str, Any]) -> int:
     size: Any = told.get("crop_size") or told.get("size") or getattr(net.config, "image_size", 224)
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")

@@ -45,18 +45,18 @@ class Policy(keras.Model):  # type: ignore[misc]  # untyped
         self.baseline.assign(0.0)
         self.chance.state.assign(keras.random.SeedGenerator(seed).state)
 
-    def call(self, frames: Any, training: bool | None = None) -> Any:  # noqa: ANN401 - tensors
+    def call(self, frames: Any, training: bool | None = None) -> Any:
         """Return the net's logits."""
         return self.net(frames, training=training)
 
     def compute_loss(
         self,
-        x: Any = None,  # noqa: ANN401 - tensors
-        y: Any = None,  # noqa: ANN401
-        y_pred: Any = None,  # noqa: ANN401
-        sample_weight: Any = None,  # noqa: ANN401
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
         training: bool = True,
-    ) -> Any:  # noqa: ANN401
+    ) -> Any:
         """Return the policy gradient's loss for labels ``y``, ``(batch,)``, int."""
         del x, sample_weight
         labels = ops.cast(ops.reshape(y, (-1,)), "int32")

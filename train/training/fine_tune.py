@@ -143,7 +143,7 @@ def _loss(classifier: Classifier, batch: Batch, fer2013_weight: float) -> torch.
     return total
 
 
-def _save(path: Path, state: _State, net: Any, optimiser: torch.optim.Optimizer) -> None:  # noqa: ANN401
+def _save(path: Path, state: _State, net: Any, optimiser: torch.optim.Optimizer) -> None:
     """Write atomically: a kill leaves the old file or the new one, never half of one."""
     part = path.with_suffix(".part")
     torch.save(
@@ -158,7 +158,7 @@ def _save(path: Path, state: _State, net: Any, optimiser: torch.optim.Optimizer)
     part.replace(path)
 
 
-def _restore(path: Path, net: Any, optimiser: torch.optim.Optimizer) -> _State:  # noqa: ANN401
+def _restore(path: Path, net: Any, optimiser: torch.optim.Optimizer) -> _State:
     try:
         kept = torch.load(path, weights_only=True)
         net.load_state_dict(kept["net"])

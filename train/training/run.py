@@ -68,7 +68,7 @@ def start_run(request: Request, tell: Callable[[str], None] = print) -> Path:
         elif isinstance(recipe, Recipe):
             _train_pictures(recipe, folder, request, tell)
         elif isinstance(recipe, FineTuning):
-            from train.huggingface.start import train_classifier  # noqa: PLC0415 - loads torch
+            from train.huggingface.start import train_classifier
 
             train_classifier(recipe, folder, request, tell)
         else:
@@ -145,6 +145,6 @@ def _train_pictures(
 def _train_recurrent(
     recipe: RecurrentRecipe, folder: Path, request: Request, tell: Callable[[str], None]
 ) -> None:
-    from train.experiments.blendshapes import train_blendshapes  # noqa: PLC0415 - needs pyarrow
+    from train.experiments.blendshapes import train_blendshapes
 
     train_blendshapes(recipe, folder, request, tell)

@@ -75,7 +75,7 @@ def start_search(
     return folder
 
 
-def build(trial: Any, recipe: TuneRecipe) -> keras.Model:  # noqa: ANN401 - KerasTuner's parameters
+def build(trial: Any, recipe: TuneRecipe) -> keras.Model:
     """Build and compile the net that a trial's settings describe."""
     keras.utils.set_random_seed(recipe.seed)
     space = recipe.space
@@ -182,7 +182,7 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]  # untyped
             project_name="trials",
         )
 
-    def run_trial(self, trial: Any, material: Material) -> Any:  # noqa: ANN401
+    def run_trial(self, trial: Any, material: Material) -> Any:
         """Return the history, of which KerasTuner takes the best epoch."""
         net = self.hypermodel.build(trial.hyperparameters)
         return net.fit(
@@ -205,7 +205,7 @@ def _search(tuner: _Tuner, material: Material) -> None:
         ) from why
 
 
-def _write(oracle: Any, folder: Path) -> list[str]:  # noqa: ANN401
+def _write(oracle: Any, folder: Path) -> list[str]:
     """Write ``trials.csv`` and ``best.json``, and return the best few as lines."""
     done = [trial for trial in oracle.trials.values() if trial.score is not None]
     done.sort(key=lambda trial: trial.score)
@@ -231,7 +231,7 @@ def _write(oracle: Any, folder: Path) -> list[str]:  # noqa: ANN401
     return [f"{len(done)} trials; the best:", *lines]
 
 
-def _settings(trial: Any) -> dict[str, Any]:  # noqa: ANN401
+def _settings(trial: Any) -> dict[str, Any]:
     """Return the settings that were in force: no momentum where Adam was chosen."""
     found = trial.hyperparameters
     told = {p.name: found.get(p.name) for p in found.space if found.is_active(p)}

@@ -136,7 +136,7 @@ def offline(series: Series, *, penalty: float) -> list[Transition]:
         UnavailableError: The package ``ruptures`` is not installed.
     """
     try:
-        import ruptures  # noqa: PLC0415 - an optional package of the benchmark
+        import ruptures
     except ImportError as why:
         raise UnavailableError("the offline bound needs the package ruptures") from why
     logs = np.log(np.maximum(series.probs, 0.02))

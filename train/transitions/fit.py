@@ -334,7 +334,7 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(e / e.sum(axis=1, keepdims=True), np.float64)
 
 
-def _rounded(values: NDArray[np.float64]) -> Any:  # noqa: ANN401 - nested tuples of any depth
+def _rounded(values: NDArray[np.float64]) -> Any:
     if values.ndim > 1:
         return tuple(_rounded(row) for row in values)
     return tuple(round(float(v), 4) for v in values)

@@ -240,7 +240,7 @@ def fill(path: Path, count: int = 300) -> None:
 def noise(path: Path) -> None:
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
-    data[middle : middle + 9000] = random.Random(1).randbytes(9000)  # noqa: S311 - no secret
+    data[middle : middle + 9000] = random.Random(1).randbytes(9000)
     path.write_bytes(data)
 
 
@@ -525,7 +525,7 @@ def test_a_power_cut_loses_nothing_committed(
     path: Path, tmp_path_factory: pytest.TempPathFactory, torn_bytes: int
 ) -> None:
     """What lies on the disk after a commit, with a torn write behind it, holds every event."""
-    dice = random.Random(torn_bytes)  # noqa: S311 - no secret
+    dice = random.Random(torn_bytes)
     reader = Outbox.open(path, writer=False)
     with Outbox.open(path, writer=True) as outbox:
         expected: list[str] = []

@@ -61,7 +61,7 @@ def test_connections_cut_in_mid_acknowledgement(
     tmp_path: Path, broker: BrokerProcess, outbox: Outbox
 ) -> None:
     """However few bytes of the acknowledgements come back, no event is lost or told twice."""
-    cuts = random.Random(7)  # noqa: S311 - no secret
+    cuts = random.Random(7)
     with (
         BadWire(broker.port) as wire,
         Listening(broker.port) as ear,
