@@ -15,7 +15,7 @@ from emoshift.events import from_json
 from emoshift.messages import Presence
 from emoshift.mqtt.connection import Acknowledged, Connected, Failure, LinkEvent, Lost, Received
 from emoshift.mqtt.paho import PROTOCOLS, PahoLink
-from emoshift.mqtt.reconnect import ANSWER_S, LinkState, Reconnect
+from emoshift.mqtt.reconnect import LinkState, Reconnect
 from emoshift.topics import ROOT, split_topic
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def subscriber_id() -> str:
 
 def _turn(link: PahoLink, plan: Reconnect) -> list[LinkEvent]:
     events = link.turn(_TURN_S)
-    slow = plan.state is LinkState.CONNECTING and time.monotonic() - plan.since_s > ANSWER_S
+    slow = plan.state is LinkState.CONNECTING and time.monotonic() - plan.since_s > plan.answer_s
     if slow and not events:
         return [Lost(failure=Failure.SILENT, detail="no answer to CONNECT")]
     return events

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _LINGER_S: Final = 1.0
 """After the daemon has ended, for what is still on its way."""
-_STOP_S: Final = 15.0
+_STOP_S: Final = 45.0
+"""Longer than the daemon needs to stop both of its processes."""
 
 
 def run_demo(clip: Path | None, say: Callable[[str], None]) -> None:

@@ -29,7 +29,7 @@ FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
 SETTLED_S: Final = 60.0
 """A half that ran for this long starts anew without delay."""
-STOP_S: Final = 15.0
+STOP_S: Final = 20.0
 """How long a half may take to stop before it is killed."""
 
 _LOOK_S: Final = 0.05

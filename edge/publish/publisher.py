@@ -32,7 +32,7 @@ from emoshift.mqtt.connection import (
     Received,
 )
 from emoshift.mqtt.paho import PROTOCOLS, Broker, PahoLink
-from emoshift.mqtt.reconnect import ANSWER_S, LinkState, Reconnect
+from emoshift.mqtt.reconnect import LinkState, Reconnect
 from emoshift.topics import base_topic
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ GRACE_S: Final = 10.0
 held back and sent again: the subscribers lost the same broker and are on their way."""
 PROBE_S: Final = 0.25
 DRAIN_S: Final = 5.0
-"""How long a clean stop waits for what is still to be acknowledged."""
+"""How long a clean stop tries to send what is in the outbox, connecting first where need be."""
 SESSIONS_RESERVED: Final = 1000
 """Session numbers taken from the outbox at a time, so that attempts cost no writes."""
 
@@ -196,10 +196,11 @@ class Publisher:
     def stop(self) -> None:
         """Send what can be sent in `DRAIN_S`, then say ``stopped`` and goodbye."""
         until_s = time.monotonic() + DRAIN_S
-        while self._plan.state is LinkState.ONLINE and time.monotonic() < until_s:
-            self.turn()
-            if self._delivery.in_flight == 0 and (not self._delivery.more or self._resting()):
+        while self._has_unsent() and time.monotonic() < until_s:
+            pause_until_s = self._plan.due_s if self._link is None else self._quiet_until_s
+            if pause_until_s > until_s:
                 break
+            self.turn()
         if self._plan.state is LinkState.ONLINE:
             for message in self._snapshots.clear_class():
                 self._send(message)
@@ -208,7 +209,16 @@ class Publisher:
             self._link.close()
             self._link = None
         self._delivery.flush(force=True)
-        log.info("stopped; %d events wait in the outbox", self._outbox.stats().depth)
+        kept = self._outbox.stats().depth
+        if kept:
+            log.warning("stopped; %d events not sent, kept in the outbox for the next start", kept)
+        else:
+            log.info("stopped; every event was sent")
+
+    def _has_unsent(self) -> bool:
+        """Whether the outbox holds an event that the broker has not acknowledged."""
+        self._delivery.flush(force=True)
+        return self._outbox.stats().depth > 0
 
     def _await(self, token: int) -> None:
         """Wait a second for an acknowledgement."""
@@ -290,8 +300,9 @@ class Publisher:
 
     def _watch_time(self, now_s: float) -> None:
         """Give up a broker that does not answer."""
-        if self._plan.state is LinkState.CONNECTING and now_s - self._plan.since_s > ANSWER_S:
-            self._lose(Failure.SILENT, f"no answer to CONNECT within {ANSWER_S:.0f} s")
+        answer_s = self._plan.answer_s
+        if self._plan.state is LinkState.CONNECTING and now_s - self._plan.since_s > answer_s:
+            self._lose(Failure.SILENT, f"no answer to CONNECT within {answer_s:g} s")
         elif self._delivery.in_flight == 0:
             self._progress_s = now_s
         elif now_s - self._progress_s > ACK_S:

@@ -17,6 +17,9 @@ LONGEST_DELAY_S: Final = 4.0
 """Short enough that a broker that returns is found within five seconds."""
 ANSWER_S: Final = 5.0
 """A broker that takes a connection but does not answer CONNECT in this time is given up."""
+FIRST_ANSWER_S: Final = 1.5
+"""Likewise for the preferred version before a broker has accepted it: brokers of MQTT 3.1.1 that
+misread the CONNECT of MQTT 5 wait for the rest of it for ever instead of refusing."""
 SLOW_DELAY_S: Final = 60.0
 """For what only a person can mend."""
 SETTLED_S: Final = 30.0
@@ -77,6 +80,12 @@ class Reconnect:
     def since_s(self) -> float:
         """When the present state began."""
         return self._since_s
+
+    @property
+    def answer_s(self) -> float:
+        """How long the broker may take to answer the CONNECT of this attempt."""
+        older_left = self._choice + 1 < len(self._protocols)
+        return FIRST_ANSWER_S if older_left and self._accepted != self.protocol else ANSWER_S
 
     def is_due(self, now_s: float) -> bool:
         """Whether it is time to connect."""

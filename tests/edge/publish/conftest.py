@@ -81,6 +81,12 @@ class Running:
         self._thread.start()
         return self
 
+    def stop_at_once(self) -> None:
+        """Run it with the stop already asked for."""
+        self._stop.set()
+        self._run()
+        assert self.failure is None
+
     def stop(self) -> None:
         """Ask for a clean stop and wait for it."""
         self._stop.set()

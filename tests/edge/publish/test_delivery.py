@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.edge.publish.conftest import Listening, Running, changes, make_config
-from tests.support.brokers import BadWire, BrokerProcess, wait_until
+from tests.support.brokers import BadWire, BrokerProcess, free_port, wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,6 +112,38 @@ def test_the_protocol_is_found(
     spoken = "5" if kind == "mosquitto" else "3.1.1"
     assert f"(MQTT {spoken})" in caplog.text
     assert ear.tracks == named(5)
+
+
+@pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
+def test_a_stop_sends_what_is_in_the_outbox(
+    tmp_path: Path, kind: str, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A publisher that is stopped before it has reached its broker still sends its events."""
+    caplog.set_level(logging.INFO)
+    if kind == "mosquitto" and BrokerProcess(tmp_path / "probe").kind != kind:
+        pytest.skip("no mosquitto is installed")
+    outbox.put(changes(50))
+    with (
+        BrokerProcess(tmp_path / "broker", kind=kind) as broker,
+        Listening(broker.port) as ear,
+    ):
+        publisher = Running(make_config(tmp_path, broker.port), grace_s=10.0)
+        publisher.stop_at_once()
+        wait_until(lambda: len(ear.tracks) == 50)
+    assert ear.tracks == named(50)
+    assert outbox.stats().depth == 0
+    assert "stopped; every event was sent" in caplog.text
+
+
+def test_a_stop_without_a_broker_keeps_the_events(
+    tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stop does not wait for ever for a broker that is away, and says what is left."""
+    caplog.set_level(logging.INFO)
+    outbox.put(changes(3))
+    Running(make_config(tmp_path, free_port())).stop_at_once()
+    assert outbox.stats().depth == 3
+    assert "3 events not sent, kept in the outbox" in caplog.text
 
 
 @pytest.mark.parametrize(

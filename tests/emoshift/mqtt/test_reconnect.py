@@ -9,7 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emoshift.mqtt.connection import Failure
-from emoshift.mqtt.reconnect import LONGEST_DELAY_S, SLOW_DELAY_S, LinkState, Reconnect
+from emoshift.mqtt.reconnect import (
+    ANSWER_S,
+    FIRST_ANSWER_S,
+    LONGEST_DELAY_S,
+    SLOW_DELAY_S,
+    LinkState,
+    Reconnect,
+)
 
 
 def plan(jitter: float = 1.0) -> Reconnect:
@@ -62,6 +69,20 @@ def test_the_older_protocol_is_tried_at_once(failure: Failure) -> None:
     assert link.protocol == "3.1.1"
     accept(link)
     assert link.protocol == "3.1.1"
+
+
+def test_the_first_answer_is_not_waited_for_long() -> None:
+    """Until MQTT 5 was accepted its silence is short: a 3.1.1 broker may misread it for ever."""
+    link = plan()
+    assert link.answer_s == FIRST_ANSWER_S
+    fail(link, Failure.SILENT, 0.0)
+    assert (link.protocol, link.answer_s) == ("3.1.1", ANSWER_S)
+    accept(link)
+    link.fail(Failure.LOST, "said", 5.0)
+    assert (link.protocol, link.answer_s) == ("5", FIRST_ANSWER_S)
+    accept(link)
+    link.fail(Failure.LOST, "said", 5.0)
+    assert (link.protocol, link.answer_s) == ("5", ANSWER_S)
 
 
 def test_one_hang_up_is_no_refusal_of_the_protocol() -> None:
