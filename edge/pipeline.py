@@ -11,7 +11,7 @@ from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.bundle.installed import configured_bundle
 from edge.capture.clip import Clip
 from edge.classifier.ensemble import Ensemble
-from edge.faces.effort import Effort
+from edge.faces.backend import ComputeBudget
 from edge.faces.select_backend import open_faces
 from edge.features.extract import describe
 from edge.stage_times import StageTimes
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 REPLAY_SEED: Final = 0
 """A replayed clip draws the same random labels every time."""
 
-_EFFORTS: Final = (
-    Effort(),
-    Effort(landmark_budget=1, landmark_interval_s=0.1, detect_every=4),
-    Effort(landmark_budget=1, landmark_interval_s=0.2, detect_every=6, detector_scale=0.75),
-    Effort(landmark_budget=1, landmark_interval_s=0.4, detect_every=8, detector_scale=0.5),
+_BUDGETS: Final = (
+    ComputeBudget(),
+    ComputeBudget(landmark_budget=1, landmark_interval_s=0.1, detect_every=4),
+    ComputeBudget(landmark_budget=1, landmark_interval_s=0.2, detect_every=6, detector_scale=0.75),
+    ComputeBudget(landmark_budget=1, landmark_interval_s=0.4, detect_every=8, detector_scale=0.5),
 )
 """What finding faces may cost at each of the governor's levels."""
 
@@ -115,7 +115,7 @@ class Pipeline:
 
     def shed(self, level: int) -> None:
         """Run at one of the governor's levels: fewer landmarks, then fewer networks."""
-        self.finder.spend(_EFFORTS[min(level, len(_EFFORTS) - 1)])
+        self.finder.set_budget(_BUDGETS[min(level, len(_BUDGETS) - 1)])
         self.ensemble.level = min(max(level - 1, 0), self.ensemble.levels)
 
     def _forget(self, tracks: tuple[int, ...]) -> None:

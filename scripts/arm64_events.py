@@ -60,7 +60,7 @@ def lock(path: str, version: str) -> None:
 
 def backends() -> None:
     """Say which face back ends run on this processor."""
-    from edge.faces.processor import mediapipe_obstacle, read_cpuinfo
+    from edge.faces.select_backend import mediapipe_obstacle, read_cpuinfo
 
     cpuinfo = read_cpuinfo()
     sys.stdout.write(f"      {platform.machine()}, direct: runs\n")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.classroom.actors import Actor
     from benchmarks.classroom.scene import Scene, Truth
-    from edge.faces.effort import Effort
+    from edge.faces.backend import ComputeBudget
 
 WARM_S = 0.5
 """Time a back end has to find everyone before recall is counted."""
@@ -31,7 +31,7 @@ def score_scene(
     *,
     count: int,
     config: Faces | None = None,
-    effort: Effort | None = None,
+    effort: ComputeBudget | None = None,
 ) -> Score:
     """Run a back end in line over ``count`` frames of a scene and score what it finds."""
     return score_frames(scene.frames(actors, count), config=config, effort=effort, warm_s=WARM_S)
@@ -41,7 +41,7 @@ def score_frames(
     frames: Iterable[tuple[Frame, tuple[Truth, ...]]],
     *,
     config: Faces | None = None,
-    effort: Effort | None = None,
+    effort: ComputeBudget | None = None,
     warm_s: float = 0.0,
 ) -> Score:
     """Run a back end in line over frames with known faces."""
@@ -49,7 +49,7 @@ def score_frames(
     settings = config or Faces(backend="direct")
     with open_finder(settings) as finder:
         if effort is not None:
-            finder.spend(effort)
+            finder.set_budget(effort)
         for frame, truths in frames:
             faces = finder.find(frame)
             if frame.captured_s >= warm_s:

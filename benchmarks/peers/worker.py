@@ -95,7 +95,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     outbox = stack.enter_context(Outbox.open(Path(folder) / "outbox.db", writer=True))
     pipeline = stack.enter_context(open_pipeline(config, bundle))
     if not due:
-        pipeline.finder.spend(EVERY_FACE)
+        pipeline.finder.set_budget(EVERY_FACE)
     facts = Source(device="bench", camera="bench", model=bundle.manifest.bundle_id)
     count = 0
     began_s = time.monotonic()

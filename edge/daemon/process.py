@@ -4,7 +4,7 @@ Without ``--config`` the configuration comes as JSON on standard input, from
 `edge.daemon.supervisor`; so no secret ever stands on a command line, and the vision process never
 gets the broker's.
 
-The vision half gives up the network here, before anything but the standard library is imported:
+The vision process gives up the network here, before anything but the standard library is imported:
 a library that starts threads while it is loaded would make a network namespace impossible.
 """
 
@@ -25,7 +25,7 @@ from emoshift.errors import ConfigError, EmoshiftError
 
 log = logging.getLogger("edge.daemon.process")  # also when run as a module
 
-HALVES: Final = ("vision", "publish")
+PROCESSES: Final = ("vision", "publish")
 LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
 JOURNAL_FORMAT: Final = "<%(priority)d>%(name)s: %(message)s"
 
@@ -33,29 +33,29 @@ _PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one half until a signal ends it; returns its exit code."""
+    """Run one process until a signal ends it; returns its exit code."""
     options = _parser().parse_args(arguments)
     set_up_logging(logging.DEBUG if options.verbose else logging.INFO)
     try:
         data = _read_input() if options.config is None else None
         isolation = Isolation.NONE
-        if options.half == "vision":
+        if options.process == "vision":
             isolation = _give_up_network(_peek_source(options.config, data))
         if options.parent is not None:
             # A publisher that loses its parent still drains; nothing may keep a camera open.
-            number = signal.SIGKILL if options.half == "vision" else signal.SIGTERM
+            number = signal.SIGKILL if options.process == "vision" else signal.SIGTERM
             die_with_parent(options.parent, number)
-        _serve(options.half, options.config, data, isolation)
+        _serve(options.process, options.config, data, isolation)
     except EmoshiftError as why:
         log.error("%s", why)  # noqa: TRY400 - expected: one line, no trace
         return why.exit_code
     return 0
 
 
-def _serve(half: str, path: Path | None, data: object, isolation: Isolation) -> None:
+def _serve(process: str, path: Path | None, data: object, isolation: Isolation) -> None:
     # Only now: whatever these import starts its life without a network.
     from edge.config import load_config, parse_config
-    from edge.daemon.watchdog import run_publish_half, run_vision_half
+    from edge.daemon.watchdog import run_publish_service, run_vision_service
     from edge.identity import settle_name
 
     if path is not None:
@@ -65,10 +65,10 @@ def _serve(half: str, path: Path | None, data: object, isolation: Isolation) -> 
     else:
         raise ConfigError("standard input", ["expected a JSON object"])
     config = settle_name(config)
-    if half == "vision":
-        run_vision_half(config, isolation=isolation.value, path=path)
+    if process == "vision":
+        run_vision_service(config, isolation=isolation.value, path=path)
     else:
-        run_publish_half(config, path=path)
+        run_publish_service(config, path=path)
 
 
 def _give_up_network(source: str) -> Isolation:
@@ -126,7 +126,7 @@ def _add_priority(record: logging.LogRecord) -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m edge.daemon.process", description=__doc__)
-    parser.add_argument("half", choices=HALVES)
+    parser.add_argument("process", choices=PROCESSES)
     parser.add_argument("--config", type=Path, help="else JSON on standard input")
     parser.add_argument("--parent", type=int, help="process that must not be outlived")
     parser.add_argument("-v", "--verbose", action="store_true")

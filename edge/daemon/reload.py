@@ -25,52 +25,52 @@ CONCERNS: Final = {
     "vision": _VISION,
     "publish": ("device", "outbox", "mqtt", "health"),
 }
-"""Which tables and keys matter to which half."""
+"""Which tables and keys matter to which process."""
 
 FIXED: Final = ("outbox.path",)
-"""Both halves must agree on these, so they only change when both are restarted."""
+"""Both processes must agree on these, so they only change when both are restarted."""
 
 
 class Control:
-    """What signals ask of a half: to end, or to go on with another configuration.
+    """What signals ask of a process: to end, or to go on with another configuration.
 
-    The signal handlers only leave a note; `look` acts on it, from the half's own loop.
+    The signal handlers only set a flag; `act_on_signals` acts on it, from the process's own loop.
 
     Args:
-        half: Which half this is.
+        process: Which process this is.
         config: The configuration to begin with.
         path: Where it came from; ``None`` where it cannot be read again.
     """
 
-    def __init__(self, half: str, config: Config, path: Path | None) -> None:
+    def __init__(self, process: str, config: Config, path: Path | None) -> None:
         self.config = config
         self.stop = threading.Event()
-        self._half = half
+        self._process = process
         self._path = path
         self._ended = False
-        self._asked = False
+        self._reload_requested = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._end())
-        signal.signal(signal.SIGHUP, lambda *_: self._ask())
+        signal.signal(signal.SIGHUP, lambda *_: self._request_reload())
 
-    def again(self) -> bool:
+    def should_restart(self) -> bool:
         """Whether to run once more, with the `config` of now, after `stop` was heard."""
         if self._ended or not self.stop.is_set():
             return False
         self.stop.clear()
         return not self._ended  # a signal may have come in between
 
-    def look(self) -> None:
+    def act_on_signals(self) -> None:
         """Act on a SIGHUP that has come; cheap when none has."""
-        if not self._asked:
+        if not self._reload_requested:
             return
-        self._asked = False
+        self._reload_requested = False
         if self._path is None:
             log.warning("SIGHUP ignored: the configuration did not come from a file")
             return
         try:
             found = settle_name(load_config(self._path))
-            if self._half == "vision":
+            if self._process == "vision":
                 demand_legal_basis(found, where=str(self._path))
         except ConfigError as why:
             log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
@@ -81,7 +81,7 @@ class Control:
         changed = [
             key
             for key in changed_keys(self.config, found)
-            if any(key == c or key.startswith(f"{c}.") for c in CONCERNS[self._half])
+            if any(key == c or key.startswith(f"{c}.") for c in CONCERNS[self._process])
         ]
         self.config = found
         if changed:
@@ -94,8 +94,8 @@ class Control:
         self._ended = True
         self.stop.set()
 
-    def _ask(self) -> None:
-        self._asked = True
+    def _request_reload(self) -> None:
+        self._reload_requested = True
 
 
 def changed_keys(before: Config, after: Config) -> list[str]:

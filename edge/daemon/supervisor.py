@@ -1,4 +1,4 @@
-"""``edge run``: both halves as child processes, either restarted alone, none left behind."""
+"""``edge run``: both processes as child processes, either restarted alone, none left behind."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ FINAL_CODES: Final = (2, 66, 78)
 FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
 SETTLED_S: Final = 60.0
-"""A half that ran for this long starts anew without delay."""
+"""A process that ran for this long starts anew without delay."""
 STOP_S: Final = 20.0
-"""How long a half may take to stop before it is killed."""
+"""How long a process may take to stop before it is killed."""
 
 _LOOK_S: Final = 0.05
 
 
 @dataclass(slots=True)
-class _Half:
+class _Child:
     """One child process and the plan for its next start."""
 
     name: str
@@ -52,7 +52,7 @@ class _Half:
         self.process = subprocess.Popen(
             [*self.command, "--parent", str(os.getpid()), *verbose],
             stdin=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for us: the halves are stopped in order
+            start_new_session=True,  # Ctrl-C is for us: the processes are stopped in order
         )
         self.started_s = time.monotonic()
         if self.process.stdin is not None:
@@ -81,31 +81,31 @@ class _Half:
         self.process = None
 
 
-def half_command(name: str) -> tuple[str, ...]:
-    """How to start one half."""
+def process_command(name: str) -> tuple[str, ...]:
+    """How to start one process."""
     return (sys.executable, "-m", "edge.daemon.process", name)
 
 
 def supervise(
     config: Config,
     *,
-    command: Callable[[str], Sequence[str]] = half_command,
+    command: Callable[[str], Sequence[str]] = process_command,
     reread: Callable[[], Config] | None = None,
 ) -> int:
-    """Run both halves until a signal, the end of a clip, or an error that a restart cannot mend.
+    """Run both processes until a signal, the end of a clip, or an error that a restart cannot mend.
 
     Args:
         config: The whole configuration.
-        command: How to start a half, given its name.
-        reread: Reads the configuration again on SIGHUP; a half whose part has changed is started
+        command: How to start a process, given its name.
+        reread: Reads the configuration again on SIGHUP; a process whose part has changed is started
             anew, and a configuration that does not validate changes nothing.
 
     Returns:
-        The exit code: 0 after a clean stop, else that of the half that cannot go on.
+        The exit code: 0 after a clean stop, else that of the process that cannot go on.
     """
     config = settle_name(config)
-    vision = _Half("vision", command("vision"), config_json(config, secrets=False))
-    publish = _Half("publish", command("publish"), config_json(config, secrets=True))
+    vision = _Child("vision", command("vision"), config_json(config, secrets=False))
+    publish = _Child("publish", command("publish"), config_json(config, secrets=True))
     code: int | None = None
     with _signals() as heard:
         try:
@@ -121,7 +121,7 @@ def supervise(
     return code or 0
 
 
-def _reload(reread: Callable[[], Config] | None, vision: _Half, publish: _Half) -> None:
+def _reload(reread: Callable[[], Config] | None, vision: _Child, publish: _Child) -> None:
     if reread is None:
         log.warning("SIGHUP ignored: the configuration did not come from a file")
         return
@@ -130,16 +130,16 @@ def _reload(reread: Callable[[], Config] | None, vision: _Half, publish: _Half) 
     except ConfigError as why:
         log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
         return
-    for half in (vision, publish):
-        found = config_json(config, secrets=half is publish)
-        if found != half.config:
-            log.info("reloaded: %s is started anew", half.name)
-            half.stop()
-            half.config, half.due_s = found, float("-inf")
+    for child in (vision, publish):
+        found = config_json(config, secrets=child is publish)
+        if found != child.config:
+            log.info("reloaded: %s is started anew", child.name)
+            child.stop()
+            child.config, child.due_s = found, float("-inf")
 
 
 def config_json(config: Config, *, secrets: bool) -> str:
-    """Write a configuration for a child; the vision half gets nothing of the broker's secrets."""
+    """Write a configuration for a child; vision gets nothing of the broker's secrets."""
     data = config.model_dump(mode="json")
     mqtt = data["mqtt"]
     if secrets:
@@ -151,22 +151,22 @@ def config_json(config: Config, *, secrets: bool) -> str:
     return json.dumps(data)
 
 
-def _turn(vision: _Half, publish: _Half) -> int | None:
-    """Look after both halves once; returns the exit code when the run is over."""
+def _turn(vision: _Child, publish: _Child) -> int | None:
+    """Look after both processes once; returns the exit code when the run is over."""
     now_s = time.monotonic()
-    for half in (publish, vision):
-        if half.process is None:
-            if now_s >= half.due_s:
-                half.start()
+    for child in (publish, vision):
+        if child.process is None:
+            if now_s >= child.due_s:
+                child.start()
             continue
-        code = half.process.poll()
+        code = child.process.poll()
         if code is None:
             continue
-        if code in FINAL_CODES or (half is vision and code == 0):
-            half.process = None
+        if code in FINAL_CODES or (child is vision and code == 0):
+            child.process = None
             return code
         why = f"signal {-code}" if code < 0 else f"exit code {code}"
-        log.warning("%s ended (%s); started again in %.1f s", half.name, why, half.plan(now_s))
+        log.warning("%s ended (%s); started again in %.1f s", child.name, why, child.plan(now_s))
     return None
 
 

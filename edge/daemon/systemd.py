@@ -22,7 +22,7 @@ class Notifier:
     """
 
     def __init__(self, address: str = "", watchdog_s: float | None = None) -> None:
-        self.feed_every_s = None if watchdog_s is None else watchdog_s / 3
+        self.ping_every_s = None if watchdog_s is None else watchdog_s / 3
         self._status = ""
         self._socket: socket.socket | None = None
         if address:
@@ -44,7 +44,7 @@ class Notifier:
         """The service does its work now."""
         self._send("READY=1")
 
-    def alive(self) -> None:
+    def ping(self) -> None:
         """A sign of life for the watchdog."""
         self._send("WATCHDOG=1")
 

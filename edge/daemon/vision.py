@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from edge.bundle.installed import configured_bundle
 from edge.capture.devices import open_capture
 from edge.capture.protocol import CaptureState
-from edge.health.reporter import Report
+from edge.health.reporter import HealthReporter
 from edge.outbox.store import Limits, Outbox
 from edge.pipeline import open_pipeline
 from emoshift.clock import read_clock
@@ -42,7 +42,7 @@ def run_vision(
     *,
     stop: threading.Event,
     isolation: str,
-    alive: Callable[[CaptureStatus], None] = lambda _: None,
+    on_progress: Callable[[CaptureStatus], None] = lambda _: None,
 ) -> None:
     """Watch until told to stop, or until a clip given as the source has ended.
 
@@ -50,7 +50,7 @@ def run_vision(
         config: The whole configuration; ``device.name`` is settled.
         stop: Set to end cleanly.
         isolation: What keeps this process off the network, for ``/info``.
-        alive: Called on every turn of the loop with the state of the camera (for a watchdog).
+        on_progress: Called on every turn of the loop with the state of the camera (for a watchdog).
 
     Raises:
         BundleError: The model bundle cannot be trusted.
@@ -72,8 +72,8 @@ def run_vision(
         log.info("faces by %s (%s)", pipeline.finder.name, pipeline.finder.reason)
         capture = open_capture(config.camera)
         try:
-            report = Report(config, bundle, pipeline, outbox, capture)
-            report.tell_info(isolation)
+            reporter = HealthReporter(config, bundle, pipeline, outbox, capture)
+            reporter.publish_info(isolation)
             source = Source(
                 device=config.device.name,
                 camera=config.camera.name,
@@ -82,19 +82,19 @@ def run_vision(
             while not stop.is_set():
                 frame = capture.next_frame(WAIT_S)
                 if frame is not None:
-                    report.count(process_frame(frame, pipeline, outbox, source))
+                    reporter.record(process_frame(frame, pipeline, outbox, source))
                 elif capture.status().state is CaptureState.ENDED:
                     break
                 else:
                     outbox.put()  # what the disk refused before
-                    if report.silent_s() > max(STUCK_S, 3 / config.camera.fps):
+                    if reporter.silent_s() > max(STUCK_S, 3 / config.camera.fps):
                         raise CameraError(
                             f"the camera hangs: no picture for {STUCK_S:g} s and no failure;"
                             " a new process opens it again"
                         )
-                report.tell()
-                alive(capture.status())
-            report.tell(force=True)
+                reporter.publish_due()
+                on_progress(capture.status())
+            reporter.publish_due(force=True)
             status = capture.status()
             if status.state is CaptureState.ENDED and status.reason:
                 raise InputError(status.reason)

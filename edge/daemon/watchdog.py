@@ -1,4 +1,4 @@
-"""Each half as a service: its loop, what systemd is told of it, and its signals."""
+"""Each process as a service: its loop, its reports to systemd, and its signals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge.config import Config
 
 
-def run_vision_half(config: Config, *, isolation: str, path: Path | None = None) -> None:
+def run_vision_service(config: Config, *, isolation: str, path: Path | None = None) -> None:
     """Watch until a signal, or until a clip has ended.
 
     Args:
@@ -34,23 +34,25 @@ def run_vision_half(config: Config, *, isolation: str, path: Path | None = None)
 
     notifier = Notifier.from_environment()
     control = Control("vision", config, path)
-    watch = VisionWatchdog(notifier)
+    watchdog = VisionWatchdog(notifier)
 
-    def alive(status: CaptureStatus) -> None:
-        watch.turn(status)
-        control.look()
+    def on_progress(status: CaptureStatus) -> None:
+        watchdog.update(status)
+        control.act_on_signals()
 
     try:
         while True:
-            run_vision(control.config, stop=control.stop, isolation=isolation, alive=alive)
-            if not control.again():
+            run_vision(
+                control.config, stop=control.stop, isolation=isolation, on_progress=on_progress
+            )
+            if not control.should_restart():
                 break
-            watch.restart()
+            watchdog.restart()
     finally:
         notifier.stopping()
 
 
-def run_publish_half(config: Config, *, path: Path | None = None) -> None:
+def run_publish_service(config: Config, *, path: Path | None = None) -> None:
     """Publish until a signal.
 
     Args:
@@ -61,38 +63,38 @@ def run_publish_half(config: Config, *, path: Path | None = None) -> None:
 
     notifier = Notifier.from_environment()
     control = Control("publish", config, path)
-    watch = PublishWatchdog(notifier)
+    watchdog = PublishWatchdog(notifier)
 
-    def alive(state: str) -> None:
-        watch.turn(state)
-        control.look()
+    def on_progress(state: str) -> None:
+        watchdog.update(state)
+        control.act_on_signals()
 
     try:
         while True:
-            run_publisher(control.config, control.stop, alive=alive)
-            if not control.again():
+            run_publisher(control.config, control.stop, on_progress=on_progress)
+            if not control.should_restart():
                 break
     finally:
         notifier.stopping()
 
 
 class VisionWatchdog:
-    """Feeds the watchdog while capture and inference advance, or the camera is known to be away.
+    """Pings the watchdog while capture and inference advance, or the camera is known to be away.
 
-    A camera that claims to run but gives nothing, or an inference that hangs, starves it.
+    A camera that claims to run but gives nothing, or an inference that hangs, stops the pings.
     """
 
     def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier
         self._ready = False
         self._frames = 0
-        self._fed_s = float("-inf")
+        self._pinged_s = float("-inf")
 
     def restart(self) -> None:
         """The camera is opened anew and counts its frames from zero."""
         self._frames = 0
 
-    def turn(self, status: CaptureStatus) -> None:
+    def update(self, status: CaptureStatus) -> None:
         """Take note of one turn of the frame loop."""
         away = status.state is CaptureState.LOST
         advanced = status.frames > self._frames
@@ -104,28 +106,28 @@ class VisionWatchdog:
             self._ready = True
             self._notifier.ready()
         now_s = time.monotonic()
-        every_s = self._notifier.feed_every_s
-        if every_s is not None and now_s - self._fed_s >= every_s:
-            self._fed_s = now_s
-            self._notifier.alive()
+        every_s = self._notifier.ping_every_s
+        if every_s is not None and now_s - self._pinged_s >= every_s:
+            self._pinged_s = now_s
+            self._notifier.ping()
 
 
 class PublishWatchdog:
-    """Feeds the watchdog while the publisher turns; a lost broker is no reason to restart."""
+    """Pings the watchdog while the publisher turns; a lost broker is no reason to restart."""
 
     def __init__(self, notifier: Notifier) -> None:
         self._notifier = notifier
         self._ready = False
-        self._fed_s = float("-inf")
+        self._pinged_s = float("-inf")
 
-    def turn(self, state: str) -> None:
+    def update(self, state: str) -> None:
         """Take note of one turn of the publisher."""
         self._notifier.status(f"broker: {state}")
         if not self._ready:
             self._ready = True
             self._notifier.ready()
         now_s = time.monotonic()
-        every_s = self._notifier.feed_every_s
-        if every_s is not None and now_s - self._fed_s >= every_s:
-            self._fed_s = now_s
-            self._notifier.alive()
+        every_s = self._notifier.ping_every_s
+        if every_s is not None and now_s - self._pinged_s >= every_s:
+            self._pinged_s = now_s
+            self._notifier.ping()

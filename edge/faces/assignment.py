@@ -1,4 +1,4 @@
-"""Which detection belongs to which track: the pairing of greatest total worth."""
+"""Which detection belongs to which track: the pairing of greatest total score."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 Worths = dict[tuple[int, int], float]
 
 
-def best_pairs(worths: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
-    """Choose pairs so that no row and no column is used twice and their worths sum highest.
+def best_pairs(scores: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
+    """Choose pairs so that no row and no column is used twice and their scores sum highest.
 
     Rows and columns that can meet are solved group by group; in a classroom nearly every group is
     one face and one track, so that the work grows with the number of faces.
 
     Args:
-        worths: Positive worth of each possible pair ``(row, column)``; others cannot be chosen.
+        scores: Positive score of each possible pair ``(row, column)``; others cannot be chosen.
 
     Returns:
         The pairs chosen, sorted.
     """
     chosen: list[tuple[int, int]] = []
-    for group in _groups(worths):
+    for group in _groups(scores):
         if len(group) == 1:
             chosen.extend(group)
         else:
@@ -32,11 +32,11 @@ def best_pairs(worths: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]
     return sorted(chosen)
 
 
-def _groups(worths: Mapping[tuple[int, int], float]) -> Iterable[Worths]:
+def _groups(scores: Mapping[tuple[int, int], float]) -> Iterable[Worths]:
     """Split the pairs into sets that share no row and no column."""
     by_row: dict[int, list[int]] = defaultdict(list)
     by_column: dict[int, list[int]] = defaultdict(list)
-    for row, column in worths:
+    for row, column in scores:
         by_row[row].append(column)
         by_column[column].append(row)
     waiting = set(by_row)
@@ -50,14 +50,14 @@ def _groups(worths: Mapping[tuple[int, int], float]) -> Iterable[Worths]:
                     if other in waiting:
                         waiting.remove(other)
                         todo.append(other)
-        yield {(row, column): worths[row, column] for row in rows for column in by_row[row]}
+        yield {(row, column): scores[row, column] for row in rows for column in by_row[row]}
 
 
 def _solve(group: Worths) -> list[tuple[int, int]]:
     """Solve one group by shortest augmenting paths (Jonker and Volgenant, 1987)."""
     rows = sorted({row for row, _ in group})
     columns = sorted({column for _, column in group})
-    # A column of its own, worth nothing, lets every row stay alone.
+    # A column of its own, score nothing, lets every row stay alone.
     width = len(columns) + len(rows)
     cost = [
         [-group.get((row, column), -1e9) for column in columns] + [0.0] * len(rows) for row in rows

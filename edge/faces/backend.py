@@ -1,15 +1,60 @@
-"""The seam behind which every way of finding faces lives."""
+"""What every way of finding faces offers, what it may cost, and what it did cost."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
     from typing import Self
 
-    from edge.faces.effort import Effort, FacesReport
     from edge.values import Face, Frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeBudget:
+    """The knobs that shed load; a back end without a knob ignores it.
+
+    Attributes:
+        landmark_budget: Faces whose landmarks are measured in one frame; the others keep theirs.
+        landmark_interval_s: A face is measured again after this time at the earliest, seconds.
+        detect_every: Frames from one search for faces to the next; tracks carry on between.
+        detector_scale: Share of the usual detector input's width and height, 0.25 to 1.
+    """
+
+    landmark_budget: int = 2
+    landmark_interval_s: float = 0.06
+    detect_every: int = 3
+    detector_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.landmark_budget < 0 or self.landmark_interval_s < 0 or self.detect_every < 1:
+            raise ValueError(
+                "landmark_budget and landmark_interval_s must be 0 or more, detect_every 1 or more"
+            )
+        if not 0.25 <= self.detector_scale <= 1.0:
+            raise ValueError(f"detector_scale {self.detector_scale} is outside 0.25 to 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacesReport:
+    """What the last frame's faces cost and how fresh they are.
+
+    Attributes:
+        stages_s: Seconds spent in each part of the last call, such as ``detect``, ``landmarks``.
+        faces: Faces returned.
+        too_small: Those of them too small for landmarks.
+        measured: Those whose landmarks were measured on this frame.
+        landmarks_age_s: Age of each other face's landmarks, seconds, by track number.
+    """
+
+    stages_s: Mapping[str, float] = field(default_factory=dict)
+    faces: int = 0
+    too_small: int = 0
+    measured: int = 0
+    landmarks_age_s: Mapping[int, float] = field(default_factory=dict)
 
 
 class FaceFinder(Protocol):
@@ -43,7 +88,7 @@ class FaceFinder(Protocol):
         """Return the faces in ``frame``, ordered by track; none is an empty tuple."""
         ...
 
-    def spend(self, effort: Effort) -> None:
+    def set_budget(self, budget: ComputeBudget) -> None:
         """Set how much work the next calls may do; may be called between any two frames."""
         ...
 

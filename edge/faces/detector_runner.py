@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Round:
+class DetectionResult:
     """One finished look at one region of one frame.
 
     Attributes:
@@ -32,7 +32,7 @@ class Round:
     frame_size: tuple[int, int]
 
 
-class Searcher(Protocol):
+class DetectorRunner(Protocol):
     """Takes frames to be searched and gives back what was found."""
 
     @property
@@ -40,11 +40,11 @@ class Searcher(Protocol):
         """Whether it cannot take a frame now."""
         ...
 
-    def offer(self, frame: Frame, region: Region) -> None:
+    def submit(self, frame: Frame, region: Region) -> None:
         """Search ``region`` of ``frame``; not while busy."""
         ...
 
-    def take(self) -> Round | None:
+    def poll(self) -> DetectionResult | None:
         """Return the round that finished since the last call, if one did."""
         ...
 
@@ -53,20 +53,20 @@ class Searcher(Protocol):
         ...
 
 
-class InlineSearcher:
+class SyncRunner:
     """Searches when a frame is offered; the result is there at once."""
 
     busy = False
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._done: Round | None = None
+        self._done: DetectionResult | None = None
 
-    def offer(self, frame: Frame, region: Region) -> None:
+    def submit(self, frame: Frame, region: Region) -> None:
         """Search now."""
-        self._done = _look(self._detector, frame, region)
+        self._done = _detect(self._detector, frame, region)
 
-    def take(self) -> Round | None:
+    def poll(self) -> DetectionResult | None:
         """Return the last round once."""
         done, self._done = self._done, None
         return done
@@ -75,7 +75,7 @@ class InlineSearcher:
         """Nothing to stop."""
 
 
-class ThreadSearcher:
+class AsyncRunner:
     """Searches beside the caller, who goes on with the tracks meanwhile."""
 
     def __init__(self, detector: Detector) -> None:
@@ -83,7 +83,7 @@ class ThreadSearcher:
         self._lock = threading.Condition()
         self._job: tuple[Frame, Region] | None = None
         self._busy = False
-        self._done: Round | None = None
+        self._done: DetectionResult | None = None
         self._failure: Exception | None = None
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="face-search", daemon=True)
@@ -95,13 +95,13 @@ class ThreadSearcher:
         with self._lock:
             return self._busy or self._done is not None
 
-    def offer(self, frame: Frame, region: Region) -> None:
+    def submit(self, frame: Frame, region: Region) -> None:
         """Begin a round."""
         with self._lock:
             self._job, self._busy = (frame, region), True
             self._lock.notify()
 
-    def take(self) -> Round | None:
+    def poll(self) -> DetectionResult | None:
         """Return the finished round once; raises what went wrong on the thread."""
         with self._lock:
             if self._failure is not None:
@@ -124,8 +124,8 @@ class ThreadSearcher:
                     return
                 (frame, region), self._job = self._job, None
             try:
-                done = _look(self._detector, frame, region)
-            except Exception as why:  # noqa: BLE001 - handed to the caller's thread by take()
+                done = _detect(self._detector, frame, region)
+            except Exception as why:  # noqa: BLE001 - handed to the caller's thread by poll()
                 with self._lock:
                     self._failure, self._busy = why, False
                 return
@@ -133,10 +133,10 @@ class ThreadSearcher:
                 self._done, self._busy = done, False
 
 
-def _look(detector: Detector, frame: Frame, region: Region) -> Round:
+def _detect(detector: Detector, frame: Frame, region: Region) -> DetectionResult:
     began = time.perf_counter()
     detections = tuple(detector.search(frame.image, region))
-    return Round(
+    return DetectionResult(
         region=region,
         detections=detections,
         measured_s=frame.captured_s,

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.faces.effort import Effort, FacesReport
-from edge.faces.landmark_scheduler import Need, choose
-from edge.faces.landmark_state import Look
+from edge.faces.backend import ComputeBudget, FacesReport
+from edge.faces.landmark_scheduler import Candidate, select
+from edge.faces.landmark_state import LandmarkState
 from edge.faces.mesh import mesh_box, mesh_keypoints
-from edge.faces.search_regions import Survey
-from edge.faces.tracker import LED_S, REFUTED, Detection, Tracker, label_source
+from edge.faces.search_regions import SearchRegionPlanner
+from edge.faces.tracker import (
+    LANDMARKS_LEAD_S,
+    MAX_FAILED_LANDMARKS,
+    Detection,
+    Tracker,
+    label_source,
+)
 from edge.values import Face, Landmarks, frozen
 
 if TYPE_CHECKING:
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
 
     from edge.config import Faces
     from edge.faces.detector import Detector
-    from edge.faces.detector_runner import Round, Searcher
+    from edge.faces.detector_runner import DetectionResult, DetectorRunner
     from edge.faces.landmarker import Landmarker
     from edge.faces.tracker import Track
     from edge.values import Box, Frame
@@ -50,7 +56,7 @@ class DirectFaces:
     Args:
         config: How faces are found.
         detector: Which detector.
-        searcher: How it is run: in line, or on its own thread.
+        runner: How it is run: in line, or on its own thread.
         landmarker: The landmark models.
         random_seed: Makes the tracks' random names repeatable; ``None`` for live sources.
         reason: Why this back end was taken.
@@ -61,17 +67,17 @@ class DirectFaces:
         config: Faces,
         *,
         detector: Detector,
-        searcher: Searcher,
+        runner: DetectorRunner,
         landmarker: Landmarker,
         random_seed: int | None = None,
         reason: str = "",
     ) -> None:
         self._config = config
         self._detector = detector
-        self._searcher = searcher
+        self._runner = runner
         self._landmarker = landmarker
         self._reason = reason
-        self._survey = Survey(
+        self._planner = SearchRegionPlanner(
             smallest_px=detector.smallest_px,
             wanted_px=config.min_width_px,
             tiled=detector.tiled,
@@ -82,12 +88,12 @@ class DirectFaces:
             max_faces=config.max_faces,
             ignore_still_after_s=config.ignore_still_after_s,
         )
-        self._looks: dict[int, Look] = {}
-        self._effort = Effort()
+        self._landmark_states: dict[int, LandmarkState] = {}
+        self._budget = ComputeBudget()
         self._forgotten: tuple[int, ...] = ()
         self._report = FacesReport()
-        self._frames_since = self._effort.detect_every
-        self._offered_s = -np.inf
+        self._frames_since = self._budget.detect_every
+        self._submitted_s = -np.inf
         self._settled = False
 
     @property
@@ -110,29 +116,33 @@ class DirectFaces:
         """Tracks that ended with the last call."""
         return self._forgotten
 
-    def spend(self, effort: Effort) -> None:
+    def set_budget(self, budget: ComputeBudget) -> None:
         """Set how much work the next calls may do."""
-        self._effort = effort
+        self._budget = budget
 
     def find(self, frame: Frame) -> tuple[Face, ...]:
         """Return the faces in ``frame``, ordered by track."""
         now_s = frame.captured_s
         began = time.perf_counter()
-        self._offer(frame)
-        done = self._searcher.take()
+        self._submit(frame)
+        done = self._runner.poll()
         searched = time.perf_counter()
         if done is not None:
             self._match(done)
         self._forgotten = self._tracker.advance(now_s)
         living = {track.number for track in self._tracker.tracks}
-        self._looks = {n: look for n, look in self._looks.items() if n in living}
+        self._landmark_states = {
+            n: state for n, state in self._landmark_states.items() if n in living
+        }
         tracks = self._visible(frame)
         matched = time.perf_counter()
         measured = self._measure_some(frame, tracks)
-        tracks = self._visible(frame)  # less those that the models refuted
+        tracks = self._visible(frame)  # less those in which the model saw no face
         landmarked = time.perf_counter()
         faces = tuple(self._face(track, now_s) for track in tracks)
-        self._settled = bool(tracks) and all(now_s - track.led_s <= LED_S for track in tracks)
+        self._settled = bool(tracks) and all(
+            now_s - track.landmarks_s <= LANDMARKS_LEAD_S for track in tracks
+        )
         stages = {
             "detect": searched - began,
             "track": matched - searched + time.perf_counter() - landmarked,
@@ -153,91 +163,98 @@ class DirectFaces:
         )
         return faces
 
-    def _offer(self, frame: Frame) -> None:
+    def _submit(self, frame: Frame) -> None:
         """Give the detector this frame if a round is due."""
         self._frames_since += 1
-        every = self._effort.detect_every * (SETTLED if self._settled else 1)
-        waited_s = frame.captured_s - self._offered_s
-        if self._searcher.busy or (self._frames_since < every and waited_s < every * DETECT_S):
+        every = self._budget.detect_every * (SETTLED if self._settled else 1)
+        waited_s = frame.captured_s - self._submitted_s
+        if self._runner.busy or (self._frames_since < every and waited_s < every * DETECT_S):
             return
         known = [track.box(frame.captured_s) for track in self._tracker.tracks if track.confirmed]
-        region = self._survey.next(
-            frame.width_px, frame.height_px, known, self._effort.detector_scale
+        region = self._planner.next_region(
+            frame.width_px, frame.height_px, known, self._budget.detector_scale
         )
-        self._searcher.offer(frame, region)
-        self._frames_since, self._offered_s = 0, frame.captured_s
+        self._runner.submit(frame, region)
+        self._frames_since, self._submitted_s = 0, frame.captured_s
 
     def _visible(self, frame: Frame) -> tuple[Track, ...]:
         """The tracks to show: whose middle has left the picture is not among them."""
         inside = []
         for track in self._tracker.visible(frame.captured_s):
-            guess = track.motion.guess(frame.captured_s)
-            if 0 <= guess.x < frame.width_px and 0 <= guess.y < frame.height_px:
+            estimate = track.motion.predict(frame.captured_s)
+            if 0 <= estimate.x < frame.width_px and 0 <= estimate.y < frame.height_px:
                 inside.append(track)
         return tuple(inside)
 
-    def _match(self, done: Round) -> None:
+    def _match(self, done: DetectionResult) -> None:
         """Give one round of detections to the tracker."""
         detections = [
             found
             for found in done.detections
             if found.box.width >= self._config.min_width_px
-            and not self._survey.cuts(done.region, found.box, done.frame_size)
+            and not self._planner.cuts(done.region, found.box, done.frame_size)
         ]
         self._tracker.associate(
             detections,
             done.measured_s,
-            lambda box: self._survey.could_find(done.region, box, done.frame_size),
+            lambda box: self._planner.could_find(done.region, box, done.frame_size),
         )
 
     def _measure_some(self, frame: Frame, tracks: tuple[Track, ...]) -> int:
         """Measure the landmarks of the faces that need it most; returns how many succeeded."""
         now_s = frame.captured_s
-        refuted = tuple(
+        failed_landmarks = tuple(
             track
             for track in self._tracker.tracks
-            if track.refuted >= REFUTED and now_s - self._looks[track.number].tried_s >= RETRY_S
+            if track.failed_landmarks >= MAX_FAILED_LANDMARKS
+            and now_s - self._landmark_states[track.number].tried_s >= RETRY_S
         )
         by_number = {
             track.number: track
-            for track in tracks + refuted
+            for track in tracks + failed_landmarks
             if track.box(now_s).width >= LANDMARK_PX
         }
-        needs = []
+        candidates = []
         for number, track in by_number.items():
-            look = self._looks.get(number)
-            if look is None:
-                needs.append(Need(number, None, 0.0))
+            state = self._landmark_states.get(number)
+            if state is None:
+                candidates.append(Candidate(number, None, 0.0))
             else:
-                needs.append(Need(number, now_s - look.tried_s, look.change(track.keypoints)))
-        chosen = choose(
-            needs,
-            budget=self._effort.landmark_budget,
-            interval_s=self._effort.landmark_interval_s,
+                candidates.append(
+                    Candidate(number, now_s - state.tried_s, state.keypoint_change(track.keypoints))
+                )
+        chosen = select(
+            candidates,
+            budget=self._budget.landmark_budget,
+            interval_s=self._budget.landmark_interval_s,
         )
-        boxes = {track.number: track.box(now_s) for track in tracks + refuted} if chosen else {}
+        boxes = (
+            {track.number: track.box(now_s) for track in tracks + failed_landmarks}
+            if chosen
+            else {}
+        )
         return sum(self._measure(frame, by_number[number], boxes) for number in chosen)
 
     def _measure(self, frame: Frame, track: Track, boxes: dict[int, Box]) -> bool:
         """Measure one face; tells whether it was there."""
         now_s = frame.captured_s
-        look = self._looks.setdefault(track.number, Look())
-        look.tried_s = now_s
+        state = self._landmark_states.setdefault(track.number, LandmarkState())
+        state.tried_s = now_s
         mesh = None
-        for roi in look.regions(track, now_s):
+        for roi in state.regions(track, now_s):
             seen = self._landmarker.measure(frame.image, roi)
             if seen.presence >= PRESENCE and _is_on(mesh_box(seen.points), track.number, boxes):
                 mesh = seen
                 break
         if mesh is None:
-            track.refuted += not look.ever
-            look.reset()
+            track.failed_landmarks += not state.ever
+            state.reset()
             return False
-        track.refuted = 0
-        often = now_s - look.measured_s <= LED_S
-        points = look.take(mesh.points, now_s)
+        track.failed_landmarks = 0
+        often = now_s - state.measured_s <= LANDMARKS_LEAD_S
+        points = state.update(mesh.points, now_s)
         shapes = self._landmarker.blendshapes(points)
-        look.landmarks = Landmarks(
+        state.landmarks = Landmarks(
             points=frozen(points), blendshapes=frozen(shapes), measured_s=now_s
         )
         self._tracker.express(track, shapes, now_s)
@@ -246,13 +263,13 @@ class DirectFaces:
                 box=mesh_box(points), keypoints=mesh_keypoints(points), score=track.score
             )
             self._tracker.refine(track, closer, now_s)
-        look.remember(track, now_s)
+        state.anchor(track, now_s)
         return True
 
     def _face(self, track: Track, now_s: float) -> Face:
-        look = self._looks.get(track.number)
-        landmarks = look.landmarks if look is not None else None
-        if landmarks is not None and track.led_s == landmarks.measured_s == now_s:
+        state = self._landmark_states.get(track.number)
+        landmarks = state.landmarks if state is not None else None
+        if landmarks is not None and track.landmarks_s == landmarks.measured_s == now_s:
             box = mesh_box(landmarks.points)
             keypoints = mesh_keypoints(landmarks.points)
         else:
@@ -275,7 +292,7 @@ class DirectFaces:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._searcher.close()
+        self._runner.close()
 
 
 def _is_on(box: Box, track: int, boxes: dict[int, Box]) -> bool:

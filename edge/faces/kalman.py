@@ -10,7 +10,7 @@ from edge.values import Box
 
 DAMPING_S: Final = 1.5
 """Time in which a head's speed falls to a third when nothing is seen of it."""
-AGITATION: Final = 1.0
+PROCESS_NOISE: Final = 1.0
 """Power of the random acceleration, face sizes squared per second cubed."""
 FIRST_SPEED: Final = 1.5
 """Spread of the speed of a face just found, face sizes per second."""
@@ -23,7 +23,7 @@ SHAPE_GAIN: Final = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class Estimate:
     """Where a box is expected.
 
     Attributes:
@@ -38,7 +38,7 @@ class Guess:
     variance: float
 
 
-class Motion:
+class KalmanFilter:
     """Centre, speed and size of one face; damped constant speed between measurements.
 
     Both axes share one covariance, kept in units of the face size, so that near and far faces
@@ -57,24 +57,24 @@ class Motion:
         self.p01 = 0.0
         self.p11 = FIRST_SPEED**2
 
-    def guess(self, now_s: float) -> Guess:
+    def predict(self, now_s: float) -> Estimate:
         """Expect the box at ``now_s``, before or after the last measurement."""
         step = now_s - self.at_s
         if step <= 0:
-            return Guess(
+            return Estimate(
                 self.x + self.vx * step, self.y + self.vy * step, self.size, self.p00 + step**2
             )
         reach = DAMPING_S * (1.0 - math.exp(-step / DAMPING_S))
         variance = self.p00 + 2 * reach * self.p01 + reach * reach * self.p11
-        variance += AGITATION * step**3 / 3
-        return Guess(self.x + self.vx * reach, self.y + self.vy * reach, self.size, variance)
+        variance += PROCESS_NOISE * step**3 / 3
+        return Estimate(self.x + self.vx * reach, self.y + self.vy * reach, self.size, variance)
 
     def box(self, now_s: float) -> Box:
         """The expected box at ``now_s``."""
-        guess = self.guess(now_s)
-        width = guess.size * math.sqrt(self.proportion)
-        height = guess.size * guess.size / width
-        return Box(x=guess.x - width / 2, y=guess.y - height / 2, width=width, height=height)
+        estimate = self.predict(now_s)
+        width = estimate.size * math.sqrt(self.proportion)
+        height = estimate.size * estimate.size / width
+        return Box(x=estimate.x - width / 2, y=estimate.y - height / 2, width=width, height=height)
 
     def innovation(self, size: float) -> float:
         """Variance that a measured box of ``size`` pixels adds, face sizes squared."""
@@ -83,12 +83,12 @@ class Motion:
     def correct(self, box: Box, measured_s: float) -> None:
         """Take in a measured box; one older than the newest shifts the present state."""
         seen_x, seen_y = box.centre
-        guess = self.guess(measured_s)
+        estimate = self.predict(measured_s)
         self._advance(measured_s)
         noise = _noise(self.size)
         gain = self.p00 / (self.p00 + noise)
         speed_gain = self.p01 / (self.p00 + noise)
-        off_x, off_y = seen_x - guess.x, seen_y - guess.y
+        off_x, off_y = seen_x - estimate.x, seen_y - estimate.y
         self.x += gain * off_x
         self.y += gain * off_y
         self.vx += speed_gain * off_x
@@ -111,9 +111,9 @@ class Motion:
         self.y += self.vy * reach
         self.vx *= kept
         self.vy *= kept
-        self.p00 += 2 * reach * self.p01 + reach * reach * self.p11 + AGITATION * step**3 / 3
-        self.p01 = kept * (self.p01 + reach * self.p11) + AGITATION * step**2 / 2
-        self.p11 = kept * kept * self.p11 + AGITATION * step
+        self.p00 += 2 * reach * self.p01 + reach * reach * self.p11 + PROCESS_NOISE * step**3 / 3
+        self.p01 = kept * (self.p01 + reach * self.p11) + PROCESS_NOISE * step**2 / 2
+        self.p11 = kept * kept * self.p11 + PROCESS_NOISE * step
         self.at_s = to_s
 
 

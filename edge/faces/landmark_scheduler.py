@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 CHANGE: Final = 0.06
 """A keypoint that moved within the face by this share of its size doubles the urgency."""
 EARLY: Final = 0.25
-"""Share of the interval by which a measurement may come early, so that frames need not fit."""
+"""Share of the interval by which a measurement may come early, so that frames candidate not fit."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class Candidate:
     """One face that could be measured.
 
     Attributes:
@@ -29,11 +29,11 @@ class Need:
     change: float
 
 
-def choose(needs: Sequence[Need], *, budget: int, interval_s: float) -> tuple[int, ...]:
+def select(candidates: Sequence[Candidate], *, budget: int, interval_s: float) -> tuple[int, ...]:
     """Choose the tracks to measure.
 
     Args:
-        needs: Every face large enough.
+        candidates: Every face large enough.
         budget: Most faces to measure.
         interval_s: Time between two measurements of one face that is short enough.
 
@@ -41,15 +41,15 @@ def choose(needs: Sequence[Need], *, budget: int, interval_s: float) -> tuple[in
         Track numbers, most urgent first; faces never measured come before all others.
     """
     due = [
-        (need.age_s is None, _urgency(need), -need.track)
-        for need in needs
-        if need.age_s is None or need.age_s >= interval_s * (1.0 - EARLY)
+        (candidate.age_s is None, _urgency(candidate), -candidate.track)
+        for candidate in candidates
+        if candidate.age_s is None or candidate.age_s >= interval_s * (1.0 - EARLY)
     ]
     due.sort(reverse=True)
     return tuple(-track for _, _, track in due[:budget])
 
 
-def _urgency(need: Need) -> float:
-    if need.age_s is None:
+def _urgency(candidate: Candidate) -> float:
+    if candidate.age_s is None:
         return 0.0
-    return need.age_s * (1.0 + min(need.change / CHANGE, 2.0))
+    return candidate.age_s * (1.0 + min(candidate.change / CHANGE, 2.0))

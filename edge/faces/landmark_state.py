@@ -24,7 +24,7 @@ STALE_S: Final = 1.0
 """An older region says nothing any more; smoothing begins anew."""
 
 
-class Look:
+class LandmarkState:
     """Region, smoothing and last landmarks of one face.
 
     Attributes:
@@ -62,12 +62,12 @@ class Look:
             if age <= SAME_S:
                 yield self._roi
             else:
-                guess = track.motion.guess(now_s)
+                estimate = track.motion.predict(now_s)
                 x, y, size = self._place
-                yield self._roi.moved(guess.x - x, guess.y - y, guess.size / size)
+                yield self._roi.moved(estimate.x - x, estimate.y - y, estimate.size / size)
         yield roi_of_keypoints(track.points(now_s))
 
-    def take(self, points: NDArray[np.float32], now_s: float) -> NDArray[np.float32]:
+    def update(self, points: NDArray[np.float32], now_s: float) -> NDArray[np.float32]:
         """Keep landmarks as the next region, and return them smoothed."""
         if now_s - self.measured_s > STALE_S:
             self._smooth = OneEuro()
@@ -76,13 +76,13 @@ class Look:
         self.ever = True
         return self._smooth.apply(points, now_s)
 
-    def remember(self, track: Track, now_s: float) -> None:
+    def anchor(self, track: Track, now_s: float) -> None:
         """Keep where the track is, so that the region can be moved with it."""
-        guess = track.motion.guess(now_s)
-        self._place = (guess.x, guess.y, guess.size)
+        estimate = track.motion.predict(now_s)
+        self._place = (estimate.x, estimate.y, estimate.size)
         self._keypoints = track.keypoints
 
-    def change(self, keypoints: NDArray[np.float32]) -> float:
+    def keypoint_change(self, keypoints: NDArray[np.float32]) -> float:
         """How far the keypoints have moved within the face since, face sizes."""
         if self._keypoints is None:
             return 0.0

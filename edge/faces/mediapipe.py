@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import cv2
 import numpy as np
 
-from edge.faces.effort import Effort, FacesReport
+from edge.faces.backend import ComputeBudget, FacesReport
 from edge.faces.mesh import BLENDSHAPES, mesh_box, mesh_keypoints
 from edge.faces.tracker import Detection, Tracker, label_source
 from edge.native_stderr import quiet_native
@@ -103,7 +103,7 @@ class MediaPipeFaces:
         """Tracks that ended with the last call."""
         return self._forgotten
 
-    def spend(self, effort: Effort) -> None:
+    def set_budget(self, budget: ComputeBudget) -> None:
         """Nothing to set: every face is measured in every frame."""
 
     def find(self, frame: Frame) -> tuple[Face, ...]:

@@ -37,7 +37,7 @@ class _Grid:
     tiles: tuple[Region, ...]
 
 
-class Survey:
+class SearchRegionPlanner:
     """Chooses the region of each detection round; the same rounds always give the same regions.
 
     Args:
@@ -55,7 +55,7 @@ class Survey:
         self._grid: _Grid | None = None
         self._visited: list[int] = []
 
-    def next(
+    def next_region(
         self, width_px: int, height_px: int, known: Sequence[Box], scale: float = 1.0
     ) -> Region:
         """Choose the next region.

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from importlib import metadata
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import cv2
 
 from edge.faces.blazeface import Blaze
-from edge.faces.detector_runner import InlineSearcher, ThreadSearcher
+from edge.faces.detector_runner import AsyncRunner, SyncRunner
 from edge.faces.direct import DirectFaces
 from edge.faces.landmarker import Landmarker
 from edge.faces.mediapipe import MediaPipeFaces
-from edge.faces.processor import mediapipe_obstacle, read_cpuinfo
 from edge.faces.yunet import YuNet
 from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.config import Faces
     from edge.faces.backend import FaceFinder
     from edge.faces.detector import Detector
+
+_FEATURES: Final = re.compile(r"^Features\s*:\s*(.*)$", re.MULTILINE)
 
 
 def open_faces(
@@ -73,7 +74,7 @@ def open_faces(
     return DirectFaces(
         config,
         detector=searched_by,
-        searcher=ThreadSearcher(searched_by) if background else InlineSearcher(searched_by),
+        runner=AsyncRunner(searched_by) if background else SyncRunner(searched_by),
         landmarker=Landmarker(landmarker, threads=threads),
         random_seed=random_seed,
         reason=reason,
@@ -85,3 +86,38 @@ def mediapipe_missing() -> str | None:
     if importlib.util.find_spec("mediapipe") is None:
         return "MediaPipe is not installed"
     return mediapipe_obstacle(read_cpuinfo(), metadata.version("mediapipe"))
+
+
+def lacks_atomics(cpuinfo: str) -> bool:
+    """Tell whether this is an ARMv8.0 processor: 64-bit ARM without the ``atomics`` (LSE).
+
+    MediaPipe 1.0 and later abort on it (Raspberry Pi 4 and older, Zero 2 W, Jetson Nano).
+
+    Args:
+        cpuinfo: Text of ``/proc/cpuinfo``; that of other architectures has no ``Features`` line.
+    """
+    found = _FEATURES.findall(cpuinfo)
+    return bool(found) and not all("atomics" in features.split() for features in found)
+
+
+def mediapipe_obstacle(cpuinfo: str, version: str) -> str | None:
+    """Say why a MediaPipe release cannot run on this processor; ``None`` when it can.
+
+    Args:
+        cpuinfo: Text of ``/proc/cpuinfo``.
+        version: Installed release, such as ``1.2.2``.
+    """
+    if lacks_atomics(cpuinfo) and int(version.split(".", 1)[0]) >= 1:
+        return (
+            f"MediaPipe {version} needs ARMv8.1 atomics, which this processor lacks"
+            " (Raspberry Pi 4 and older, Jetson Nano)"
+        )
+    return None
+
+
+def read_cpuinfo() -> str:
+    """Text of ``/proc/cpuinfo``, empty where there is none."""
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

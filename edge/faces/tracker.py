@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.faces.assignment import best_pairs
-from edge.faces.kalman import Motion
+from edge.faces.kalman import KalmanFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from edge.values import Box
 
-WORTH: Final = 20.0
+GATE: Final = 20.0
 """Worth of a perfect pair; a pair whose log-likelihood ratio costs more is no pair."""
 TAIL: Final = 4.0
 """Degrees of freedom of the error: heads jerk more often than a normal distribution allows."""
@@ -40,12 +40,12 @@ STILL: Final = 0.08
 """A centre that stays within this many face sizes (a size within this share) has not moved."""
 EXPRESSION: Final = 0.25
 """A blendshape that changes by more than this is a sign of life."""
-LED_S: Final = 0.2
+LANDMARKS_LEAD_S: Final = 0.2
 """A face whose landmarks are newer is led by them; detections then only confirm it."""
-LED_OVERLAP: Final = 0.4
+LANDMARKS_OVERLAP: Final = 0.4
 """Below this overlap with the detection the landmarks have slipped off."""
-REFUTED: Final = 2
-"""Looks by the landmark model without a face, after which a new track is no face."""
+MAX_FAILED_LANDMARKS: Final = 2
+"""Measurements by the landmark model without a face, after which a new track is no face."""
 LOST: Final = 8
 """Detection rounds in a row without the face, after which landmarks alone no longer hold it."""
 SHOWN_BONUS: Final = 1.3
@@ -76,9 +76,10 @@ class Track:
         motion: Where it is and goes.
         score: Confidence of the last sighting.
         seen_s: Capture time of the last sighting, seconds.
-        led_s: Capture time of the last sighting by landmarks, seconds.
+        landmarks_s: Capture time of the last sighting by landmarks, seconds.
         missed: Detection rounds in a row that should have found it and did not.
-        refuted: Looks in a row in which the landmark model saw no face, before it ever saw one.
+        failed_landmarks: Measurements in a row in which the landmark model saw no face, before it
+            ever saw one.
         ignored: Whether it has not moved for so long that it is taken for a picture on the wall.
     """
 
@@ -86,14 +87,14 @@ class Track:
         "anchor",
         "confirmed",
         "expression",
+        "failed_landmarks",
         "ignored",
         "keypoints",
         "label",
-        "led_s",
+        "landmarks_s",
         "missed",
         "motion",
         "number",
-        "refuted",
         "score",
         "seen_s",
         "shown",
@@ -103,12 +104,12 @@ class Track:
     def __init__(self, number: int, label: str, detection: Detection, measured_s: float) -> None:
         self.number = number
         self.label = label
-        self.motion = Motion(detection.box, measured_s)
+        self.motion = KalmanFilter(detection.box, measured_s)
         self.score = detection.score
         self.seen_s = measured_s
-        self.led_s = -math.inf
+        self.landmarks_s = -math.inf
         self.missed = 0
-        self.refuted = 0
+        self.failed_landmarks = 0
         self.confirmed = detection.score >= SURE_SCORE
         self.ignored = False
         self.shown = False
@@ -123,9 +124,9 @@ class Track:
 
     def points(self, now_s: float) -> NDArray[np.float32]:
         """Where its five keypoints are expected at ``now_s``: shape ``(5, 2)``, pixels."""
-        guess = self.motion.guess(now_s)
-        return self.keypoints * np.float32(guess.size) + np.array(
-            (guess.x, guess.y), dtype=np.float32
+        estimate = self.motion.predict(now_s)
+        return self.keypoints * np.float32(estimate.size) + np.array(
+            (estimate.x, estimate.y), dtype=np.float32
         )
 
 
@@ -213,7 +214,7 @@ class Tracker:
         taken = order[: 2 * self._max_faces]
         found: list[Track | None] = [None] * len(detections)
         before = tuple(self._tracks)
-        pairs = best_pairs(self._worths([(i, detections[i]) for i in taken], measured_s))
+        pairs = best_pairs(self._match_scores([(i, detections[i]) for i in taken], measured_s))
         for row, index in pairs:
             found[index] = before[row]
             self._confirm(before[row], detections[index], measured_s)
@@ -229,7 +230,7 @@ class Tracker:
     def refine(self, track: Track, detection: Detection, measured_s: float) -> None:
         """Take in the landmarks' closer look at a face that is known to be ``track``."""
         if track.missed <= LOST:
-            track.led_s = measured_s
+            track.landmarks_s = measured_s
             self._see(track, detection, measured_s)
 
     def express(self, track: Track, blendshapes: NDArray[np.float32], measured_s: float) -> None:
@@ -244,7 +245,7 @@ class Tracker:
             track.expression = blendshapes
         elif float(np.abs(blendshapes - track.expression).max()) > EXPRESSION:
             track.expression = blendshapes
-            self._stir(track, measured_s)
+            self._mark_moving(track, measured_s)
 
     def visible(self, now_s: float) -> tuple[Track, ...]:
         """The tracks to show now: confirmed, not ignored, seen lately; ordered by number.
@@ -257,8 +258,8 @@ class Tracker:
             for track in self._tracks
             if track.confirmed
             and not track.ignored
-            and track.refuted < REFUTED
-            and (track.missed <= self._tolerated or now_s - track.led_s <= LED_S)
+            and track.failed_landmarks < MAX_FAILED_LANDMARKS
+            and (track.missed <= self._tolerated or now_s - track.landmarks_s <= LANDMARKS_LEAD_S)
         ]
         if len(lately) > self._max_faces:
             lately.sort(key=lambda t: -t.motion.size * (SHOWN_BONUS if t.shown else 1.0))
@@ -280,14 +281,14 @@ class Tracker:
         """Take in a detection; of a face led by its landmarks it moves nothing."""
         track.missed = 0
         if (
-            measured_s - track.led_s <= LED_S
-            and track.box(measured_s).overlap(detection.box) > LED_OVERLAP
+            measured_s - track.landmarks_s <= LANDMARKS_LEAD_S
+            and track.box(measured_s).overlap(detection.box) > LANDMARKS_OVERLAP
         ):
             track.score = detection.score
             track.seen_s = max(track.seen_s, measured_s)
             track.confirmed = True
         else:
-            track.led_s = -math.inf
+            track.landmarks_s = -math.inf
             self._see(track, detection, measured_s)
 
     def _see(self, track: Track, detection: Detection, measured_s: float) -> None:
@@ -302,23 +303,23 @@ class Tracker:
         moved = math.hypot(motion.x - x, motion.y - y) > STILL * size
         if moved or abs(motion.size - size) > STILL * size:
             track.anchor = (motion.x, motion.y, motion.size)
-            self._stir(track, measured_s)
+            self._mark_moving(track, measured_s)
 
-    def _stir(self, track: Track, now_s: float) -> None:
+    def _mark_moving(self, track: Track, now_s: float) -> None:
         track.still_since_s = now_s
         if track.ignored:
-            self._wake(track)
+            self._restart_identity(track)
 
-    def _wake(self, track: Track) -> None:
+    def _restart_identity(self, track: Track) -> None:
         """Let an ignored track begin anew, since what was kept of it has been dropped."""
         self._count += 1
         track.number, track.label, track.ignored = self._count, self._label(), False
-        track.refuted = 0
+        track.failed_landmarks = 0
         # The tuple of tracks stays ordered by number.
         self._tracks.remove(track)
         self._tracks.append(track)
 
-    def _worths(
+    def _match_scores(
         self, detections: Iterable[tuple[int, Detection]], measured_s: float
     ) -> dict[tuple[int, int], float]:
         """How much each pair of a track and a detection speaks for itself; only possible ones."""
@@ -331,27 +332,27 @@ class Tracker:
             )
             for index, detection in detections
         ]
-        worths: dict[tuple[int, int], float] = {}
+        scores: dict[tuple[int, int], float] = {}
         for row, track in enumerate(self._tracks):
-            guess = track.motion.guess(measured_s)
+            estimate = track.motion.predict(measured_s)
             unseen_s = max(0.0, measured_s - track.seen_s)
-            reach = (REACH + REACH_PER_S * unseen_s) * guess.size
-            noise = track.motion.innovation(guess.size)
-            spread = guess.variance + noise
-            base = WORTH - 2.0 * math.log(spread / noise)
+            reach = (REACH + REACH_PER_S * unseen_s) * estimate.size
+            noise = track.motion.innovation(estimate.size)
+            spread = estimate.variance + noise
+            base = GATE - 2.0 * math.log(spread / noise)
             if not track.confirmed:
                 base -= TENTATIVE_COST
             for index, x, y, size, faint in measured:
-                off_x, off_y = x - guess.x, y - guess.y
-                farthest = FAINT_REACH * guess.size if faint else reach
+                off_x, off_y = x - estimate.x, y - estimate.y
+                farthest = FAINT_REACH * estimate.size if faint else reach
                 if abs(off_x) > farthest or abs(off_y) > farthest:
                     continue
-                off = (off_x * off_x + off_y * off_y) / (guess.size * guess.size)
-                ratio = math.log(size / guess.size) / RATIO_SPREAD
-                worth = base - TAIL * math.log1p(off / (TAIL * spread)) - ratio * ratio
-                if worth > 0:
-                    worths[row, index] = worth
-        return worths
+                off = (off_x * off_x + off_y * off_y) / (estimate.size * estimate.size)
+                ratio = math.log(size / estimate.size) / RATIO_SPREAD
+                score = base - TAIL * math.log1p(off / (TAIL * spread)) - ratio * ratio
+                if score > 0:
+                    scores[row, index] = score
+        return scores
 
 
 def label_source(seed: int | None) -> random.Random:

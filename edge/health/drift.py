@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 FADE_S: Final = 3600.0
 """After this time a sighting counts 1/e."""
 ENOUGH: Final = 300.0
-"""Faces looked at, one look a second, before anything is told."""
+"""Faces looked at, one quality a second, before anything is told."""
 ENOUGH_PEOPLE: Final = 10.0
 """Different faces among them; one that left and came back counts again."""
 _LEAST: Final = 1e-4

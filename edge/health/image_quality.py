@@ -16,7 +16,7 @@ WIDTH_PX: Final = 320
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class ImageQuality:
     """How a picture looks.
 
     Attributes:
@@ -29,7 +29,7 @@ class Look:
     sharpness: float
 
 
-def look_at(image: NDArray[np.uint8]) -> Look:
+def measure_image_quality(image: NDArray[np.uint8]) -> ImageQuality:
     """Measure a BGR picture; takes about a millisecond."""
     height, width = image.shape[:2]
     if width > WIDTH_PX:
@@ -38,7 +38,7 @@ def look_at(image: NDArray[np.uint8]) -> Look:
     else:
         small = image
     grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
-    return Look(
+    return ImageQuality(
         brightness=float(grey.mean()) / 255,
         sharpness=float(np.var(cv2.Laplacian(grey, cv2.CV_32F))),
     )

@@ -1,4 +1,4 @@
-"""What the vision process tells of itself: keeps count, lets the governor act, writes snapshots."""
+"""The vision process's reports on itself: keeps count, lets the governor act, writes snapshots."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import numpy as np
 
 from edge import __version__
 from edge.capture.protocol import CaptureState
-from edge.health.board import read_condition
+from edge.health.board import give_back_memory, read_condition
 from edge.health.drift import DriftGauge
 from edge.health.governor import Governor, Load
-from edge.health.image_quality import Look, look_at
-from edge.health.memory import give_back_memory
+from edge.health.image_quality import ImageQuality, measure_image_quality
 from edge.stage_times import RecentLatency
 from emoshift.clock import date_of, read_clock
 from emoshift.messages import Health, Info, summarise_class
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SUMMARY_EVERY_S: Final = 1.0
-_LOOK_EVERY_S: Final = 1.0
+_QUALITY_EVERY_S: Final = 1.0
 _AGES: Final = 1000
 _NOBODY: Final = np.empty((0, 0), np.float32)
 _SILENT_S: Final = 5.0
@@ -47,7 +46,7 @@ _STATES: Final = {
 }
 
 
-class Report:
+class HealthReporter:
     """Keeps count, lets the governor act, and writes the snapshots the publisher passes on.
 
     Args:
@@ -75,16 +74,16 @@ class Report:
         self._latency = RecentLatency()
         self._frames = self._faces = self._too_small = 0
         self._ages_s: deque[float] = deque(maxlen=_AGES)
-        self._frames_told = 0
+        self._frames_published = 0
         self._drift = DriftGauge(bundle.manifest.baseline)
         self._predicted = self._abstained = 0
         self._frame_s = time.monotonic()
-        self._look: Look | None = None
-        self._look_s = float("-inf")
+        self._quality: ImageQuality | None = None
+        self._quality_s = float("-inf")
         self._health_s = self._summary_s = time.monotonic()
         self._states: Counter[Emotion | None] | None = None
 
-    def tell_info(self, isolation: str) -> None:
+    def publish_info(self, isolation: str) -> None:
         """Say once what this device is."""
         info = Info(
             device=self._config.device.name,
@@ -98,7 +97,7 @@ class Report:
         )
         self._outbox.put_snapshot("info", info.to_json())
 
-    def count(self, step: Step) -> None:
+    def record(self, step: Step) -> None:
         """Take in one frame that has just reached the outbox."""
         self._frames += 1
         self._latency.add(time.monotonic() - step.frame.captured_s)
@@ -109,13 +108,13 @@ class Report:
         self._predicted += len(step.predictions)
         self._abstained += step.abstained
         now_s = self._frame_s = time.monotonic()
-        if now_s - self._look_s >= _LOOK_EVERY_S:
-            self._look_s = now_s
-            self._look_closer(step, now_s)
+        if now_s - self._quality_s >= _QUALITY_EVERY_S:
+            self._quality_s = now_s
+            self._measure_quality(step, now_s)
 
-    def _look_closer(self, step: Step, now_s: float) -> None:
+    def _measure_quality(self, step: Step, now_s: float) -> None:
         """Measure what changes slowly: the picture itself, and how usual the faces are."""
-        self._look = look_at(step.frame.image)
+        self._quality = measure_image_quality(step.frame.image)
         self._drift.add(
             self._pipeline.ensemble.shown if step.faces else _NOBODY,
             step.predictions,
@@ -129,15 +128,15 @@ class Report:
             self._frame_s = now_s
         return now_s - self._frame_s
 
-    def tell(self, *, force: bool = False) -> None:
+    def publish_due(self, *, force: bool = False) -> None:
         """Write what is due: the class summary on change, health at its interval."""
         now_s = time.monotonic()
         if force or now_s - self._summary_s >= _SUMMARY_EVERY_S:
             self._summary_s = now_s
             self._govern(now_s)
-            self._tell_class()
+            self._publish_class()
         if force or now_s - self._health_s >= self._config.health.interval_s:
-            self._tell_health(now_s)
+            self._publish_health(now_s)
 
     def _govern(self, now_s: float) -> None:
         level = self._governor.level
@@ -163,7 +162,7 @@ class Report:
         silent = self.silent_s() > max(_SILENT_S, 3 / self._config.camera.fps)
         return "lost" if silent else _STATES[state]
 
-    def _tell_class(self) -> None:
+    def _publish_class(self) -> None:
         streaming = self._camera_state(self._capture.status().state) == "streaming"
         states = Counter(self._pipeline.states().values() if streaming else ())
         if states == self._states:
@@ -178,19 +177,19 @@ class Report:
         )
         self._outbox.put_snapshot("class", summary.to_json())
 
-    def _tell_health(self, now_s: float) -> None:
+    def _publish_health(self, now_s: float) -> None:
         elapsed_s = max(now_s - self._health_s, 1e-3)
         status, stats, condition = self._capture.status(), self._outbox.stats(), read_condition()
         drift = self._drift.read()
         camera_state = self._camera_state(status.state)
         streaming = camera_state == "streaming"
-        look = self._look if streaming else None
+        quality = self._quality if streaming else None
         health = Health(
             device=self._config.device.name,
             camera=self._config.camera.name,
             at=date_of(read_clock().utc_s),
             camera_state=camera_state,
-            fps=(self._frames - self._frames_told) / elapsed_s,
+            fps=(self._frames - self._frames_published) / elapsed_s,
             frames=self._frames,
             dropped_frames=status.dropped,
             faces=self._faces if streaming else 0,
@@ -207,11 +206,11 @@ class Report:
             drift_blendshapes=drift.blendshapes,
             drift_confidence=drift.confidence,
             abstained=self._abstained / self._predicted if self._predicted else None,
-            brightness=None if look is None else look.brightness,
-            sharpness=None if look is None else look.sharpness,
+            brightness=None if quality is None else quality.brightness,
+            sharpness=None if quality is None else quality.sharpness,
         )
         self._outbox.put_snapshot("health", health.to_json())
-        self._health_s, self._frames_told = now_s, self._frames
+        self._health_s, self._frames_published = now_s, self._frames
         self._predicted = self._abstained = 0
         give_back_memory()
 

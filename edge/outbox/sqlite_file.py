@@ -147,7 +147,7 @@ class Database:
         return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        """Connect; both halves making the file at the same moment is no error.
+        """Connect; both processes making the file at the same moment is no error.
 
         SQLite does not wait for others where the kind of the log changes, so we do.
         """

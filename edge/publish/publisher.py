@@ -65,7 +65,7 @@ def run_publisher(
     config: Config,
     stop: threading.Event,
     *,
-    alive: Callable[[str], None] = lambda _: None,
+    on_progress: Callable[[str], None] = lambda _: None,
     grace_s: float = GRACE_S,
 ) -> None:
     """Publish until told to stop, then drain, say ``stopped`` and disconnect.
@@ -73,7 +73,7 @@ def run_publisher(
     Args:
         config: The whole configuration.
         stop: Set to end cleanly.
-        alive: Called on every turn with a word on the link (for a watchdog).
+        on_progress: Called on every turn with a word on the link (for a watchdog).
         grace_s: How long after connecting an event waits for somebody to hear it.
 
     Raises:
@@ -100,7 +100,7 @@ def run_publisher(
         )
         while not stop.is_set():
             publisher.turn()
-            alive(publisher.state)
+            on_progress(publisher.state)
             metrics.note(publisher.health, online=publisher.state == LinkState.ONLINE.value)
         publisher.stop()
 

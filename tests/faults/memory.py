@@ -1,4 +1,4 @@
-"""The memory of the vision half over a long run: ``python -m tests.faults.memory [frames]``.
+"""The memory of the vision process over a long run: ``python -m tests.faults.memory [frames]``.
 
 The real process in front of a made-up camera: one face most of the time, now and then nobody, four
 people, a picture of another size, noise, and thirty people at 1920x1080. Its memory (anonymous

@@ -1,4 +1,4 @@
-"""The two halves as real processes that can be killed at any moment, started in milliseconds.
+"""The two processes as real processes that can be killed at any moment, started in milliseconds.
 
 They are forked from a server that has everything imported, because a storm of hundreds of kills
 would otherwise spend its time starting interpreters. What runs in them is what the daemon runs;
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.config import load_config
-from edge.daemon.watchdog import run_publish_half
+from edge.daemon.watchdog import run_publish_service
 from edge.outbox.store import Limits, Outbox
 from edge.values import Emotion
 from emoshift.clock import read_clock
@@ -54,7 +54,7 @@ _context.set_forkserver_preload([__name__, "edge.publish.publisher"])
 def decide(
     outbox_path: str, ledger_path: str, run: int, rate_hz: float, jumps: bool = False
 ) -> None:
-    """Be the vision half: store changes, and note each one in a ledger once it is committed.
+    """Be the vision process: store changes, and note each one in a ledger once it is committed.
 
     With ``jumps`` the clock is set to another year every few changes, and is now and then unset.
     """
@@ -75,9 +75,9 @@ def decide(
 
 
 def publish(config_path: str, log_path: str) -> None:
-    """Be the publish half."""
+    """Be the publish process."""
     logging.basicConfig(filename=log_path, level=logging.INFO, force=True)
-    run_publish_half(load_config(Path(config_path)))
+    run_publish_service(load_config(Path(config_path)))
 
 
 def _jumping() -> ClockReading:
@@ -95,7 +95,7 @@ def _quiet() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
-class Half:
+class Child:
     """A process that is started again after each kill.
 
     Args:

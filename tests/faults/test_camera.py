@@ -1,6 +1,6 @@
 """What cameras do in a cupboard: gone, stuck, frozen, black, noisy, another size, a full class.
 
-The vision half is the real process; the camera is made up (`vendors/picamera2.py`).
+The vision process is the real process; the camera is made up (`vendors/picamera2.py`).
 """
 
 from __future__ import annotations

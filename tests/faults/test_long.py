@@ -13,7 +13,7 @@ import pytest
 
 from edge.outbox.store import Outbox
 from tests.edge.publish.conftest import Listening, Running, changes, make_config
-from tests.faults.processes import Half, decide, publish
+from tests.faults.processes import Child, decide, publish
 from tests.faults.test_storm import CONFIG, WHOLE
 from tests.support.brokers import BrokerProcess, wait_until
 
@@ -65,8 +65,8 @@ def test_memory_of_the_publisher(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ledger.touch()
     with BrokerProcess(tmp_path / "broker") as broker, Listening(broker.port) as ear:
         config.write_text(CONFIG.format(outbox=store, port=broker.port))
-        vision = Half(decide, lambda n: (str(store), str(ledger), n, 2000.0))
-        publisher = Half(publish, lambda _: (str(config), str(tmp_path / "log")))
+        vision = Child(decide, lambda n: (str(store), str(ledger), n, 2000.0))
+        publisher = Child(publish, lambda _: (str(config), str(tmp_path / "log")))
         publisher.start()
         vision.start()
         try:
@@ -116,8 +116,8 @@ def test_the_clock_jumps(tmp_path: Path, broker: BrokerProcess) -> None:
     store, ledger, config = tmp_path / "outbox.db", tmp_path / "ledger", tmp_path / "edge.toml"
     ledger.touch()
     config.write_text(CONFIG.format(outbox=store, port=broker.port))
-    vision = Half(decide, lambda n: (str(store), str(ledger), n, 200.0, True))
-    publisher = Half(publish, lambda _: (str(config), str(tmp_path / "log")))
+    vision = Child(decide, lambda n: (str(store), str(ledger), n, 200.0, True))
+    publisher = Child(publish, lambda _: (str(config), str(tmp_path / "log")))
     with Listening(broker.port) as ear:
         publisher.start()
         try:

@@ -3,7 +3,7 @@
 The whole daemon runs on the sample clip against a real broker, through a wire that keeps all
 it carries. Every frame is marked with a block of noise; pieces of it are then looked for, as they
 are, in grey, and in hexadecimal and base64, in every file the daemon has written and in all the
-wire has carried. The vision half runs under strace where that is installed, which counts the
+wire has carried. The vision process runs under strace where that is installed, which counts the
 sockets it opened.
 """
 
@@ -102,19 +102,19 @@ def test_a_marked_frame_is_found_nowhere(
         environment = {**os.environ, "TMPDIR": str(written), "HOME": str(written)}
         trace = tmp_path / "trace"
         strace = ["strace", "-f", "-qq", "-e", "trace=socket,connect,sendto", "-o", str(trace)]
-        half = [sys.executable, "-m", "edge.daemon.process"]
+        command = [sys.executable, "-m", "edge.daemon.process"]
         with (
             (written / "publish.log").open("wb") as publish_log,
             (written / "vision.log").open("wb") as vision_log,
             subprocess.Popen(
-                [*half, "publish", "--config", str(config)], env=environment, stderr=publish_log
+                [*command, "publish", "--config", str(config)], env=environment, stderr=publish_log
             ) as publisher,
         ):
             try:
                 done = subprocess.run(
                     [
                         *(strace if shutil.which("strace") else []),
-                        *(*half, "vision", "--config", str(config)),
+                        *(*command, "vision", "--config", str(config)),
                     ],
                     env=environment,
                     stderr=vision_log,

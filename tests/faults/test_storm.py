@@ -1,4 +1,4 @@
-"""Both halves and the broker killed hundreds of times, the wire cut in between: nothing is lost.
+"""Both processes and the broker killed hundreds of times, the wire cut in between: nothing is lost.
 
 The whole storm runs with ``EMOSHIFT_FAULTS=1`` (``make test-faults``): at least 10,000 events and
 300 kills. Without it a small one does, so that the plain suite notices what breaks.
@@ -18,7 +18,7 @@ import pytest
 
 from edge.outbox.store import Outbox
 from tests.edge.publish.conftest import Listening
-from tests.faults.processes import Half, decide, publish
+from tests.faults.processes import Child, decide, publish
 from tests.support.brokers import BadWire, BrokerProcess, wait_until
 
 pytestmark = pytest.mark.broker
@@ -49,7 +49,7 @@ FAULTS = {
 
 
 class Storm:
-    """The daemon's halves, a broker, a bad wire between them, a subscriber, and a ledger."""
+    """The daemon's processes, a broker, a bad wire between them, a subscriber, and a ledger."""
 
     def __init__(self, folder: Path, broker: BrokerProcess, wire: BadWire, ear: Listening) -> None:
         self.outbox = folder / "outbox.db"
@@ -63,8 +63,8 @@ class Storm:
         self.injected: Counter[str] = Counter()
         self.broker_kills = 0
         self.outages_s: list[float] = []
-        self.vision = Half(decide, lambda n: (str(self.outbox), str(self.ledger), n, 120.0))
-        self.publish = Half(publish, lambda _: (str(config), str(folder / "publish.log")))
+        self.vision = Child(decide, lambda n: (str(self.outbox), str(self.ledger), n, 120.0))
+        self.publish = Child(publish, lambda _: (str(config), str(folder / "publish.log")))
         self.chance = random.Random(20261121)
 
     @property
@@ -73,7 +73,7 @@ class Storm:
         return self.vision.kills + self.publish.kills + self.broker_kills
 
     def committed(self) -> list[tuple[str, str]]:
-        """Event id and track of every event that the vision half was told is stored."""
+        """Event id and track of every event that the vision process was told is stored."""
         lines = self.ledger.read_text().split("\n")[:-1]  # the last may be cut by a kill
         return [(a, b) for a, _, b in (line.partition(" ") for line in lines)]
 

@@ -1,4 +1,4 @@
-"""The vision half as a real process in front of a camera that does what a test tells it."""
+"""The vision process as a real process in front of a camera that does what a test tells it."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def bundle_with_baseline(folder: Path) -> Path:
 
 
 class Watching:
-    """Starts the vision half on made-up pictures; leaving the block stops it cleanly.
+    """Starts the vision process on made-up pictures; leaving the block stops it cleanly.
 
     Args:
         folder: For its configuration, outbox, pictures and log.
@@ -143,7 +143,7 @@ class Watching:
 
     @property
     def process(self) -> psutil.Process:
-        """The vision half itself, whatever started it."""
+        """The vision process itself, whatever started it."""
         assert self._process is not None
         found = psutil.Process(self._process.pid)
         children = found.children()

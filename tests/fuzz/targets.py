@@ -57,7 +57,7 @@ class Target(Protocol):
 
 
 class Configuration:
-    """The configuration file: read, shown, and handed to the halves."""
+    """The configuration file: read, shown, and handed to the processes."""
 
     _EXAMPLE = Path(__file__).resolve().parents[2] / "packaging/debian/edge.toml"
     _TOKENS = (

@@ -63,7 +63,7 @@ def test_ctrl_c_leaves_nothing_behind(sample_clip: Path) -> None:
     process = start(sample_clip)
     deadline_s = time.monotonic() + 60
     while len(below := children(process.pid)) < 4 and time.monotonic() < deadline_s:
-        time.sleep(0.05)  # broker, supervisor, both halves
+        time.sleep(0.05)  # broker, supervisor, both processes
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130

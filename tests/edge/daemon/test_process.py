@@ -86,7 +86,7 @@ def test_vision_watchdog(
     notifier = Notifier(manager.path, watchdog_s=0.0)
     watch = VisionWatchdog(notifier)
     for state, frames in turns:
-        watch.turn(status(state, frames))
+        watch.update(status(state, frames))
     notifier.close()
     assert manager.heard() == said
 
@@ -96,7 +96,7 @@ def test_publish_watchdog(manager: Manager) -> None:
     notifier = Notifier(manager.path, watchdog_s=60.0)
     watch = PublishWatchdog(notifier)
     for state in ("waiting", "waiting", "online"):
-        watch.turn(state)
+        watch.update(state)
     notifier.stopping()
     notifier.close()
     assert manager.heard() == [
@@ -112,8 +112,8 @@ def test_no_manager() -> None:
     """Without a service manager nothing is said and nothing fails."""
     notifier = Notifier.from_environment({})
     notifier.ready()
-    notifier.alive()
-    assert notifier.feed_every_s is None
+    notifier.ping()
+    assert notifier.ping_every_s is None
     Notifier("/nowhere/notify").ready()
 
 
@@ -127,7 +127,7 @@ def test_no_manager() -> None:
 )
 def test_watchdog_interval(environment: dict[str, str], every_s: float | None) -> None:
     """The watchdog is fed three times within its limit, if it is meant for this process."""
-    assert Notifier.from_environment(environment).feed_every_s == every_s
+    assert Notifier.from_environment(environment).ping_every_s == every_s
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_watchdog_interval(environment: dict[str, str], every_s: float | None) -
     ],
 )
 def test_wrong_configuration(given: str, code: int, complaint: str) -> None:
-    """A configuration that cannot be used ends a half with its code, in one message."""
+    """A configuration that cannot be used ends a process with its code, in one message."""
     done = subprocess.run(
         [sys.executable, "-m", "edge.daemon.process", "publish"],
         input=given,
@@ -154,7 +154,7 @@ def test_wrong_configuration(given: str, code: int, complaint: str) -> None:
 
 
 def test_nothing_is_watched_without_a_legal_basis() -> None:
-    """The vision half itself demands a stated basis, however it was started."""
+    """The vision process itself demands a stated basis, however it was started."""
     done = subprocess.run(
         [sys.executable, "-m", "edge.daemon.process", "vision"],
         input='{"camera": {"source": "0"}}',

@@ -1,4 +1,4 @@
-"""Both halves are started, restarted, stopped in order, and never left behind."""
+"""Both processes are started, restarted, stopped in order, and never left behind."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def reread():
     import tomllib
     return parse_config(tomllib.load(open(f"{folder}/edge.toml", "rb")), where="edge.toml")
 sys.exit(supervise(Config(), reread=reread, command=lambda name: [
-    sys.executable, f"{folder}/half.py", name, folder, stories[name]]))
+    sys.executable, f"{folder}/process.py", name, folder, stories[name]]))
 """
 
 
@@ -57,7 +57,7 @@ class Run:
 
     def __init__(self, folder: Path, *, vision: str, publish: str) -> None:
         self._folder = folder
-        (folder / "half.py").write_text(STAND_IN)
+        (folder / "process.py").write_text(STAND_IN)
         (folder / "log").write_text("")
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, str(folder), vision, publish],
@@ -82,7 +82,7 @@ class Run:
 
 
 def test_a_clean_stop_ends_vision_first(tmp_path: Path) -> None:
-    """On SIGTERM the vision half stops first, so that its last events still go out."""
+    """On SIGTERM the vision process stops first, so that its last events still go out."""
     run = Run(tmp_path, vision="on", publish="on")
     wait_until(lambda: len(run.pids()) == 2)
     run.process.send_signal(signal.SIGTERM)
@@ -120,8 +120,8 @@ def test_the_end_of_a_clip_ends_the_run(tmp_path: Path) -> None:
     assert "publish stops" in run.log
 
 
-def test_killed_halves_return(tmp_path: Path) -> None:
-    """SIGKILL of either half leads to a new one."""
+def test_killed_processes_return(tmp_path: Path) -> None:
+    """SIGKILL of either process leads to a new one."""
     run = Run(tmp_path, vision="on", publish="on")
     wait_until(lambda: len(run.pids()) == 2)
     for pid in run.pids():
@@ -132,7 +132,7 @@ def test_killed_halves_return(tmp_path: Path) -> None:
 
 
 def test_reload_restarts_only_what_it_concerns(tmp_path: Path) -> None:
-    """SIGHUP: a bad file changes nothing, a good one starts anew the half that it concerns."""
+    """SIGHUP: a bad file changes nothing, a good one starts anew the process that it concerns."""
     run = Run(tmp_path, vision="on", publish="on")
     wait_until(lambda: len(run.pids()) == 2)
     file = tmp_path / "edge.toml"
@@ -150,7 +150,7 @@ def test_reload_restarts_only_what_it_concerns(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_behind(tmp_path: Path) -> None:
-    """SIGKILL of the parent takes both halves along."""
+    """SIGKILL of the parent takes both processes along."""
     run = Run(tmp_path, vision="on", publish="on")
     wait_until(lambda: len(run.pids()) == 2)
     run.process.kill()

@@ -12,7 +12,7 @@ from edge.faces.assignment import best_pairs
 
 
 @pytest.mark.parametrize(
-    ("worths", "pairs"),
+    ("scores", "pairs"),
     [
         pytest.param({}, [], id="nothing to pair"),
         pytest.param({(0, 0): 1.0}, [(0, 0)], id="one of each"),
@@ -25,9 +25,9 @@ from edge.faces.assignment import best_pairs
         pytest.param({(3, 7): 1.0, (5, 2): 1.0}, [(3, 7), (5, 2)], id="far groups"),
     ],
 )
-def test_pairs(worths: dict[tuple[int, int], float], pairs: list[tuple[int, int]]) -> None:
-    """The pairing has the greatest sum of worths."""
-    assert best_pairs(worths) == pairs
+def test_pairs(scores: dict[tuple[int, int], float], pairs: list[tuple[int, int]]) -> None:
+    """The pairing has the greatest sum of scores."""
+    assert best_pairs(scores) == pairs
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,12 +36,12 @@ def test_pairs(worths: dict[tuple[int, int], float], pairs: list[tuple[int, int]
         st.tuples(st.integers(0, 3), st.integers(0, 3)), st.floats(0.1, 20), max_size=10
     )
 )
-def test_no_pairing_is_worth_more(worths: dict[tuple[int, int], float]) -> None:
+def test_no_pairing_is_worth_more(scores: dict[tuple[int, int], float]) -> None:
     """Nothing that can be tried by hand beats it."""
-    pairs = best_pairs(worths)
+    pairs = best_pairs(scores)
     assert len({r for r, _ in pairs}) == len({c for _, c in pairs}) == len(pairs)
     tried = max(
-        sum(worths.get((row, column), 0.0) for row, column in enumerate(order))
+        sum(scores.get((row, column), 0.0) for row, column in enumerate(order))
         for order in permutations(range(4))
     )
-    assert sum(worths[pair] for pair in pairs) == pytest.approx(tried)
+    assert sum(scores[pair] for pair in pairs) == pytest.approx(tried)

@@ -16,10 +16,10 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.config import Faces
+from edge.faces.backend import ComputeBudget
 from edge.faces.detector import Region
-from edge.faces.detector_runner import InlineSearcher, ThreadSearcher
+from edge.faces.detector_runner import AsyncRunner, SyncRunner
 from edge.faces.direct import DirectFaces
-from edge.faces.effort import Effort
 from edge.faces.landmarker import Landmarker
 from edge.faces.select_backend import open_faces
 from edge.faces.tracker import Detection
@@ -257,7 +257,7 @@ def scripted(landmarker: Path, detector: Scripted, **settings: float) -> DirectF
     return DirectFaces(
         Faces.model_validate(settings),
         detector=detector,
-        searcher=InlineSearcher(detector),
+        runner=SyncRunner(detector),
         landmarker=Landmarker(landmarker),
         random_seed=1,
     )
@@ -307,7 +307,7 @@ def test_effort_sets_the_pace(landmarker: Path, blank: Blank) -> None:
     for every, rounds in ((1, 12), (3, 4), (6, 2)):
         detector = Scripted(crowd(1, 20.0))
         with scripted(landmarker, detector) as finder:
-            finder.spend(Effort(detect_every=every))
+            finder.set_budget(ComputeBudget(detect_every=every))
             for seq in range(12):
                 finder.find(Frame(image=blank(320, 240), seq=seq, captured_s=seq / 30))
         assert detector.rounds == rounds
@@ -322,7 +322,7 @@ def test_the_landmark_budget_goes_round(models: Models, sample_frames: list[Fram
         image = np.vstack([np.hstack([big, big]), np.hstack([big, big])])
         tiled.append(Frame(image=image, seq=frame.seq, captured_s=frame.captured_s))
     with open_faces(Faces(), **models, random_seed=1) as finder:
-        finder.spend(Effort(landmark_budget=1))
+        finder.set_budget(ComputeBudget(landmark_budget=1))
         measured = []
         for frame in tiled:
             faces = finder.find(frame)
@@ -344,11 +344,11 @@ def test_what_fails_on_the_thread_is_told(blank: Blank) -> None:
         def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
             raise RuntimeError(f"detector broke on {image.shape} at {region.scale}")
 
-    searcher = ThreadSearcher(Broken([]))
+    runner = AsyncRunner(Broken([]))
     frame = Frame(image=blank(64, 64), seq=0, captured_s=0.0)
-    searcher.offer(frame, Region(x=0, y=0, width=64, height=64, scale=1.0))
-    while searcher.busy:
+    runner.submit(frame, Region(x=0, y=0, width=64, height=64, scale=1.0))
+    while runner.busy:
         time.sleep(0.005)
     with pytest.raises(RuntimeError, match="detector broke"):
-        searcher.take()
-    searcher.close()
+        runner.poll()
+    runner.close()

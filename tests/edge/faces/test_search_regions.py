@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.faces.detector import Region
-from edge.faces.search_regions import INPUT_PX, Survey
+from edge.faces.search_regions import INPUT_PX, SearchRegionPlanner
 from edge.values import Box
 
 
@@ -15,8 +15,10 @@ def face(x: float, y: float, width: float) -> Box:
     return Box(x=x, y=y, width=width, height=1.2 * width)
 
 
-def rounds(survey: Survey, count: int, size: tuple[int, int], known: list[Box]) -> list[Region]:
-    return [survey.next(*size, known) for _ in range(count)]
+def rounds(
+    planner: SearchRegionPlanner, count: int, size: tuple[int, int], known: list[Box]
+) -> list[Region]:
+    return [planner.next_region(*size, known) for _ in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,8 @@ def rounds(survey: Survey, count: int, size: tuple[int, int], known: list[Box]) 
 )
 def test_kinds_of_rounds(size: tuple[int, int], known: list[Box], near: int, tiles: int) -> None:
     """Near looks where they suffice, tiles where only they show the faces."""
-    survey = Survey(smallest_px=10, wanted_px=14)
-    regions = rounds(survey, 8, size, known)
+    planner = SearchRegionPlanner(smallest_px=10, wanted_px=14)
+    regions = rounds(planner, 8, size, known)
     whole = max(r.scale for r in regions if (r.width, r.height) == size)
     assert sum(r.scale < whole for r in regions) == near
     assert sum((r.width, r.height) != size for r in regions) == tiles
@@ -49,11 +51,11 @@ def test_laws(
     width: int, height: int, places: list[tuple[float, float, float]], scale: float
 ) -> None:
     """Every look lies in the frame, costs about the same at most, and tiles leave no gap."""
-    survey = Survey(smallest_px=10, wanted_px=14)
+    planner = SearchRegionPlanner(smallest_px=10, wanted_px=14)
     known = [face(x * width, y * height, w) for x, y, w in places]
     seen = set()
     for _ in range(64):
-        region = survey.next(width, height, known, scale)
+        region = planner.next_region(width, height, known, scale)
         assert 0 <= region.x < region.x + region.width <= width
         assert 0 <= region.y < region.y + region.height <= height
         assert 0 < region.scale <= 1
@@ -68,19 +70,19 @@ def test_laws(
 
 def test_a_cut_face_is_told() -> None:
     """A face at an inner edge of a tile is cut; one at the edge of the picture is not."""
-    survey = Survey(smallest_px=10, wanted_px=14)
+    planner = SearchRegionPlanner(smallest_px=10, wanted_px=14)
     tile = Region(x=0, y=0, width=700, height=720, scale=0.7)
-    assert survey.cuts(tile, face(690, 300, 30), (1280, 720))
-    assert not survey.cuts(tile, face(-5, 300, 30), (1280, 720))
-    assert not survey.cuts(tile, face(300, 300, 30), (1280, 720))
+    assert planner.cuts(tile, face(690, 300, 30), (1280, 720))
+    assert not planner.cuts(tile, face(-5, 300, 30), (1280, 720))
+    assert not planner.cuts(tile, face(300, 300, 30), (1280, 720))
 
 
 def test_what_a_look_could_have_found() -> None:
     """A face too small for the look, or outside it, is no miss; one that left the frame is."""
-    survey = Survey(smallest_px=10, wanted_px=14)
+    planner = SearchRegionPlanner(smallest_px=10, wanted_px=14)
     look = Region(x=0, y=0, width=640, height=720, scale=0.5)
     size = (1280, 720)
-    assert survey.could_find(look, face(100, 100, 24), size)
-    assert survey.could_find(look, face(-60, 100, 24), size)
-    assert not survey.could_find(look, face(100, 100, 16), size)
-    assert not survey.could_find(look, face(900, 100, 24), size)
+    assert planner.could_find(look, face(100, 100, 24), size)
+    assert planner.could_find(look, face(-60, 100, 24), size)
+    assert not planner.could_find(look, face(100, 100, 16), size)
+    assert not planner.could_find(look, face(900, 100, 24), size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.faces.processor import lacks_atomics, mediapipe_obstacle
+from edge.faces.select_backend import lacks_atomics, mediapipe_obstacle
 
 PI4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"
 PI5 = "processor\t: 0\nFeatures\t: fp asimd evtstrm aes crc32 atomics fphp cpuid\n"

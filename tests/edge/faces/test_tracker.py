@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.faces.tracker import REFUTED, Detection, Tracker, label_source
+from edge.faces.tracker import MAX_FAILED_LANDMARKS, Detection, Tracker, label_source
 from edge.values import Box
 
 STEP_S = 0.1
@@ -171,19 +171,19 @@ def test_a_poster_is_ignored_and_a_person_is_not() -> None:
 
 
 def test_what_was_no_face_begins_anew_when_it_moves() -> None:
-    """A still thing the landmark model refuted is looked at again once it moves, as a new track."""
+    """A still thing that the landmark model refused is tried again when it moves, as a new track."""
     watch = tracker(ignore_still_after_s=2.0)
     for step in range(40):
         (track,) = watch.associate([seen(100, 100)], step * STEP_S)
         assert track is not None
-        track.refuted = REFUTED
+        track.failed_landmarks = MAX_FAILED_LANDMARKS
         watch.advance(step * STEP_S)
     assert track.ignored
     before = track.number
     for step in range(40, 43):
         watch.associate([seen(100 + 12 * (step - 39), 100)], step * STEP_S)
     assert track.number != before
-    assert track.refuted == 0
+    assert track.failed_landmarks == 0
 
 
 def test_an_expression_is_a_sign_of_life() -> None:
@@ -232,7 +232,7 @@ def test_a_late_round_of_detections_fits_the_past() -> None:
     assert late is not None
     assert late.number == 1
     assert late.seen_s == pytest.approx(0.9)
-    assert late.motion.guess(0.9).x == pytest.approx(370, abs=4)
+    assert late.motion.predict(0.9).x == pytest.approx(370, abs=4)
 
 
 def test_keypoints_go_with_the_box() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.health.memory import give_back_memory
+from edge.health.board import give_back_memory
 
 
 def anonymous_mb() -> float:
