@@ -171,7 +171,7 @@ def test_a_poster_is_ignored_and_a_person_is_not() -> None:
 
 
 def test_what_was_no_face_begins_anew_when_it_moves() -> None:
-    """A still thing that the landmark model refused is tried again when it moves, as a new track."""
+    """What the landmark model refused is tried again when it moves, as a new track."""
     watch = tracker(ignore_still_after_s=2.0)
     for step in range(40):
         (track,) = watch.associate([seen(100, 100)], step * STEP_S)
