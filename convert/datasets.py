@@ -12,8 +12,8 @@ import numpy as np
 from edge.features.standardise import standardise_crop
 from edge.values import Emotion, frozen
 from emoshift.errors import InputError
-from train.data.fer2013 import read_fer2013
-from train.data.ferplus import LABELS, UNSURE_ROWS, read_votes
+from train.data.annotated import read_annotated
+from train.data.ferplus import LABELS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,7 +33,7 @@ class Pictures:
         rows: Row numbers in FER2013, shape ``(n,)``.
         crops: Shape ``(n, 48, 48)``, uint8, standardised.
         labels: Index into `train.data.ferplus.LABELS` by the majority rule; -1 where there is
-            no majority or the row is uncertain.
+            no majority.
     """
 
     split: str
@@ -76,28 +76,11 @@ def read_pictures(folder: Path, split: str, *, cache: Path | None = None) -> Pic
     Raises:
         InputError: A file is missing, cannot be read, or the two do not fit together.
     """
-    source = next(
-        (p for name in ("fer2013.csv", "fer2013.csv.zip") if (p := folder / name).exists()), None
-    )
-    votes_path = folder / "fer2013new.csv"
-    if source is None or not votes_path.exists():
-        raise InputError(
-            f"{folder}: calibration needs fer2013.csv (or fer2013.csv.zip) and fer2013new.csv;"
-            " give their folder with --calibration"
-        )
     try:
-        fer = read_fer2013(source, cache)
-        votes = read_votes(votes_path)
-    except (OSError, ValueError, KeyError) as why:
-        raise InputError(f"{folder}: cannot be read as FER2013 and FER+: {why}") from why
-    if len(votes.counts) != len(fer.labels):
-        raise InputError(
-            f"{folder}: {len(fer.labels)} pictures but {len(votes.counts)} rows of votes;"
-            " both files must be whole and in the official order"
-        )
-    majority = votes.majority()
-    if len(majority) > max(UNSURE_ROWS):  # the rows of the official set, not of an excerpt
-        majority[list(UNSURE_ROWS)] = -1
+        annotated = read_annotated(folder, cache)
+    except InputError as why:
+        raise InputError(f"{why}; --calibration names the folder of both files") from why
+    fer, majority = annotated.fer, annotated.votes.majority()
     rows = fer.rows(split)
     return Pictures(
         split=split,

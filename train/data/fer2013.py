@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import zipfile
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
 SIDE_PX: Final = 48
 USAGES: Final = ("Training", "PublicTest", "PrivateTest")
 ROWS: Final = 35_887
+OFFICIAL_MD5: Final = "f8428a1edbd21e88f42c73edd2a14f95"
+"""Of the official ``fer2013.csv``, as torchvision's ``FER2013`` data set checks it."""
 CLASSES: Final = 7
 
 csv.field_size_limit(1 << 20)
@@ -40,12 +41,19 @@ class Fer2013:
         labels: Shape ``(n,)``, int8, numbered as `edge.values.Emotion`; -1 where unreadable.
         usage: Shape ``(n,)``, int8, index into `USAGES`; -1 where unreadable.
         problems: What could not be read, by name.
+        md5: Checksum of ``fer2013.csv`` itself, also where it came out of a zip.
     """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int8]
     usage: NDArray[np.int8]
     problems: Problems
+    md5: str
+
+    @property
+    def official(self) -> bool:
+        """Whether this is the official file, byte for byte."""
+        return self.md5 == OFFICIAL_MD5
 
     def rows(self, usage: str) -> NDArray[np.intp]:
         """Return the row numbers of one split."""
@@ -54,10 +62,15 @@ class Fer2013:
 
 def fer2013_source(data: Path) -> Path:
     """Return FER2013's csv or its zip under ``data``; raises `InputError` where neither is."""
+    return csv_in(data / "fer2013")
+
+
+def csv_in(folder: Path) -> Path:
+    """Return the csv or its zip in ``folder``; raises `InputError` where neither is."""
     for name in ("fer2013.csv", "fer2013.csv.zip"):
-        if (path := data / "fer2013" / name).exists():
+        if (path := folder / name).exists():
             return path
-    raise InputError(f"{data}/fer2013: found neither fer2013.csv nor fer2013.csv.zip; set --data")
+    raise InputError(f"{folder}: found neither fer2013.csv nor fer2013.csv.zip")
 
 
 def read_fer2013(path: Path, cache: Path | None = None) -> Fer2013:
@@ -79,6 +92,7 @@ def read_fer2013(path: Path, cache: Path | None = None) -> Fer2013:
             labels=decoded.labels,
             usage=decoded.usage,
             problems=np.array(decoded.problems.lines, dtype=np.str_),
+            md5=np.array(decoded.md5),
         )
         part.replace(kept)
         return decoded
@@ -88,12 +102,13 @@ def read_fer2013(path: Path, cache: Path | None = None) -> Fer2013:
             labels=arrays["labels"],
             usage=arrays["usage"],
             problems=Problems(tuple(str(line) for line in arrays["problems"])),
+            md5=str(arrays["md5"]),
         )
 
 
 def _stamp(path: Path) -> str:
     stat = path.stat()
-    told = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    told = f"md5 {path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
@@ -103,7 +118,8 @@ def _decode(path: Path) -> Fer2013:
     usage: list[int] = []
     problems: list[str] = []
     blank = np.zeros((SIDE_PX, SIDE_PX), np.uint8)
-    for number, row in enumerate(_records(path)):
+    checksum = hashlib.md5(usedforsecurity=False)
+    for number, row in enumerate(_records(path, checksum)):
         try:
             values = np.array(row["pixels"].split(), dtype=np.uint8).reshape(SIDE_PX, SIDE_PX)
             label = range(CLASSES).index(int(row["emotion"]))
@@ -119,18 +135,20 @@ def _decode(path: Path) -> Fer2013:
         labels=np.array(labels, np.int8),
         usage=np.array(usage, np.int8),
         problems=Problems(tuple(problems)),
+        md5=checksum.hexdigest(),
     )
 
 
-def _records(path: Path) -> Iterator[dict[str, str]]:
+def _records(path: Path, checksum: hashlib._Hash) -> Iterator[dict[str, str]]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive, archive.open("fer2013.csv") as stream:
-            yield from _rows(stream)
+            yield from csv.DictReader(_lines(stream, checksum))
     else:
         with path.open("rb") as stream:
-            yield from _rows(stream)
+            yield from csv.DictReader(_lines(stream, checksum))
 
 
-def _rows(stream: IO[bytes]) -> Iterator[dict[str, str]]:
-    with io.TextIOWrapper(stream, encoding="ascii", newline="") as text:
-        yield from csv.DictReader(text)
+def _lines(stream: IO[bytes], checksum: hashlib._Hash) -> Iterator[str]:
+    for line in stream:
+        checksum.update(line)
+        yield line.decode("ascii")

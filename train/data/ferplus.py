@@ -39,11 +39,6 @@ COLUMNS: Final = (
     "NF",
 )
 EMOTIONS: Final = len(LABELS)
-UNSURE_ROWS: Final = (
-    *(32380, 32727, 32734, 32780, 32972, 33052, 33237, 33318, 33329, 33378, 33411, 33431, 33484),
-    *(34108, 34458, 34496, 34499, 34523, 35617, 35738, 35750, 35790, 35798),
-)
-"""PrivateTest rows whose picture and votes may not belong together in the rebuilt csv."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,9 +47,13 @@ class Votes:
 
     Attributes:
         counts: Shape ``(n, 10)``, int8, columns as `COLUMNS`.
+        usage: Split of each row, as FER2013 names it; empty for votes that were not read.
+        names: FER+'s picture name of each row, rising; empty where nobody saw a face.
     """
 
     counts: NDArray[np.int8]
+    usage: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def distribution(self) -> NDArray[np.float32]:
         """Share of each emotion among the emotion votes, ``(n, 8)``; zeros where there are none."""
@@ -81,19 +80,22 @@ class Votes:
         top = self.counts.argmax(axis=1)
         return np.where(top < EMOTIONS, top, -1).astype(np.int8)
 
-    @property
-    def whole(self) -> bool:
-        """Whether these are the official rows, not an excerpt."""
-        return len(self.counts) > max(UNSURE_ROWS)
-
 
 def read_votes(path: Path) -> Votes:
-    """Read ``fer2013new.csv``; its rows are in the order of FER2013."""
+    """Read ``fer2013new.csv``; its rows are in the order of FER2013.
+
+    Raises:
+        InputError: There is no such file, or it is not FER+'s table of votes.
+    """
     if not path.exists():
         raise InputError(f"{path}: no such file; FER+ publishes it as fer2013new.csv")
-    with path.open(newline="", encoding="utf-8") as stream:
-        counts = np.array(
-            [[int(row[column]) for column in COLUMNS] for row in csv.DictReader(stream)], np.int8
-        )
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            table = list(csv.DictReader(stream))
+        counts = np.array([[int(row[column]) for column in COLUMNS] for row in table], np.int8)
+        usage = tuple(row["Usage"].strip() for row in table)
+        names = tuple(row["Image name"].strip() for row in table)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as why:
+        raise InputError(f"{path}: cannot be read as the votes of FER+: {why!r}") from why
     counts[counts == 1] = 0
-    return Votes(counts=counts.reshape(-1, len(COLUMNS)))
+    return Votes(counts=counts.reshape(-1, len(COLUMNS)), usage=usage, names=names)

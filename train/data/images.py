@@ -10,8 +10,7 @@ import numpy as np
 
 from edge.features.standardise import INPUT_SCALE, MIDDLE, standardise_crop
 from train.augment import augment
-from train.data.fer2013 import fer2013_source, read_fer2013
-from train.data.ferplus import UNSURE_ROWS, read_votes
+from train.data.annotated import read_annotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +33,7 @@ class Pictures:
         votes: FER+ vote distribution, ``(n, 8)``; zeros where no annotator saw an emotion.
         trust: Share of the votes that went to an emotion, ``(n,)``.
         majority: FER+ label under the majority rule, ``(n,)``; -1 where there is none.
+        plurality: FER+ label by most votes, ``(n,)``; -1 where the top vote is no emotion.
         labels: FER2013 label, ``(n,)``.
     """
 
@@ -42,23 +42,22 @@ class Pictures:
     votes: NDArray[np.float32]
     trust: NDArray[np.float32]
     majority: NDArray[np.int8]
+    plurality: NDArray[np.int8]
     labels: NDArray[np.int8]
 
 
 def read_pictures(data: Path, cache: Path, usage: str) -> Pictures:
     """Read one split of FER2013 with its FER+ votes from ``data/fer2013``."""
-    fer = read_fer2013(fer2013_source(data), cache)
-    votes = read_votes(data / "fer2013" / "fer2013new.csv")
+    annotated = read_annotated(data / "fer2013", cache)
+    fer, votes = annotated.fer, annotated.votes
     rows = fer.rows(usage)
-    majority = votes.majority()
-    if votes.whole:
-        majority[list(UNSURE_ROWS)] = -1
     return Pictures(
         rows=rows,
         crops=fer.pixels[rows],
         votes=votes.distribution()[rows],
         trust=votes.weight()[rows],
-        majority=majority[rows],
+        majority=votes.majority()[rows],
+        plurality=votes.plurality()[rows],
         labels=fer.labels[rows],
     )
 
@@ -89,7 +88,8 @@ def view(crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False) -> N
     if mirrored:
         crops = crops[:, :, ::-1]
     if crops.shape[1] != side_px:
-        sized = [cv2.resize(c, (side_px, side_px), interpolation=cv2.INTER_AREA) for c in crops]
+        how = cv2.INTER_AREA if side_px < crops.shape[1] else cv2.INTER_LINEAR
+        sized = [cv2.resize(c, (side_px, side_px), interpolation=how) for c in crops]
         crops = np.stack(sized)
     return as_input(standardise_crop(crops))
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from train.data.fer2013 import fer2013_source, read_fer2013
-from train.data.ferplus import EMOTIONS, LABELS, UNSURE_ROWS, read_votes
+from train.data.ferplus import EMOTIONS, LABELS
 from train.data.images import read_pictures
 from train.evaluation.predictions import logits, open_scorer
 from train.evaluation.reports import write_report
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from train.data.images import Pictures
 
 
 def evaluate_any(
@@ -92,7 +93,7 @@ def evaluate_net(
     lines = [f"{net.name} on {split}, {views} view{'s' if mirrored else ''} of 48x48"]
     if "ferplus" in found:
         ferplus = found["ferplus"]
-        lines.extend(_ferplus_lines(ferplus, pictures.majority, data, cache, split))
+        lines.extend(_ferplus_lines(ferplus, pictures))
         right, n = accuracy(ferplus[fresh], pictures.majority[fresh])
         lines.append(
             f"FER+8 accuracy {right:.2%} (n = {n}, majority rule,"
@@ -114,20 +115,10 @@ def evaluate_net(
     return lines
 
 
-def _ferplus_lines(
-    ferplus: NDArray[np.float32],
-    majority: NDArray[np.int8],
-    data: Path,
-    cache: Path,
-    split: str,
-) -> list[str]:
+def _ferplus_lines(ferplus: NDArray[np.float32], pictures: Pictures) -> list[str]:
+    majority = pictures.majority
     right, n = accuracy(ferplus, majority)
-    votes = read_votes(data / "fer2013" / "fer2013new.csv")
-    plurality = votes.plurality()
-    if votes.whole:
-        plurality[list(UNSURE_ROWS)] = -1
-    rows = read_fer2013(fer2013_source(data), cache).rows(split)
-    loosely, many = accuracy(ferplus, plurality[rows])
+    loosely, many = accuracy(ferplus, pictures.plurality)
     seven = ferplus[:, : EMOTIONS - 1]
     kept = np.where(majority == EMOTIONS - 1, -1, majority)
     right7, n7 = accuracy(seven, kept)

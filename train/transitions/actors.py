@@ -19,8 +19,7 @@ from edge.faces.mediapipe import MediaPipeFaces
 from edge.features.extract import describe
 from edge.values import Emotion, Frame, frozen
 from emoshift.errors import InputError
-from train.data.fer2013 import read_fer2013
-from train.data.ferplus import UNSURE_ROWS, read_votes
+from train.data.annotated import read_annotated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,24 +84,15 @@ class Actor:
 
 def fer_pictures(data: Path, part: Part) -> list[Picture]:
     """FER2013 pictures that annotators agree on: PublicTest for tuning, PrivateTest to report."""
-    folder = data / "fer2013"
-    source = next(
-        (p for n in ("fer2013.csv", "fer2013.csv.zip") if (p := folder / n).exists()), None
-    )
-    if source is None:
-        raise InputError(f"{folder}: no fer2013.csv or fer2013.csv.zip; give --data")
-    votes = read_votes(folder / "fer2013new.csv")
-    fer = read_fer2013(source, cache_folder().parent / "decoded")
+    annotated = read_annotated(data / "fer2013", cache_folder().parent / "decoded")
+    fer, votes = annotated.fer, annotated.votes
     shares = votes.distribution() * votes.weight()[:, None]
     top = shares.argmax(axis=1)
     rows = fer.rows("PublicTest" if part == "tune" else "PrivateTest")
     kept = [
         int(r)
         for r in rows
-        if top[r] < len(Emotion)
-        and shares[r, top[r]] >= AGREEMENT
-        and top[r] == fer.labels[r]
-        and r not in UNSURE_ROWS
+        if top[r] < len(Emotion) and shares[r, top[r]] >= AGREEMENT and top[r] == fer.labels[r]
     ]
     chosen = [r for e in Emotion for r in [k for k in kept if top[k] == e][:PER_EMOTION]]
     return measure(
