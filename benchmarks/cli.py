@@ -19,7 +19,7 @@ from edge.cli import INTERRUPTED, one_line_errors
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.reports.schema import AnyReport, Report
+    from benchmarks.reports.schema import AnyReport
     from benchmarks.workload import Request
     from edge.config import Config
 
@@ -160,15 +160,16 @@ def progress(line: str) -> None:
         click.echo(f"\r{line}", nl=False, err=True)
 
 
-def deliver(report: Report, text: str, json_path: Path | None) -> None:
-    """Print the table and write the file; an interrupted run ends here with its exit code."""
+def deliver(report: AnyReport, json_path: Path | None) -> None:
+    """Print the tables and write the file; an interrupted run ends here with its exit code."""
+    from benchmarks.reports.render import as_text, describe
     from benchmarks.reports.schema import write_report
 
     if sys.stderr.isatty():
         click.echo(err=True)
     if json_path is not None:
         write_report(json_path, report)
-    click.echo(text)
+    click.echo(as_text(describe(report)))
     if report.incomplete:
         sys.exit(INTERRUPTED)
 
@@ -190,7 +191,6 @@ def _measured(
     json_path: Path | None,
     plot_path: Path | None,
 ) -> None:
-    from benchmarks.reports.render import show_run
     from benchmarks.run import Plan, measure
     from benchmarks.startup import measure_startup
 
@@ -210,7 +210,7 @@ def _measured(
         from benchmarks.reports.plot import plot_run
 
         plot_run(report, plot_path)
-    deliver(report, show_run(report), json_path)
+    deliver(report, json_path)
     if report.throttled:
         sys.exit(THROTTLED)
     if report.latency.p95 > report.budget_ms:
@@ -388,39 +388,11 @@ def stages(
     Example:
       edge-bench stages --faces 4
     """
-    from benchmarks.reports.render import show_stages
     from benchmarks.stages import measure_stages
 
     request, config = requested(wishes)
     report = measure_stages(request, config, frames=at_least_one(frames), command=called())
-    deliver(report, show_stages(report), json_path)
-
-
-@main.command()
-@workload_options
-@click.option("--frames", default=300, show_default=True, help="How many frames.")
-@click.option("--top", default=25, show_default=True, help="How many functions to show.")
-@json_option
-@one_line_errors
-def profile(
-    *,
-    frames: int,
-    top: int,
-    json_path: Path | None,
-    **wishes: Any,
-) -> None:
-    """Show where the time of a frame goes, function by function.
-
-    \b
-    Example:
-      edge-bench profile --backend direct --top 40
-    """
-    from benchmarks.hotspots import profile as profiled
-    from benchmarks.reports.render import show_profile
-
-    request, config = requested(wishes)
-    report = profiled(request, config, frames=at_least_one(frames), most=top, command=called())
-    deliver(report, show_profile(report), json_path)
+    deliver(report, json_path)
 
 
 @main.command()
@@ -447,14 +419,13 @@ def project(
     """
     from benchmarks.projection import project as projected
     from benchmarks.projection import read_target
-    from benchmarks.reports.render import show_project
 
     board = read_target(target)
     request, config = requested(wishes)
     report = projected(
         board, request, config, rounds=at_least_one(rounds), command=called(), progress=progress
     )
-    deliver(report, show_project(report), json_path)
+    deliver(report, json_path)
 
 
 def at_least_one(count: int) -> int:
@@ -467,7 +438,7 @@ def at_least_one(count: int) -> int:
 
 
 @main.command()
-@click.option("--rounds", default=15, show_default=True, help="Turns of everyone.")
+@click.option("--rounds", default=15, show_default=True, help="Turns of every program.")
 @click.option("--frames", default=40, show_default=True, help="Frames in each turn.")
 @click.option("--only", multiple=True, metavar="NAME", help="Run these (and ours) only.")
 @click.option("--bundle", default="default", show_default=True, help="Our model bundle.")
@@ -503,20 +474,19 @@ def peers(
       edge-bench peers --install
       edge-bench peers --only mediapipe --rounds 30
     """
-    from benchmarks.peers.compare import Race, race
+    from benchmarks.peers.compare import Comparison, compare_programs
     from benchmarks.peers.environment import environment_folder
     from benchmarks.peers.environment import install as make
-    from benchmarks.peers.registry import CONTESTANTS
-    from benchmarks.reports.render import show_peers
+    from benchmarks.peers.registry import PROGRAMS
     from emoshift.errors import UsageError
 
-    known = [contestant.name for contestant in CONTESTANTS]
+    known = [program.name for program in PROGRAMS]
     if unknown := [name for name in only if name not in known]:
         raise UsageError(f"--only {unknown[0]}: unknown; they are {', '.join(known)}")
     if install:
         make(lambda line: click.echo(line, err=True))
-    report = race(
-        Race(
+    report = compare_programs(
+        Comparison(
             rounds=at_least_one(rounds),
             frames=at_least_one(frames),
             only=only,
@@ -528,7 +498,7 @@ def peers(
         ),
         progress=progress,
     )
-    deliver(report, show_peers(report), json_path)
+    deliver(report, json_path)
 
 
 @main.command()
@@ -579,7 +549,7 @@ def docs(*, results: Path, out: Path) -> None:
     Example:
       edge-bench docs
     """
-    from benchmarks.reports.pages import make_page
+    from benchmarks.reports.page import make_page
 
     out.write_text(make_page(results), encoding="utf-8")
     click.echo(out)

@@ -54,7 +54,6 @@ ITEMS: Final = (
         arguments=("run", "--backend", "mediapipe", "--seconds", "20"),
     ),
     Item(name="stages-1-face", arguments=("stages", "--frames", "300")),
-    Item(name="profile-1-face", arguments=("profile", "--frames", "300")),
     Item(name="project-pi4", arguments=("project", "--target", "pi4")),
     Item(name="project-pi5", arguments=("project", "--target", "pi5")),
     Item(name="project-pi3", arguments=("project", "--target", "pi3")),

@@ -1,1 +1,1 @@
-"""The same pictures for everyone, in turns, each on one processor."""
+"""The same pictures for every program, in turns, each on one processor."""

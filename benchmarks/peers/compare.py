@@ -1,4 +1,4 @@
-"""Starts every contestant, lets them run in turns, and compares what they took."""
+"""Starts every program, lets them run in turns, and compares what they took."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from benchmarks.host import how_measured, read_device, software
-from benchmarks.peers.pictures import PICTURES, read_pictures
-from benchmarks.peers.registry import CONTESTANTS, OURS, Contestant
+from benchmarks.peers.registry import OURS, PROGRAMS, Program
 from benchmarks.reports.schema import Accuracy, Interval, Peer, PeersReport
 from benchmarks.reports.statistics import bootstrap_ratio, percentile, summarise, thin, wilson
 from benchmarks.workload import Request, Synthetic
-from emoshift.errors import UnavailableError
+from edge.values import Emotion
+from emoshift.errors import InputError, UnavailableError
+from train.data.fer2013 import fer2013_source, read_fer2013
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRAMES: Final = 120
-"""Different pictures in the clip everyone gets; it is played there and back."""
+"""Different pictures in the clip every program gets; it is played there and back."""
+_SPLIT: Final = "PrivateTest"
 _WARM: Final = 10
 _MOST_WARM_UPS: Final = 20
 _WARM_PAUSE_S: Final = 0.1
@@ -40,7 +42,7 @@ _WARM_PAUSE_S: Final = 0.1
 class Turn:
     """What the frames of one turn took: by the clock, and of processor time on all threads.
 
-    On a machine that does other work too, only the second is the contestant's own doing.
+    On a machine that does other work too, only the second is the program's own doing.
     """
 
     ms: NDArray[np.float64]
@@ -49,9 +51,9 @@ class Turn:
 
 @dataclass(slots=True, eq=False)
 class _Runner:
-    """A contestant's process."""
+    """A program's process."""
 
-    contestant: Contestant
+    program: Program
     process: subprocess.Popen[str]
     version: str = ""
     first: int = 0
@@ -76,11 +78,11 @@ class _Runner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Race:
+class Comparison:
     """What the command line asks for.
 
     Attributes:
-        rounds: Turns of everyone.
+        rounds: Turns of every program.
         frames: Frames in each turn.
         only: Names to run; all when empty.
         bundle: Our model bundle.
@@ -100,14 +102,16 @@ class Race:
     command: str
 
 
-def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> PeersReport:
-    """Run everyone in turns on the same pictures and one processor.
+def compare_programs(
+    wish: Comparison, *, progress: Callable[[str], None] = lambda _: None
+) -> PeersReport:
+    """Run every program in turns on the same pictures and one processor.
 
     Whoever cannot be started is reported as absent, with the reason. Ctrl-C ends the race; the
     report holds the rounds that were finished and is marked incomplete.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    wanted = [c for c in CONTESTANTS if not wish.only or c.name in {*wish.only, OURS}]
+    wanted = [c for c in PROGRAMS if not wish.only or c.name in {*wish.only, OURS}]
     absent: dict[str, str] = {}
     spent: dict[str, list[Turn]] = {}
     runners: list[_Runner] = []
@@ -122,24 +126,22 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
             "bundle": wish.bundle,
         }
         try:
-            for contestant in wanted:
-                progress(f"starting {contestant.name}")
+            for program in wanted:
+                progress(f"starting {program.name}")
                 try:
-                    runner = _start(stack, contestant, order, wish.environment)
+                    runner = _start(stack, program, order, wish.environment)
                     _warm_up(runner)
                 except UnavailableError as why:
-                    absent[contestant.name] = str(why)
+                    absent[program.name] = str(why)
                     continue
                 runner.found = 0
                 runners.append(runner)
-                spent[contestant.name] = []
+                spent[program.name] = []
             scores = _classify(wish, runners, folder, progress)
             for number in range(wish.rounds):
                 # Another one begins each time, so that nobody always follows the same neighbour.
                 turn = number % max(len(runners), 1)
-                took = {
-                    r.contestant.name: r.run(wish.frames) for r in runners[turn:] + runners[:turn]
-                }
+                took = {r.program.name: r.run(wish.frames) for r in runners[turn:] + runners[:turn]}
                 for name, values in took.items():
                     spent[name].append(values)
                 progress(f"round {number + 1} of {wish.rounds}")
@@ -165,28 +167,28 @@ def race(wish: Race, *, progress: Callable[[str], None] = lambda _: None) -> Pee
 
 
 def _peer(
-    contestant: Contestant,
+    program: Program,
     runners: Sequence[_Runner],
     spent: dict[str, list[Turn]],
     scores: dict[str, Accuracy],
 ) -> Peer:
-    runner = next(r for r in runners if r.contestant is contestant)
-    rounds = spent[contestant.name]
+    runner = next(r for r in runners if r.program is program)
+    rounds = spent[program.name]
     values = np.concatenate([turn.ms for turn in rounds])
     ratio = cpu_ratio = None
     if spent.get(OURS):
         ratio = _ratio([t.ms for t in rounds], [t.ms for t in spent[OURS]])
         cpu_ratio = _ratio([t.cpu_ms for t in rounds], [t.cpu_ms for t in spent[OURS]])
     return Peer(
-        name=contestant.name,
-        what=contestant.what,
+        name=program.name,
+        what=program.what,
         version=runner.version,
         latency=summarise(values),
         cpu=summarise(np.concatenate([turn.cpu_ms for turn in rounds])),
         ratio=ratio,
         cpu_ratio=cpu_ratio,
         found=round(min(1.0, runner.found / len(values)), 4),
-        accuracy=scores.get(contestant.name),
+        accuracy=scores.get(program.name),
         samples_ms=thin(values),
     )
 
@@ -210,10 +212,8 @@ def _write_frames(path: Path) -> None:
     np.save(path, np.stack(frames + frames[::-1]))
 
 
-def _start(
-    stack: ExitStack, contestant: Contestant, order: dict[str, Any], environment: Path
-) -> _Runner:
-    python = environment / "bin" / "python" if contestant.own else Path(sys.executable)
+def _start(stack: ExitStack, program: Program, order: dict[str, Any], environment: Path) -> _Runner:
+    python = environment / "bin" / "python" if program.own else Path(sys.executable)
     if not python.exists():
         raise UnavailableError(f"no environment in {environment}; run: edge-bench peers --install")
     root = str(Path(__file__).parents[2])
@@ -221,17 +221,17 @@ def _start(
         [
             str(python),
             str(Path(__file__).with_name("worker.py")),
-            contestant.name,
+            program.name,
             json.dumps(order),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": "" if contestant.own else root},
+        env={**os.environ, "PYTHONPATH": "" if program.own else root},
     )
     stack.callback(_stop, process)
-    runner = _Runner(contestant, process)
+    runner = _Runner(program, process)
     runner.version = str(_answer(process, _pipes(process)[1])["ready"])
     return runner
 
@@ -268,24 +268,28 @@ def _answer(process: subprocess.Popen[str], stdout: IO[str]) -> dict[str, Any]:
 
 
 def _classify(
-    wish: Race,
+    wish: Comparison,
     runners: Sequence[_Runner],
     folder: Path,
     progress: Callable[[str], None],
 ) -> dict[str, Accuracy]:
-    """Let everyone who can classify the same pictures; nobody where these are absent."""
-    if wish.pictures is None or not (wish.pictures / PICTURES).exists():
+    """Let every program that can classify the same pictures; none where these are absent."""
+    if wish.pictures is None:
         return {}
-    pictures = read_pictures(wish.pictures / PICTURES).thinned(wish.most_pictures)
-    np.save(folder / "pictures.npy", pictures.images)
+    try:
+        source = fer2013_source(wish.pictures)
+    except InputError:
+        return {}
+    images, emotions = _test_images(source, wish.most_pictures)
+    np.save(folder / "pictures.npy", images)
     found = {}
     for runner in runners:
-        if not runner.contestant.classifies:
+        if not runner.program.classifies:
             continue
-        progress(f"{runner.contestant.name} classifies {len(pictures.labels)} pictures")
+        progress(f"{runner.program.name} classifies {len(emotions)} pictures")
         labels = runner.ask({"classify": str(folder / "pictures.npy")})["labels"]
-        right = sum(told == true for told, true in zip(labels, pictures.labels, strict=True))
-        found[runner.contestant.name] = Accuracy(
+        right = sum(one == true for one, true in zip(labels, emotions, strict=True))
+        found[runner.program.name] = Accuracy(
             data="FER2013 PrivateTest, FER2013's own seven labels",
             protocol="each 48x48 picture given as the face, with the views the model itself"
             " takes; evenly spread over the split where n is not 3,589",
@@ -294,3 +298,14 @@ def _classify(
             share=wilson(right, len(labels)),
         )
     return found
+
+
+def _test_images(source: Path, most: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Up to ``most`` images of PrivateTest ``(n, 48, 48)``, evenly spread, with their labels."""
+    fer2013 = read_fer2013(source)
+    rows = fer2013.rows(_SPLIT)
+    if not len(rows):
+        raise InputError(f"{source}: holds no row of {_SPLIT}")
+    if most < len(rows):
+        rows = rows[np.linspace(0, len(rows) - 1, most).round().astype(np.intp)]
+    return fer2013.pixels[rows], tuple(Emotion(int(label)).label for label in fer2013.labels[rows])

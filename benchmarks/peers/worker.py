@@ -1,4 +1,4 @@
-"""Runs one contestant for `benchmarks.peers.compare`, which speaks to it line by line.
+"""Runs one program for `benchmarks.peers.compare`, which speaks to it line by line.
 
 ``python worker.py NAME ORDER`` where ORDER is JSON: ``frames`` (a ``.npy`` file of shape
 ``(n, height, width, 3)``, uint8, BGR), ``cpu`` and, for our own pipeline, ``bundle``. It answers
@@ -44,7 +44,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     frames = np.load(order["frames"], mmap_mode="r")
     with contextlib.ExitStack() as stack:
-        version, look, classify = CONTESTANTS[name](stack, order)
+        version, look, classify = PROGRAMS[name](stack, order)
         _tell(answers, {"ready": version})
         for line in sys.stdin:
             request = json.loads(line)
@@ -103,7 +103,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     def look(image: Any) -> int:
         nonlocal count
         count += 1
-        # Everyone gets the pictures as if they came 30 times a second.
+        # Every program gets the pictures as if they came 30 times a second.
         taken_s = began_s + count / 30
         frame = Frame(image=frozen(image), seq=count, captured_s=taken_s)
         return len(process_frame(frame, pipeline, outbox, facts).predictions)
@@ -236,7 +236,7 @@ def _facex(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
     return f"facex {metadata.version('facex')}", look, classify
 
 
-CONTESTANTS: dict[str, Callable[[contextlib.ExitStack, dict[str, Any]], Ready]] = {
+PROGRAMS: dict[str, Callable[[contextlib.ExitStack, dict[str, Any]], Ready]] = {
     "emoshift": lambda stack, order: _emoshift(stack, order, "direct", due=False),
     "emoshift-due": lambda stack, order: _emoshift(stack, order, "direct", due=True),
     "emoshift-mediapipe": lambda stack, order: _emoshift(stack, order, "mediapipe", due=False),

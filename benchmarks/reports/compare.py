@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.reports.render import interval, table
+from benchmarks.reports.render import Table, as_text, interval
 from benchmarks.reports.schema import RunReport
 from benchmarks.reports.statistics import bootstrap_ratio, percentile
 from emoshift.errors import InputError
@@ -82,9 +82,9 @@ def compare(before: AnyReport, after: AnyReport, where: tuple[Path, Path]) -> tu
 
 def show(changes: tuple[Change, ...]) -> str:
     """A table; ratios whose interval holds 1 are no change that could be told from noise."""
-    return table(
+    changed = Table(
         ("ms", "before", "after", "median, times", "p95, times", ""),
-        (
+        tuple(
             (
                 change.name,
                 f"{change.before_ms:.3f}",
@@ -96,6 +96,7 @@ def show(changes: tuple[Change, ...]) -> str:
             for change in changes
         ),
     )
+    return as_text((changed,))
 
 
 def _verdict(ratio: Interval) -> str:

@@ -216,25 +216,6 @@ class StagesReport(Report):
     cpu: dict[str, Distribution] = Field(default_factory=dict)
 
 
-class Hotspot(_Frozen):
-    """One function's own time."""
-
-    function: str
-    calls_per_frame: float
-    own_ms_per_frame: float
-    share: float
-
-
-class ProfileReport(Report):
-    """Where the time of a frame goes; the profiler itself slows Python code down."""
-
-    kind: Literal["profile"] = "profile"
-    workload: Workload
-    frames: int
-    ms_per_frame: float
-    hotspots: tuple[Hotspot, ...]
-
-
 class Reference(_Frozen):
     """A reference model, measured here and published for the target."""
 
@@ -312,7 +293,7 @@ class PeersReport(Report):
 
 
 AnyReport = Annotated[
-    RunReport | StagesReport | ProfileReport | ProjectReport | PeersReport,
+    RunReport | StagesReport | ProjectReport | PeersReport,
     Field(discriminator="kind"),
 ]
 _ANY: Final[TypeAdapter[Any]] = TypeAdapter(AnyReport)

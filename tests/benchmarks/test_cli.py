@@ -70,12 +70,12 @@ def report_path(tmp_path_factory, bundle):
         pytest.param(("compare", "a.json", "b.json"), 66, "a.json: no such file", id="no report"),
         pytest.param(("peers", "--only", "nobody"), 2, "--only nobody: unknown", id="no peer"),
         pytest.param(("suite", "nothing"), 2, "nothing: unknown", id="no measurement"),
-        pytest.param(("profile", "--frames", 0), 2, "0 is too few", id="nothing to profile"),
+        pytest.param(("stages", "--frames", 0), 2, "0 is too few", id="no frames"),
     ],
 )  # fmt: skip
 def test_bad_input(arguments, code, said, bundle):
     """One clear line and an exit code, whatever is asked for."""
-    wishes = ("--bundle", bundle) if arguments[0] in ("run", "profile") else ()
+    wishes = ("--bundle", bundle) if arguments[0] in ("run", "stages") else ()
     done = CliRunner().invoke(main, [str(word) for word in (*arguments, *wishes)])
     assert done.exit_code == code, done.output
     assert said in done.output

@@ -7,10 +7,8 @@ import zipfile
 
 import pytest
 
-from benchmarks.peers.compare import Race, race
-from benchmarks.peers.pictures import read_pictures
-from benchmarks.peers.registry import CONTESTANTS, OURS
-from emoshift.errors import InputError
+from benchmarks.peers.compare import Comparison, compare_programs
+from benchmarks.peers.registry import OURS, PROGRAMS
 from tests.support.handmade_bundle import write_bundle
 
 
@@ -25,32 +23,15 @@ def data_set(path, rows):
     return path
 
 
-def test_only_the_test_split_is_read(tmp_path):
-    """Training pictures never take part."""
-    path = data_set(
-        tmp_path / "f.zip", [(3, 10, "Training"), (4, 20, "PrivateTest"), (6, 30, "PrivateTest")]
-    )
-    pictures = read_pictures(path)
-    assert pictures.labels == ("sad", "neutral")
-    assert pictures.images.shape == (2, 48, 48)
-
-
-def test_another_file_is_refused(tmp_path):
-    """One line that names the file."""
-    path = tmp_path / "f.zip"
-    path.write_bytes(b"no archive")
-    with pytest.raises(InputError, match="not FER2013"):
-        read_pictures(path)
-
-
 @pytest.mark.clip
 @pytest.mark.usefixtures("sample_clip", "landmarker")
-def test_the_race(tmp_path):
+def test_programs_run_in_turns(tmp_path):
     """We run in turns with MediaPipe; who is not installed is told absent; all see every face."""
     pytest.importorskip("mediapipe")
-    data_set(tmp_path / "fer2013" / "fer2013.csv.zip", [(3, 10, "PrivateTest")] * 3)
-    report = race(
-        Race(
+    rows = [(3, 10, "PrivateTest")] * 3 + [(4, 20, "Training")]
+    data_set(tmp_path / "fer2013" / "fer2013.csv.zip", rows)
+    report = compare_programs(
+        Comparison(
             rounds=3,
             frames=5,
             only=("mediapipe", "fer-haar"),
@@ -75,6 +56,6 @@ def test_the_race(tmp_path):
 
 def test_every_contestant_says_what_it_does():
     """No name twice, no name without a sentence."""
-    names = [contestant.name for contestant in CONTESTANTS]
+    names = [program.name for program in PROGRAMS]
     assert len(set(names)) == len(names)
-    assert all(contestant.what for contestant in CONTESTANTS)
+    assert all(program.what for program in PROGRAMS)

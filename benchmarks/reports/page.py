@@ -1,0 +1,162 @@
+"""docs/benchmarks.md, made from the reports in benchmarks/results; nothing is typed by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.reports.render import (
+    Table,
+    as_markdown,
+    distributions,
+    interval,
+    peers_blocks,
+    project_blocks,
+    run_table,
+    stages_blocks,
+    versions,
+)
+from benchmarks.reports.schema import (
+    Interval,
+    PeersReport,
+    ProjectReport,
+    RunReport,
+    StagesReport,
+    read_report,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from benchmarks.reports.render import Block
+    from benchmarks.reports.schema import AnyReport
+
+_HEAD: Final = """# Benchmarks
+
+How fast the device is, and how much memory it needs. For a board that is not in the tables, run
+`edge-bench run` on it: that is the answer, whatever is projected here.
+
+How to read the tables: *capture to outbox* is the time from the moment a frame is in memory until
+its decisions are on the disk, in milliseconds. *flat-out* takes the next picture as soon as the one
+before is done, *live* takes the newest picture of a camera of 30 frames a second. *landmarks every*
+measures the landmarks of every face in every frame, which is more than the daemon does; *landmarks
+due* measures them as the daemon does. Synthetic pictures show a moving face about 150 pixels wide
+(less with more faces).
+
+`edge-bench docs` writes this page from the reports in `benchmarks/results`, `edge-bench suite`
+makes the reports again, and beside each table stands the command for it alone."""
+
+
+def make_page(results: Path) -> str:
+    """Write the whole page."""
+    blocks: list[Block] = [_HEAD]
+    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
+        reports = {path.stem: read_report(path) for path in sorted(folder.glob("*.json"))}
+        if reports:
+            blocks += _device_blocks(reports)
+        for changed in sorted(path for path in folder.glob("changes/*") if path.is_dir()):
+            blocks += _change_blocks(changed)
+    return as_markdown(blocks).rstrip() + "\n"
+
+
+def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:
+    first = next(iter(reports.values()))
+    device = first.device
+    frequency = "" if device.frequency_mhz is None else f" at {device.frequency_mhz:.0f} MHz"
+    blocks: list[Block] = [
+        f"## {device.name}, {device.cores} cores{frequency}",
+        f"{device.machine}, {device.memory_mb / 1000:.1f} GB; {versions(first)}.",
+    ]
+    incomplete = [name for name, report in reports.items() if report.incomplete]
+    if incomplete:
+        blocks.append(f"Interrupted, so incomplete: {', '.join(incomplete)}.")
+    runs = {name: r for name, r in reports.items() if isinstance(r, RunReport)}
+    busiest = max((r.before.load for r in runs.values()), default=0.0)
+    if busiest > device.cores / 2:
+        blocks.append(
+            f"**The machine was busy with other work** (load up to {busiest:g} on"
+            f" {device.cores} cores): compare processor times, and ratios of what ran in turns,"
+            " rather than times by the clock."
+        )
+    if runs:
+        blocks += ["### Whole pipeline", *_runs_blocks(runs)]
+    for report in reports.values():
+        if isinstance(report, PeersReport):
+            blocks += ["### Against other programs", *_peers_summary(report), *peers_blocks(report)]
+            blocks.append(_made_by(report))
+        elif isinstance(report, StagesReport):
+            blocks += ["### Each stage alone", _made_by(report), *stages_blocks(report)]
+    projects = [r for r in reports.values() if isinstance(r, ProjectReport)]
+    if projects:
+        blocks += ["### Projected, not measured", *project_blocks(projects)]
+        blocks.append(" ".join(f"`{report.command}`" for report in projects))
+    return blocks
+
+
+def _runs_blocks(runs: Mapping[str, RunReport]) -> list[Block]:
+    blocks: list[Block] = [run_table(runs)]
+    started = {n: sorted(r.startup_ms) for n, r in runs.items() if r.startup_ms}
+    for name, tries in started.items():
+        blocks.append(
+            f"Start of a process to its first prediction (`{name}`): median"
+            f" {tries[len(tries) // 2] / 1e3:.2f} s of {len(tries)} tries."
+        )
+    first = runs.get("run-1-face")
+    if first is not None:
+        blocks += [
+            (
+                f"Stages of `run-1-face`, bundle `{first.workload.bundle}`; load of the machine"
+                f" {first.before.load:g} before and {first.after.load:g} after. {_made_by(first)}"
+            ),
+            distributions(first.stages),
+        ]
+    for report in runs.values():
+        if report.first is not None and report.last is not None:
+            blocks.append(
+                f"Over {report.seconds:.0f} s: p95 {report.first.p95:.2f} ms in the first minute,"
+                f" {report.last.p95:.2f} in the last. {_made_by(report)}"
+            )
+    return blocks
+
+
+def _peers_summary(report: PeersReport) -> list[Block]:
+    """Our own pipeline over the reference it builds on, the ratio most readers look for."""
+    lines = []
+    for clock in ("ratio", "cpu_ratio"):
+        ratios: dict[str, Interval | None] = {p.name: getattr(p, clock) for p in report.peers}
+        what = "by the clock" if clock == "ratio" else "in processor time"
+        if (reference := ratios.get("mediapipe")) is not None:
+            lines.append(
+                "- The whole pipeline with one face takes"
+                f" {interval(_inverse(reference))} times as long as MediaPipe's Face Landmarker"
+                f" alone {what}."
+            )
+    return ["\n".join(lines)] if lines else []
+
+
+def _change_blocks(folder: Path) -> list[Block]:
+    """What one change of the code did to the stages it touched, on the same pictures."""
+    before, after = (read_report(folder / f"{name}.json") for name in ("before", "after"))
+    if not isinstance(before, StagesReport) or not isinstance(after, StagesReport):
+        return []
+    rows = tuple(
+        (stage, str(old.n), f"{old.p50:.3f}", f"{new.p50:.3f}", f"{new.p50 / old.p50:.2f}")
+        for stage, old in before.cpu.items()
+        if (new := after.cpu.get(stage)) is not None
+    )
+    return [
+        f"### Before and after: {folder.name.replace('-', ' ')}",
+        (
+            "Processor time, medians, on the same pictures, before the change and after it; of each"
+            f" the fastest of ten runs that took turns. {_made_by(after)}"
+        ),
+        Table(("stage", "n", "before ms", "after ms", "times"), rows),
+    ]
+
+
+def _inverse(ratio: Interval) -> Interval:
+    return Interval(estimate=1 / ratio.estimate, low=1 / ratio.high, high=1 / ratio.low)
+
+
+def _made_by(report: AnyReport) -> str:
+    return f"Made by `{report.command}` on {report.started[:10]} ({report.mode})."
