@@ -285,7 +285,7 @@ def run(
 def _against_reference(faces: int) -> None:
     """Time both face back ends in turns on the same classroom, the networks counted in."""
     from benchmarks.classroom.actors import load_actors
-    from benchmarks.classroom.cost import compare, networks
+    from benchmarks.classroom.latency import compare, networks
     from edge.faces.select_backend import mediapipe_missing
 
     if (obstacle := mediapipe_missing()) is not None:

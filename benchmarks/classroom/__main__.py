@@ -9,7 +9,13 @@ from pathlib import Path
 import click
 
 from benchmarks.classroom.actors import load_actors
-from benchmarks.classroom.cost import compare, hold, memory, networks, write_clip
+from benchmarks.classroom.latency import (
+    compare,
+    find_and_read_memory,
+    measure_memory,
+    networks,
+    write_clip,
+)
 from benchmarks.classroom.layouts import classroom
 from benchmarks.classroom.limits import landmark_limits
 from benchmarks.classroom.measure import faceless, identity, recall_by_size
@@ -69,10 +75,10 @@ def switches(faces: int, seconds: float) -> None:
 @main.command()
 @click.option("--seconds", default=20.0, show_default=True, help="Length of each scene.")
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path, exists=True))
-def false(seconds: float, clips: tuple[Path, ...]) -> None:
+def false_positives(seconds: float, clips: tuple[Path, ...]) -> None:
     """False faces in an empty room, and in CLIPS that show no face.
 
-    Example: python -m benchmarks.classroom false --seconds 20 street.mp4
+    Example: python -m benchmarks.classroom false-positives --seconds 20 street.mp4
     """
     score = faceless(seconds=seconds, clips=clips)
     click.echo(
@@ -87,10 +93,10 @@ def false(seconds: float, clips: tuple[Path, ...]) -> None:
 @click.option("--threads", default=1, show_default=True, help="Threads for models and OpenCV.")
 @click.option("--size", default="1280x720", show_default=True, help="Size of the pictures.")
 @click.option("--whole", is_flag=True, help="Count features and networks too.")
-def cost(faces: int, blocks: int, threads: int, size: str, *, whole: bool) -> None:
+def latency(faces: int, blocks: int, threads: int, size: str, *, whole: bool) -> None:
     """Time a frame of both back ends, interleaved.
 
-    Example: python -m benchmarks.classroom cost --faces 30 --whole
+    Example: python -m benchmarks.classroom latency --faces 30 --whole
     """
     wide, _, high = size.partition("x")
     figures = compare(
@@ -111,17 +117,17 @@ def cost(faces: int, blocks: int, threads: int, size: str, *, whole: bool) -> No
 
 @main.command()
 @faces_option
-def weight(faces: int) -> None:
+def memory(faces: int) -> None:
     """Memory of each back end, in a process of its own.
 
-    Example: python -m benchmarks.classroom weight
+    Example: python -m benchmarks.classroom memory
     """
     actors = load_actors()
     for backend in ("direct", "mediapipe"):
-        held = memory(actors, backend=backend, faces=faces)
+        used = measure_memory(actors, backend=backend, faces=faces)
         click.echo(
-            f"{backend:10} resident {held.resident_mb:.0f} MB"
-            f"  proportional {held.proportional_mb:.0f} MB"
+            f"{backend:10} resident {used.resident_mb:.0f} MB"
+            f"  proportional {used.proportional_mb:.0f} MB"
         )
 
 
@@ -154,12 +160,12 @@ def video(faces: int, seconds: float, seed: int, out: Path) -> None:
     write_clip(scene, actors, out, round(seconds * scene.fps))
 
 
-@main.command(name="hold", hidden=True)
+@main.command(name="read-memory", hidden=True)
 @click.option("--backend", required=True)
 @click.argument("clip", type=click.Path(path_type=Path, exists=True))
-def hold_command(backend: str, clip: Path) -> None:
+def read_memory_command(backend: str, clip: Path) -> None:
     """Find faces in CLIP and print this process's memory as JSON."""
-    click.echo(json.dumps(asdict(hold(clip, backend=backend))))
+    click.echo(json.dumps(asdict(find_and_read_memory(clip, backend=backend))))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.classroom.scene import Pupil, Scene
+from benchmarks.classroom.scene import SimulatedFace, Scene
 
 if TYPE_CHECKING:
     from benchmarks.classroom.actors import Actor
@@ -38,7 +38,7 @@ def board(
     for number in range(faces):
         column, row = number % columns, number // columns
         pupils.append(
-            Pupil(
+            SimulatedFace(
                 actor=fit[number % len(fit)],
                 clip_s=float(random.uniform(0, 8)),
                 mirrored=bool(random.integers(2)),
@@ -98,7 +98,7 @@ def classroom(
         size *= scale
         fit = _usable(actors, size)
         pupils.append(
-            Pupil(
+            SimulatedFace(
                 actor=fit[int(random.integers(len(fit)))],
                 clip_s=float(random.uniform(0, 8)),
                 mirrored=bool(random.integers(2)),

@@ -23,7 +23,7 @@ NOISE: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pupil:
+class SimulatedFace:
     """One person in the scene.
 
     Attributes:
@@ -94,7 +94,7 @@ class Scene:
     width_px: int
     height_px: int
     fps: float
-    pupils: tuple[Pupil, ...]
+    pupils: tuple[SimulatedFace, ...]
     seed: int = 0
     _wall: list[NDArray[np.uint8]] = field(default_factory=list, repr=False)
 
@@ -132,7 +132,7 @@ class Scene:
         return Frame(image=frozen(image), seq=seq, captured_s=now_s), truths
 
 
-def _draw(image: NDArray[np.uint8], actor: Actor, pupil: Pupil, now_s: float) -> Box:
+def _draw(image: NDArray[np.uint8], actor: Actor, pupil: SimulatedFace, now_s: float) -> Box:
     """Paint one head into the picture and return where its face is."""
     number = actor.at(now_s + pupil.clip_s)
     head, alpha, face = actor.heads[number], actor.alpha, actor.boxes[number]

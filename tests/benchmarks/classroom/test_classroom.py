@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.classroom.actors import Actor
 from benchmarks.classroom.layouts import board, classroom
-from benchmarks.classroom.scene import Pupil, Scene, Truth
+from benchmarks.classroom.scene import SimulatedFace, Scene, Truth
 from benchmarks.classroom.score import Score
 from edge.values import Box, Face
 
@@ -31,12 +31,12 @@ def actors() -> tuple[Actor, ...]:
     )
 
 
-def pupil(**settings: object) -> Pupil:
+def pupil(**settings: object) -> SimulatedFace:
     usual = {"actor": 0, "clip_s": 0.0, "mirrored": False, "x": 160.0, "y": 120.0, "width_px": 40.0}
-    return Pupil(**(usual | settings))  # type: ignore[arg-type]
+    return SimulatedFace(**(usual | settings))  # type: ignore[arg-type]
 
 
-def scene(*pupils: Pupil) -> Scene:
+def scene(*pupils: SimulatedFace) -> Scene:
     return Scene(width_px=320, height_px=240, fps=10.0, pupils=pupils, seed=1)
 
 

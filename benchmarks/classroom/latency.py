@@ -161,13 +161,22 @@ class Memory:
     proportional_mb: float
 
 
-def memory(actors: tuple[Actor, ...], *, backend: str, faces: int = 30, count: int = 40) -> Memory:
+def measure_memory(
+    actors: tuple[Actor, ...], *, backend: str, faces: int = 30, count: int = 40
+) -> Memory:
     """Run a back end on a crowded clip in a process of its own and read its memory."""
     scene = classroom(actors, faces=faces)
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "class.mp4"
         write_clip(scene, actors, clip, count)
-        command = (sys.executable, "-m", "benchmarks.classroom", "hold", "--backend", backend)
+        command = (
+            sys.executable,
+            "-m",
+            "benchmarks.classroom",
+            "read-memory",
+            "--backend",
+            backend,
+        )
         done = subprocess.run(
             [*command, str(clip)],
             check=True,
@@ -177,8 +186,8 @@ def memory(actors: tuple[Actor, ...], *, backend: str, faces: int = 30, count: i
     return Memory(**json.loads(done.stdout))
 
 
-def hold(clip: Path, *, backend: str) -> Memory:
-    """Find faces in a clip in this process, and say what it weighs meanwhile."""
+def find_and_read_memory(clip: Path, *, backend: str) -> Memory:
+    """Find faces in a clip in this process, and read its memory meanwhile."""
     capture = cv2.VideoCapture(str(clip))
     config = Faces.model_validate({"backend": backend})
     with open_finder(config) as finder:
