@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.classroom.scene import SimulatedFace, Scene
+from benchmarks.classroom.scene import Scene, SimulatedFace
 
 if TYPE_CHECKING:
     from benchmarks.classroom.actors import Actor

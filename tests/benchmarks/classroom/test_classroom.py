@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.classroom.actors import Actor
 from benchmarks.classroom.layouts import board, classroom
-from benchmarks.classroom.scene import SimulatedFace, Scene, Truth
+from benchmarks.classroom.scene import Scene, SimulatedFace, Truth
 from benchmarks.classroom.score import Score
 from edge.values import Box, Face
 
