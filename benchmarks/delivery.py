@@ -15,25 +15,24 @@ from benchmarks.workload import outbox_folder
 from edge.config import parse_config
 from edge.outbox.store import Outbox
 from edge.publish.publisher import run_publisher
-from emoshift.dedup import Fresh
 from emoshift.errors import UnavailableError
 from emoshift.local_broker import HOST, local_broker
 from emoshift.mqtt.paho import Broker
-from emoshift.subscriber import LinkChange, listen, subscriber_id
+from emoshift.subscriber import LinkChange, NewEvent, listen, subscriber_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from emoshift.events import Change
+    from edge.outbox.event import TransitionEvent
 
 _LONGEST_S: Final = 60.0
 _APART_S: Final = 0.05
 """Events do not follow each other on the heels: each finds the publisher waiting."""
 
 
-def time_delivery(changes: Sequence[Change]) -> NDArray[np.float64]:
+def time_delivery(changes: Sequence[TransitionEvent]) -> NDArray[np.float64]:
     """Put events one by one, and wait for each to come back from the broker.
 
     Returns:
@@ -61,7 +60,7 @@ def time_delivery(changes: Sequence[Change]) -> NDArray[np.float64]:
             put_s = 0.0
             for news in listen(Broker.from_config(config.mqtt, client_id=subscriber_id()), stop):
                 now_s = time.perf_counter()
-                if isinstance(news, Fresh):
+                if isinstance(news, NewEvent):
                     took.append(now_s - put_s)
                     time.sleep(_APART_S)
                 elif not (isinstance(news, LinkChange) and news.online):

@@ -30,10 +30,10 @@ from edge.bundle.installed import configured_bundle
 from edge.config import Config
 from edge.daemon.vision import process_frame
 from edge.faces.backend import ComputeBudget
+from edge.outbox.event import Source as EventSource
 from edge.outbox.store import Outbox
 from edge.pipeline import open_pipeline
 from emoshift.errors import UsageError
-from emoshift.events import Source as EventSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,11 +19,13 @@ from benchmarks.reports.statistics import summarise
 from benchmarks.run import Tally, model_files, open_loop, warm_up, workload_of
 from edge.bundle.installed import configured_bundle
 from edge.features.extract import describe
+from edge.outbox.event import Source, TransitionEvent, describe_change
 from edge.transitions import TransitionParameters, Watch
-from edge.values import Emotion, Transition
+from edge.values import Transition
 from emoshift.clock import read_clock
+from emoshift.emotions import Emotion
 from emoshift.errors import UnavailableError
-from emoshift.events import Change, Source, describe_change, to_json
+from emoshift.messages import Transition as Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -83,7 +85,7 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
             events = table.each(
                 "outbox, one event to disk", lambda change: loop.outbox.put([change])[0], changes
             )
-            table.each("message as JSON", to_json, events)
+            table.each("message as JSON", Message.to_json, events)
             with contextlib.suppress(UnavailableError):  # no broker here: the stage is left out
                 delivered = time_delivery(changes[:_DELIVERED])
                 table.wall["outbox to subscriber"] = summarise(delivered)
@@ -144,7 +146,7 @@ def _to_rgb(frame: Frame) -> object:
     return cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB)
 
 
-def sample_change(number: int) -> Change:
+def sample_change(number: int) -> TransitionEvent:
     """Make up a change of emotion, as large as a real one."""
     facts = Source(device="bench", camera="bench", model="default-0123456789ab")
     clock = read_clock()

@@ -56,9 +56,9 @@ def _first_prediction_s(order: str) -> float:
     from edge.bundle.installed import configured_bundle
     from edge.config import Config
     from edge.daemon.vision import process_frame
+    from edge.outbox.event import Source
     from edge.outbox.store import Outbox
     from edge.pipeline import open_pipeline
-    from emoshift.events import Source
 
     data = json.loads(order)
     config = Config.model_validate(data["config"])

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge.features.standardise import standardise_crop
-from edge.values import Emotion, frozen
+from edge.values import frozen
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError
 from train.data.annotated import read_annotated
 from train.data.ferplus import LABELS

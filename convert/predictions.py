@@ -9,7 +9,7 @@ import numpy as np
 
 from convert.datasets import seven
 from edge.classifier.fusion import Votes
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from train.evaluation.metrics import fit_temperature, fit_weights
 
 if TYPE_CHECKING:

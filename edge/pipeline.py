@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from edge.bundle.loader import Bundle
     from edge.config import Config
     from edge.faces.backend import FaceFinder
-    from edge.values import Emotion, Face, Frame, Prediction, Transition
+    from edge.values import Face, Frame, Prediction, Transition
+    from emoshift.emotions import Emotion
 
 REPLAY_SEED: Final = 0
 """A replayed clip draws the same random labels every time."""

@@ -10,7 +10,7 @@ import numpy as np
 from emoshift.messages import Percentiles
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 KEPT: Final = 512
 RECENT: Final = 60
@@ -40,7 +40,7 @@ class StageTimes:
         """Summarise one stage; all zero where nothing was recorded."""
         return _percentiles(self._seconds.get(stage, ()))
 
-    def summary(self) -> Mapping[str, Percentiles]:
+    def summary(self) -> dict[str, Percentiles]:
         """Summarise every stage, in the order they were first seen."""
         return {stage: self.percentiles(stage) for stage in self._seconds}
 

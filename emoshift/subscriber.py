@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import time
 import uuid
-from dataclasses import dataclass
+from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from emoshift.dedup import Dedup, Heard, StatusFilter
-from emoshift.events import from_json
-from emoshift.messages import Presence
+from emoshift.messages import MessageError, Presence, Status, Transition, read_message
 from emoshift.mqtt.connection import Acknowledged, Connected, Failure, LinkEvent, Lost, Received
 from emoshift.mqtt.paho import PROTOCOLS, PahoLink
 from emoshift.mqtt.reconnect import LinkState, Reconnect
-from emoshift.topics import ROOT, split_topic
+from emoshift.topics import ROOT, Kind, read_topic
 
 if TYPE_CHECKING:
     import threading
@@ -24,15 +22,116 @@ if TYPE_CHECKING:
 
     from emoshift.mqtt.paho import Broker
 
-KINDS: Final = ("transition", "status")
-
 _TURN_S: Final = 0.2
 KEEP_S: Final = 3600
 """How long a broker of MQTT 5 queues for a subscriber that lost its connection."""
+_KINDS: Final = (Kind.TRANSITION, Kind.STATUS)
+BOOTS: Final = 1000
+"""Boot ids remembered; the longest silent is forgotten first."""
+INSTANCES: Final = 1000
+"""Devices whose last status is remembered; the longest silent is forgotten first."""
+MISSING: Final = 10_000
+"""Missing numbers remembered for each boot id, so that a late one is still told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class NewEvent:
+    """An event not told before.
+
+    Attributes:
+        event: The event.
+        late: Whether it fills a gap that has been told.
+    """
+
+    event: Transition
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Numbers that have not come.
+
+    Attributes:
+        boot_id: Whose.
+        first, last: The first and last missing number.
+    """
+
+    boot_id: str
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        """How many are missing."""
+        return self.last - self.first + 1
+
+
+EventUpdate: TypeAlias = NewEvent | Gap
+
+
+@dataclass(slots=True)
+class _Boot:
+    """How far one boot id has been told, and what is missing before that."""
+
+    told: int
+    missing: set[int] = field(default_factory=set)
+
+
+class Deduplicator:
+    """Tells each event once, in the order of its numbers, and which numbers are missing.
+
+    The first event of a boot id starts the count where it is: who subscribes late has not missed
+    what was before. The publisher sends in order, so what arrives behind its successor was held up
+    or lost on the way: the gap is told at once, and the event, should it come, as late.
+    """
+
+    def __init__(self) -> None:
+        self._boots: OrderedDict[str, _Boot] = OrderedDict()
+
+    def accept(self, event: Transition) -> list[EventUpdate]:
+        """Take in one event; return what is to be told because of it, in order."""
+        boot = self._boots.get(event.boot_id)
+        if boot is None:
+            boot = self._boots[event.boot_id] = _Boot(told=event.seq - 1)
+            if len(self._boots) > BOOTS:
+                self._boots.popitem(last=False)
+        self._boots.move_to_end(event.boot_id)
+        if event.seq <= boot.told:
+            if event.seq not in boot.missing:
+                return []
+            boot.missing.remove(event.seq)
+            return [NewEvent(event=event, late=True)]
+        first, boot.told = boot.told + 1, event.seq
+        if first == event.seq:
+            return [NewEvent(event=event)]
+        boot.missing.update(range(max(first, event.seq - MISSING), event.seq))
+        if (excess := len(boot.missing) - MISSING) > 0:
+            boot.missing.difference_update(sorted(boot.missing)[:excess])
+        return [Gap(boot_id=event.boot_id, first=first, last=event.seq - 1), NewEvent(event=event)]
+
+
+class StatusFilter:
+    """Passes on a status only if it is no older than one already seen from that device."""
+
+    def __init__(self) -> None:
+        self._sessions: OrderedDict[tuple[str, str], tuple[int, Presence]] = OrderedDict()
+
+    def accept(self, topic: str, instance: str, session: int, state: Presence) -> bool:
+        """Whether this status means anything; a late last will does not."""
+        seen = self._sessions.get((topic, instance))
+        if seen is not None and (session < seen[0] or (session, state) == seen):
+            return False
+        if seen is not None and session == seen[0] and seen[1] is Presence.STOPPED:
+            return False  # nothing follows a clean stop within its session
+        self._sessions[topic, instance] = (session, state)
+        self._sessions.move_to_end((topic, instance))
+        if len(self._sessions) > INSTANCES:
+            self._sessions.popitem(last=False)
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStatus:
     """A device came, went or was lost.
 
     Attributes:
@@ -73,43 +172,47 @@ class Unreadable:
     why: str
 
 
-News: TypeAlias = Heard | Seen | LinkChange | Unreadable
+Notification: TypeAlias = EventUpdate | DeviceStatus | LinkChange | Unreadable
 
 
 class Interpreter:
     """Turns raw messages into news: pure, and all that a subscriber with another client needs."""
 
     def __init__(self) -> None:
-        self._dedup = Dedup()
+        self._events = Deduplicator()
         self._statuses = StatusFilter()
 
-    def read(self, topic: str, payload: bytes, *, retained: bool = False) -> list[News]:
+    def read(self, topic: str, payload: bytes, *, retained: bool = False) -> list[Notification]:
         """Take in one message; returns what it means, nothing if it was known or is stale."""
-        place = split_topic(topic)
-        if place is None or not payload:
+        place = read_topic(topic)
+        if place is None or place[1] not in _KINDS or not payload:
             return []
-        site, device, kind = place
+        address, kind = place
+        if kind is Kind.TRANSITION and retained:
+            return []  # no device retains an event; it would arrive again at every connect
         try:
-            if kind == "transition":
-                # Nobody of ours retains an event; it would be told again at every connect.
-                return [] if retained else [*self._dedup.hear(from_json(payload))]
-            if kind == "status":
-                return self._status(site, device, topic, payload)
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as why:
-            return [Unreadable(topic=topic, why=str(why) or type(why).__name__)]
+            body = read_message(topic, payload).body
+        except MessageError as why:
+            return [Unreadable(topic=topic, why=str(why))]
+        if isinstance(body, Transition):
+            return [*self._events.accept(body)]
+        if isinstance(body, Status) and self._statuses.accept(
+            topic, body.instance, body.session, body.state
+        ):
+            return [
+                DeviceStatus(
+                    site=address.site,
+                    device=address.device,
+                    state=body.state,
+                    instance=body.instance,
+                )
+            ]
         return []
-
-    def _status(self, site: str, device: str, topic: str, payload: bytes) -> list[News]:
-        data = json.loads(payload)
-        state, instance = Presence(data["state"]), str(data["instance"])
-        if not self._statuses.hear(topic, instance, int(data["session"]), state):
-            return []
-        return [Seen(site=site, device=device, state=state, instance=instance)]
 
 
 def listen(
     broker: Broker, stop: threading.Event, *, whose: str = "+/+", keep_s: int = KEEP_S
-) -> Iterator[News]:
+) -> Iterator[Notification]:
     """Yield what happens until told to stop; reconnects by itself.
 
     Args:
@@ -156,11 +259,11 @@ def _tell(
     interpreter: Interpreter,
     address: str,
     whose: str,
-) -> Iterator[News]:
+) -> Iterator[Notification]:
     match event:
         case Connected():
             plan.succeed(time.monotonic())
-            for kind in KINDS:
+            for kind in _KINDS:
                 link.subscribe(f"{ROOT}/{whose}/{kind}")
             yield LinkChange(online=True, text=f"connected to {address} (MQTT {event.protocol})")
         case Received():

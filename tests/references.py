@@ -1,11 +1,14 @@
-"""The references that are made from the code: the commands and the configuration.
+"""What is made from the code: the command, configuration and message references, the schemas.
 
 Run ``python -m tests.references`` to write them; a test fails while they are stale.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
+import json
+import re
 import types
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
@@ -18,6 +21,8 @@ from convert.cli import main as convert
 from dashboard.cli import main as edge_dashboard
 from edge.cli import main as edge
 from edge.config import Config
+from emoshift.messages import MODELS
+from emoshift.topics import Kind
 from train.cli import main as train
 
 if TYPE_CHECKING:
@@ -30,7 +35,14 @@ ROOTS: Final = {
     "convert": convert,
     "train": train,
 }
-DOCS: Final = Path(__file__).parent.parent / "docs"
+ROOT: Final = Path(__file__).parent.parent
+TYPES: Final = {
+    "string": "text",
+    "integer": "whole number",
+    "boolean": "true or false",
+    "object": "object by name",
+}
+MARKS: Final = ("<!-- made by make docs -->", "<!-- end of what make docs makes -->")
 
 
 def commands(
@@ -119,12 +131,103 @@ def toml(value: object) -> str:
     return "{}" if value == {} else str(value)
 
 
+def message_schema(of: Kind) -> dict[str, Any]:
+    """The JSON Schema of a message; keys that it does not list are allowed."""
+    model = MODELS[of]
+    made = model.model_json_schema(mode="validation")
+    title, meanings = described(model)
+    for name, field in model.model_fields.items():
+        if name in meanings:
+            key = field.serialization_alias or name
+            made["properties"][key]["description"] = meanings[name].replace("``", "")
+    made["properties"]["schema"].pop("default")
+    rest = {key: made[key] for key in ("not", "if", "then", "else", "$defs") if key in made}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"urn:emoshift:{of}:1",
+        "title": title.replace("``", "").rstrip("."),
+        "type": "object",
+        "required": ["schema", *made["required"]],
+        "properties": without_titles(made["properties"]),
+        **without_titles(rest),
+    }
+
+
+def without_titles(value: Any) -> Any:
+    """Leave out the titles that pydantic gives to every key."""
+    if isinstance(value, dict):
+        named = not isinstance(value.get("title"), str)
+        return {k: without_titles(v) for k, v in value.items() if named or k != "title"}
+    return value
+
+
+def schema_text(of: Kind) -> str:
+    """The schema as its file."""
+    return json.dumps(message_schema(of), indent=2, ensure_ascii=False) + "\n"
+
+
+def message_reference() -> str:
+    """docs/mqtt.md, with the table of every message made anew."""
+    text = (ROOT / "docs" / "mqtt.md").read_text(encoding="utf-8")
+    head, rest = text.split(MARKS[0])
+    _, tail = rest.split(MARKS[1])
+    tables = "\n".join(message_table(of) for of in Kind)
+    return f"{head}{MARKS[0]}\n\n{tables}\n{MARKS[1]}{tail}"
+
+
+def message_table(of: Kind) -> str:
+    """Every key of one message with what it may be and what it means."""
+    schema = message_schema(of)
+    rows = ["| key | value | meaning |", "| --- | --- | --- |"]
+    title, meanings = described(MODELS[of])
+    meanings["schema_"] = "Names the message and its version."
+    for name, field in MODELS[of].model_fields.items():
+        key = field.serialization_alias or name
+        optional = "" if key in schema["required"] else "; may be missing"
+        words = value_words(schema["properties"][key], schema)
+        rows.append(f"| `{key}` | {words}{optional} | {meanings[name]} |")
+    table = "\n".join(rows)
+    return f"### `/{of}`\n\n{title}\n\n{table}\n".replace("``", "`")
+
+
+def value_words(value: dict[str, Any], schema: dict[str, Any]) -> str:
+    """Say what a value of a schema may be."""
+    if "$ref" in value:
+        value = schema["$defs"][value["$ref"].rpartition("/")[2]]
+    match value:
+        case {"anyOf": parts}:
+            words = " or ".join(value_words(part, schema) for part in parts)
+        case {"const": word}:
+            words = f"`{word}`"
+        case {"enum": choices}:
+            words = ", ".join(f"`{word}`" for word in choices)
+        case {"format": "date-time"}:
+            words = "date, RFC 3339"
+        case {"type": "object", "properties": parts}:
+            words = "object of " + ", ".join(f"`{part}`" for part in parts)
+        case {"type": "string", "pattern": pattern}:
+            digits = re.fullmatch(r"\^\[0-9a-f\]\{(\d+)\}\$", pattern)
+            words = "text" if digits is None else f"{digits[1]} hexadecimal digits"
+        case _:
+            words = TYPES.get(value["type"], value["type"])
+    return f"{words}, {low_to_high(value)}" if "minimum" in value else words
+
+
+def low_to_high(value: dict[str, Any]) -> str:
+    """The range of a number, as far as it tells a reader anything."""
+    low, high = value["minimum"], value["maximum"]
+    return f"{low:g} to {high:g}" if high <= 10_000 else f"at least {low:g}"
+
+
 REFERENCES: Final[dict[str, Callable[[], str]]] = {
-    "commands.md": command_reference,
-    "configuration.md": config_reference,
+    "docs/commands.md": command_reference,
+    "docs/configuration.md": config_reference,
+    **{f"emoshift/schemas/{k}.json": functools.partial(schema_text, k) for k in Kind},
+    "docs/mqtt.md": message_reference,
 }
 
 
 if __name__ == "__main__":
     for file, make in REFERENCES.items():
-        (DOCS / file).write_text(make(), encoding="utf-8")
+        (ROOT / file).parent.mkdir(exist_ok=True)
+        (ROOT / file).write_text(make(), encoding="utf-8")

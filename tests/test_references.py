@@ -1,17 +1,17 @@
-"""The references in docs/ say what the code says."""
+"""References and schemas say what the code says."""
 
 from __future__ import annotations
 
 import click
 import pytest
 
-from tests.references import DOCS, REFERENCES, ROOTS, commands
+from tests.references import REFERENCES, ROOT, ROOTS, commands
 
 
 @pytest.mark.parametrize("file", list(REFERENCES))
 def test_a_reference_is_fresh(file: str) -> None:
     """Run ``make docs`` when this fails."""
-    assert (DOCS / file).read_text(encoding="utf-8") == REFERENCES[file]()
+    assert (ROOT / file).read_text(encoding="utf-8") == REFERENCES[file]()
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from benchmarks.peers.registry import OURS, PROGRAMS, Program
 from benchmarks.reports.schema import Accuracy, Interval, Peer, PeersReport
 from benchmarks.reports.statistics import bootstrap_ratio, percentile, summarise, thin, wilson
 from benchmarks.workload import Request, Synthetic
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError, UnavailableError
 from train.data.fer2013 import fer2013_source, read_fer2013
 

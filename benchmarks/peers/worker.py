@@ -84,10 +84,11 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     from benchmarks.workload import outbox_folder
     from edge.bundle.installed import configured_bundle
     from edge.daemon.vision import process_frame
+    from edge.outbox.event import Source
     from edge.outbox.store import Outbox
     from edge.pipeline import open_pipeline
-    from edge.values import Emotion, Features, Frame, frozen
-    from emoshift.events import Source
+    from edge.values import Features, Frame, frozen
+    from emoshift.emotions import Emotion
 
     config = bench_config(backend=backend, bundle=order["bundle"])
     bundle = configured_bundle(config.models)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from train.transitions.baselines import chain_labels
 from train.transitions.streams import Series, detect
 

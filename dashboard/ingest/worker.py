@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.exc import DatabaseError
 
-from dashboard.contract import ROOT, Problem, RefusedMessage, read_message, read_topic
 from dashboard.mqtt import Delivery, Link
 from dashboard.store.batch import NOWHERE, Batch
 from dashboard.store.database import AWAY
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History, Written
+from emoshift.messages import MessageError, Problem, read_message
+from emoshift.topics import ROOT, read_topic
 
 if TYPE_CHECKING:
     import threading
@@ -193,10 +194,8 @@ class Worker:
         delivery, received_ms = deliveries[0]
         LOG.error("database: refuses a message on %s: %s", delivery.topic, why.orig)
         batch = Batch()
-        try:
-            address, _ = read_topic(delivery.topic)
-        except RefusedMessage:
-            address = NOWHERE
+        place = read_topic(delivery.topic)
+        address = NOWHERE if place is None else place[0]
         detail = "refused by the database"
         batch.note_problem(address, Problem.MALFORMED, detail=detail, received_ms=received_ms)
         self.figures.refused += 1
@@ -209,7 +208,7 @@ class Worker:
                 continue
             try:
                 message = read_message(delivery.topic, delivery.payload, received_ms=received_ms)
-            except RefusedMessage as why:
+            except MessageError as why:
                 batch.refuse(why, received_ms=received_ms)
             else:
                 if not delivery.retained or not delivery.topic.endswith("/class"):

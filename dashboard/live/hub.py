@@ -12,18 +12,10 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboard.contract import (
-    ROOT,
-    Address,
-    Kind,
-    Message,
-    RefusedMessage,
-    Transition,
-    read_message,
-    to_ms,
-)
 from dashboard.live.state import DeviceState, fold
 from dashboard.mqtt import Delivery, Link
+from emoshift.messages import Message, MessageError, Transition, read_message, to_ms
+from emoshift.topics import ROOT, Address, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -168,7 +160,7 @@ class Hub:
             return
         try:
             message = read_message(delivery.topic, delivery.payload, received_ms=received_ms)
-        except RefusedMessage as why:
+        except MessageError as why:
             if why.address is not None:
                 self._soon(self._refuse, why.address)
             return
@@ -242,7 +234,7 @@ class Hub:
 def _recalled(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:
     try:
         message = read_message(state.address.topic(kind), json.dumps(body).encode(), received_ms=0)
-    except RefusedMessage:  # stored by a version with another schema
+    except MessageError:  # stored by a version with another schema
         return state
     return fold(state, message, retained=True)
 

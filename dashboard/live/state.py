@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from dashboard.contract import (
-    Address,
-    ClassSummary,
-    Health,
-    Info,
-    Message,
-    Status,
-    Transition,
-    to_ms,
-)
+from emoshift.messages import ClassSummary, Health, Info, Message, Status, Transition, to_ms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from emoshift.topics import Address
 
 SILENT_MS: Final = 90_000
 """An online device that says nothing for this long (three times its health interval) is silent."""

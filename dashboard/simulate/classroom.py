@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from dashboard.contract import EMOTIONS, STATES, UNKNOWN, Address, Kind
+from emoshift.emotions import EMOTIONS, STATES, UNKNOWN
+from emoshift.topics import Address, Kind
 
 # How likely a face turns to each emotion, whatever it was: mostly calm, often amused.
 _LEANING: Final = {

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import insert
 
-from dashboard.contract import Message, read_message
 from dashboard.store import schema as t
 from dashboard.store.batch import gather
 from dashboard.store.events import MINUTE_MS
 from dashboard.store.read import Archive
 from dashboard.store.write import History
+from emoshift.messages import Message, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert
 
-from dashboard.contract import EMOTIONS, STATES
 from dashboard.store import schema as t
 from dashboard.store.events import MINUTE_MS
+from emoshift.emotions import EMOTIONS, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from dashboard.contract import (
-    Address,
+from emoshift.messages import (
     ClassSummary,
     Health,
     Info,
     Message,
+    MessageError,
     Problem,
-    RefusedMessage,
     Status,
     Transition,
 )
+from emoshift.topics import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +73,7 @@ class Batch:
             case Info():
                 self.infos.append((address, body, received_ms))
 
-    def refuse(self, why: RefusedMessage, *, received_ms: int) -> None:
+    def refuse(self, why: MessageError, *, received_ms: int) -> None:
         """Count one refused message."""
         self.note_problem(
             why.address or NOWHERE, why.problem, detail=str(why), received_ms=received_ms

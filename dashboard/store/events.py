@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.dialects import postgresql
 
-from dashboard.contract import EMOTIONS
 from dashboard.store import schema as t
+from emoshift.emotions import EMOTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, func, literal, literal_column, select
 
-from dashboard.contract import EMOTIONS, STATES, Address
 from dashboard.store import schema as t
 from dashboard.store.events import MINUTE_MS
+from emoshift.emotions import EMOTIONS, STATES
+from emoshift.topics import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

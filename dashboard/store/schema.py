@@ -21,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from dashboard.contract import EMOTIONS, STATES
+from emoshift.emotions import EMOTIONS, STATES
 
 METADATA: Final = MetaData()
 

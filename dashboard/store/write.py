@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, func, select, update
 
-from dashboard.contract import MAX_AHEAD_MS, STATES, Address, Problem, Transition, to_ms
 from dashboard.store import schema as t
 from dashboard.store.batch import NOWHERE, Batch
 from dashboard.store.database import insert_into
 from dashboard.store.events import MINUTE_MS, Row, store_in_postgresql, store_in_sqlite
+from emoshift.emotions import STATES
+from emoshift.messages import MAX_AHEAD_MS, Problem, Transition, to_ms
+from emoshift.topics import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,10 +12,10 @@ from anyio import to_thread
 from sqlalchemy.exc import DatabaseError
 from starlette.responses import RedirectResponse
 
-from dashboard.contract import Address
 from dashboard.i18n import choose_language
 from dashboard.store.accounts import People, Role, Session
 from dashboard.web.rate_limit import Throttle
+from emoshift.topics import Address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

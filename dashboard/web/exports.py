@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from starlette.responses import Response, StreamingResponse
 
-from dashboard.contract import EMOTIONS, STATES
 from dashboard.store.accounts import Role
 from dashboard.web.context import Refused, address_of, ask, context_of, now_ms, signed_in
 from dashboard.web.views import choose_span
+from emoshift.emotions import EMOTIONS, STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

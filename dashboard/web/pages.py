@@ -38,7 +38,7 @@ from dashboard.web.views import (
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from dashboard.contract import Address
+    from emoshift.topics import Address
 
 _EVENTS: Final = 100
 

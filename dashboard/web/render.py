@@ -15,11 +15,11 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from dashboard import charts
-from dashboard.contract import STATES
 from dashboard.i18n import LANGUAGES, catalogue
 from dashboard.store.accounts import Role
 from dashboard.web.context import context_of, language_of
 from dashboard.web.strings import script_words, state_names
+from emoshift.emotions import STATES
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from dashboard.contract import Address
     from dashboard.live.hub import Happening, Listener
+    from emoshift.topics import Address
 
 _PAUSE_S: Final = 0.03
 _TICK_S: Final = 1.0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dashboard.contract import STATES, Address
 from dashboard.live.state import (
     DeviceState,
     attention,
@@ -14,11 +13,13 @@ from dashboard.live.state import (
     required_faces,
     told_summary,
 )
+from emoshift.emotions import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dashboard.store.read import Archive, Bucket, Event, Lesson
+    from emoshift.topics import Address
 
 MINUTE_MS: Final = 60_000
 SPANS_MS: Final = {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 
 SCHEMA: Final = "emoshift.bundle/1"
 MANIFEST_NAME: Final = "manifest.json"

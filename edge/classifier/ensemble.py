@@ -11,7 +11,8 @@ from edge.classifier.fusion import Votes
 from edge.classifier.lstm import Recurrent
 from edge.classifier.member import Network
 from edge.features.standardise import standardise_crop
-from edge.values import Emotion, Prediction, frozen
+from edge.values import Prediction, frozen
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

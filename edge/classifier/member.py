@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.features.standardise import INPUT_SCALE, MIDDLE
 from edge.litert import TFLiteModel
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,11 +17,10 @@ from edge.commands.subscribe import other_line
 from edge.commands.terminal import event_line, health_lines
 from edge.config import parse_config
 from edge.outbox.store import Outbox
-from emoshift.dedup import Fresh
 from emoshift.errors import InputError, UnavailableError
 from emoshift.local_broker import HOST, local_broker
 from emoshift.mqtt.paho import Broker
-from emoshift.subscriber import LinkChange, Unreadable, listen, subscriber_id
+from emoshift.subscriber import LinkChange, NewEvent, Unreadable, listen, subscriber_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,7 +74,7 @@ def _play(config: dict[str, dict[str, object]], folder: Path, say: Callable[[str
     log = folder / "daemon.log"
     with _daemon(file, log) as start:
         for news in listen(settings, stop, keep_s=0):
-            if isinstance(news, Fresh):
+            if isinstance(news, NewEvent):
                 received += 1
                 say(event_line(news.event))
             elif isinstance(news, LinkChange) and news.online:

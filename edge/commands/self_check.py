@@ -11,7 +11,8 @@ from edge.capture.clip import Clip
 from edge.classifier.ensemble import Ensemble
 from edge.config import Config
 from edge.pipeline import REPLAY_SEED, open_pipeline
-from edge.values import Emotion, Features, frozen
+from edge.values import Features, frozen
+from emoshift.emotions import Emotion
 from emoshift.errors import BundleError
 
 if TYPE_CHECKING:

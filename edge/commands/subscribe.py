@@ -6,16 +6,22 @@ import threading
 from typing import TYPE_CHECKING
 
 from edge.commands.terminal import event_line
-from emoshift.dedup import Fresh, Gap
-from emoshift.events import to_json
 from emoshift.mqtt.paho import Broker
-from emoshift.subscriber import LinkChange, Seen, Unreadable, listen, subscriber_id
+from emoshift.subscriber import (
+    DeviceStatus,
+    Gap,
+    LinkChange,
+    NewEvent,
+    Unreadable,
+    listen,
+    subscriber_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.config import Config
-    from emoshift.subscriber import News
+    from emoshift.subscriber import Notification
 
 
 def print_events(
@@ -35,25 +41,25 @@ def print_events(
     """
     broker = Broker.from_config(config.mqtt, client_id=subscriber_id())
     for news in listen(broker, threading.Event()):
-        if isinstance(news, Fresh):
+        if isinstance(news, NewEvent):
             late = "  (late)" if news.late and not as_json else ""
-            say((to_json(news.event) if as_json else event_line(news.event)) + late)
+            say((news.event.to_json() if as_json else event_line(news.event)) + late)
         else:
             warn(other_line(news))
 
 
-def other_line(news: News) -> str:
+def other_line(news: Notification) -> str:
     """One readable line for whatever is no event."""
     match news:
         case Gap():
             return (
                 f"missing: {news.count} events, {news.first} to {news.last}, of {news.boot_id[:8]}"
             )
-        case Seen():
+        case DeviceStatus():
             return f"{news.site}/{news.device} is {news.state.value}"
         case LinkChange():
             return news.text
         case Unreadable():
             return f"{news.topic}: not understood: {news.why}"
-        case Fresh():
+        case NewEvent():
             return event_line(news.event)

@@ -5,34 +5,33 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from edge.values import state_label
+from emoshift.emotions import UNKNOWN, state_label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edge.values import Transition
-    from emoshift.events import Event
+    from emoshift.messages import Transition as TransitionMessage
 
 
-def event_line(event: Event) -> str:
+def event_line(event: TransitionMessage) -> str:
     """Give one readable line for a received event, in local time.
 
     Such as ``09:30:00.250  face 3fa9   neutral -> happy      91%  after 12.4 s``.
     """
-    change = event.change
     notes = [
         word
         for word, holds in (
             ("historical", event.historical),
-            ("degraded", change.degraded),
-            ("clock not set", not change.clock_synced),
+            ("degraded", event.degraded),
+            ("clock not set", not event.clock_synced),
         )
         if holds
     ]
     return (
-        f"{change.onset.astimezone():%H:%M:%S}.{change.onset.microsecond // 1000:03d}"
-        + _change(change.track, state_label(change.before), change.after.label, change.confidence)
-        + (f"  after {change.dwell_s:.1f} s" if change.before is not None else "")
+        f"{event.onset.astimezone():%H:%M:%S}.{event.onset.microsecond // 1000:03d}"
+        + _change(event.track, event.before, event.after, event.confidence)
+        + (f"  after {event.dwell_s:.1f} s" if event.before != UNKNOWN else "")
         + (f"  ({', '.join(notes)})" if notes else "")
     )
 

@@ -14,11 +14,11 @@ from edge.bundle.installed import configured_bundle
 from edge.capture.devices import open_capture
 from edge.capture.protocol import CaptureState
 from edge.health.reporter import HealthReporter
+from edge.outbox.event import Source, describe_change
 from edge.outbox.store import Limits, Outbox
 from edge.pipeline import open_pipeline
 from emoshift.clock import read_clock
 from emoshift.errors import CameraError, InputError
-from emoshift.events import Source, describe_change
 
 if TYPE_CHECKING:
     import threading

@@ -17,7 +17,7 @@ from edge.health.governor import Governor, Load
 from edge.health.image_quality import ImageQuality, measure_image_quality
 from edge.stage_times import RecentLatency
 from emoshift.clock import date_of, read_clock
-from emoshift.messages import Health, Info, summarise_class
+from emoshift.messages import Age, Health, Info, summarise_class
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.outbox.store import Outbox
     from edge.pipeline import Pipeline, Step
-    from edge.values import Emotion
+    from emoshift.emotions import Emotion
+    from emoshift.messages import CameraState
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ _NOBODY: Final = np.empty((0, 0), np.float32)
 _SILENT_S: Final = 5.0
 """A camera that gives nothing for this long is told as lost, although it does not say so itself."""
 _AWAY: Final = (CaptureState.LOST, CaptureState.ENDED)
-_STATES: Final = {
+_STATES: Final[dict[CaptureState, CameraState]] = {
     CaptureState.OPENING: "waiting",
     CaptureState.RUNNING: "streaming",
     CaptureState.LOST: "lost",
@@ -90,10 +91,10 @@ class HealthReporter:
             camera=self._config.camera.name,
             software=__version__,
             model=self._bundle.manifest.bundle_id,
-            isolation=isolation,
+            isolation=isolation,  # type: ignore[arg-type] # checked by the model
             min_faces=self._config.mqtt.class_min_faces,
             face_finder=self._pipeline.finder.name,
-            face_finder_reason=self._pipeline.finder.reason,
+            face_finder_reason=self._pipeline.finder.reason[:256],
         )
         self._outbox.put_snapshot("info", info.to_json())
 
@@ -158,7 +159,7 @@ class HealthReporter:
             self._pipeline.shed(self._governor.level)
             self._latency.clear()
 
-    def _camera_state(self, state: CaptureState) -> str:
+    def _camera_state(self, state: CaptureState) -> CameraState:
         silent = self.silent_s() > max(_SILENT_S, 3 / self._config.camera.fps)
         return "lost" if silent else _STATES[state]
 
@@ -215,9 +216,9 @@ class HealthReporter:
         give_back_memory()
 
 
-def _middle_and_end(values: Sequence[float]) -> tuple[float, float] | None:
+def _middle_and_end(values: Sequence[float]) -> Age | None:
     """Median and 95th percentile, or ``None`` where there is nothing to tell."""
     if not values:
         return None
     ordered = sorted(values)
-    return ordered[len(ordered) // 2], ordered[int(0.95 * (len(ordered) - 1))]
+    return Age(p50=ordered[len(ordered) // 2], p95=ordered[int(0.95 * (len(ordered) - 1))])

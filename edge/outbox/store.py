@@ -27,12 +27,13 @@ from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
 from edge.outbox.sqlite_file import Database, Layout, is_damage, set_durable
 from emoshift.clock import kernel_boot, read_clock
 from emoshift.errors import OutboxError
-from emoshift.events import Change, Event, from_json, to_json
+from emoshift.messages import Transition
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from edge.outbox.event import TransitionEvent
     from emoshift.clock import ClockReading
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Row:
     """
 
     id: int
-    event: Event
+    event: Transition
     kernel: str
     monotonic_s: float
     utc_s: float
@@ -149,7 +150,7 @@ class Outbox:
         self._clock = clock
         self._kernel = kernel_boot()
         self._lock = threading.RLock()
-        self._pending: deque[Change] = deque()
+        self._pending: deque[TransitionEvent] = deque()
         self._overflowed = 0
         self._boot_id = uuid.uuid4().hex
         self._next_seq = 1
@@ -197,7 +198,7 @@ class Outbox:
         """Whether events reach the disk."""
         return self._state
 
-    def put(self, changes: Sequence[Change] = ()) -> list[Event]:
+    def put(self, changes: Sequence[TransitionEvent] = ()) -> list[Transition]:
         """Store changes in one commit, oldest first, and return what was stored, numbered.
 
         Where the disk refuses, they wait in memory, as many as the limits allow, and are stored
@@ -212,10 +213,7 @@ class Outbox:
                 return []
             batch = list(self._pending)
             first = self._next_seq + self._overflowed  # what memory lost is a gap that shows
-            events = [
-                Event(boot_id=self._boot_id, seq=first + i, change=change)
-                for i, change in enumerate(batch)
-            ]
+            events = [change.numbered(self._boot_id, first + i) for i, change in enumerate(batch)]
             lost = self._overflowed
             if not self._attempt(lambda db: self._insert(db, events, lost), heals=True):
                 return []
@@ -436,9 +434,9 @@ class Outbox:
                 db.execute("ROLLBACK")
             raise
 
-    def _insert(self, db: sqlite3.Connection, events: Sequence[Event], lost: int) -> None:
+    def _insert(self, db: sqlite3.Connection, events: Sequence[Transition], lost: int) -> None:
         now = self._clock()
-        bodies = [to_json(event) for event in events]
+        bodies = [event.to_json() for event in events]
         db.executemany(
             "INSERT INTO event (body, crc, kernel, monotonic_s, utc_s, synced)"
             " VALUES (?, ?, ?, ?, ?, ?)",
@@ -541,7 +539,7 @@ def _row(record: _Record) -> Row | None:
     try:
         if zlib.crc32(body.encode()) != crc:
             return None
-        event = from_json(body)
+        event = Transition.from_json(body)
     except (ValueError, AttributeError):
         return None
     return Row(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING, Final
 
-from emoshift.events import to_json
 from emoshift.mqtt.connection import Message
 
 if TYPE_CHECKING:
@@ -13,7 +11,7 @@ if TYPE_CHECKING:
 
     from edge.outbox.store import Outbox, Row
     from emoshift.clock import ClockReading
-    from emoshift.events import Event
+    from emoshift.messages import Transition
 
 HISTORICAL_AFTER_S: Final = 10.0
 """An event told later than this is history: nothing should be switched because of it."""
@@ -23,7 +21,7 @@ FLUSH_AT: Final = 200
 again, and dropped by their ``event_id``."""
 
 
-def present(row: Row, *, now: ClockReading, kernel: str) -> Event:
+def present(row: Row, *, now: ClockReading, kernel: str) -> Transition:
     """Return the event as it is told now: dated by a clock set since, marked if it is late.
 
     Only within the run of the kernel that stored it can the monotonic clock tell what the date was
@@ -31,12 +29,12 @@ def present(row: Row, *, now: ClockReading, kernel: str) -> Event:
     """
     event = row.event
     if row.kernel != kernel:
-        return dataclasses.replace(event, historical=True)
-    if now.synced and not event.change.clock_synced:
+        return event.model_copy(update={"historical": True})
+    if now.synced and not event.clock_synced:
         moved_s = now.offset_s - (row.utc_s - row.monotonic_s)
-        event = dataclasses.replace(event, change=event.change.moved(moved_s))
+        event = event.moved(moved_s)
     late = now.monotonic_s - row.monotonic_s > HISTORICAL_AFTER_S
-    return dataclasses.replace(event, historical=late)
+    return event.model_copy(update={"historical": late})
 
 
 class Delivery:
@@ -92,7 +90,7 @@ class Delivery:
             self._cursor = row.id
             if row.id in taken:
                 continue
-            payload = to_json(present(row, now=now, kernel=self._kernel))
+            payload = present(row, now=now, kernel=self._kernel).to_json()
             token = send(Message(topic=self._topic, payload=payload, qos=1, retain=False))
             self._in_flight[token] = row.id
             sent += 1

@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from edge import __version__
-from edge.values import Emotion, state_label
+from emoshift.emotions import Emotion, state_label
 from emoshift.mqtt.connection import Message
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ from emoshift.mqtt.connection import (
 )
 from emoshift.mqtt.paho import PROTOCOLS, Broker, PahoLink
 from emoshift.mqtt.reconnect import LinkState, Reconnect
-from emoshift.topics import base_topic
+from emoshift.topics import Address
 
 if TYPE_CHECKING:
     import threading
@@ -129,7 +129,7 @@ class Publisher:
     ) -> None:
         self._grace_s = grace_s
         self._device = config.device.name
-        self._base = base_topic(config.device.site, config.device.name)
+        self._base = Address(config.device.site, config.device.name).base
         self._outbox = outbox
         self._instance = instance
         self._connect = connect
@@ -367,7 +367,7 @@ class Publisher:
             session=self._session,
             instance=self._instance,
             run=self._run,
-            protocol=self._protocol,
+            protocol=self._protocol,  # type: ignore[arg-type] # checked by the model
         )
         return Message(topic=f"{self._base}/status", payload=status.to_json(), qos=1, retain=True)
 

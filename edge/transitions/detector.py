@@ -10,7 +10,8 @@ import numpy as np
 
 from edge.transitions.evidence import Emissions
 from edge.transitions.hmm import Chain, update
-from edge.values import Emotion, Transition
+from edge.values import Transition
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

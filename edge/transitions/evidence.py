@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

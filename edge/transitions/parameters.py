@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import BundleError
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 if MISSING:  # the device's own environment has none of this; test_installed.py says so
     collect_ignore_glob = ["test_[!i]*.py"]
 else:
-    from dashboard.contract import Address
     from dashboard.embedded import broker as run_broker
     from dashboard.embedded import find_mosquitto, free_port
     from dashboard.errors import UnavailableError
@@ -25,6 +24,7 @@ else:
     from dashboard.simulate.classroom import Classroom
     from dashboard.store.database import open_store
     from dashboard.store.read import Archive
+    from emoshift.topics import Address
 
 
 @pytest.fixture(scope="session")

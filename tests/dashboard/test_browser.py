@@ -21,7 +21,6 @@ import paho.mqtt.client as paho  # noqa: E402 - after the check that skips
 from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 
 from dashboard.charts import find_charts  # noqa: E402
-from dashboard.contract import Address  # noqa: E402
 from dashboard.embedded import broker as run_broker  # noqa: E402
 from dashboard.embedded import find_mosquitto, free_port  # noqa: E402
 from dashboard.simulate.classroom import Classroom, make_school  # noqa: E402
@@ -30,6 +29,7 @@ from dashboard.simulate.publish import Load, Simulator  # noqa: E402
 from dashboard.store.accounts import People, Role  # noqa: E402
 from dashboard.store.database import open_store  # noqa: E402
 from dashboard.store.read import Archive  # noqa: E402
+from emoshift.topics import Address  # noqa: E402
 from tests.support.dashboard import settings, wait_until  # noqa: E402
 
 if TYPE_CHECKING:

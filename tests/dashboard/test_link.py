@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from dashboard.config import Broker
-from dashboard.contract import Address
 from dashboard.mqtt import Link
 from dashboard.simulate.classroom import Classroom
 from dashboard.simulate.volley import prepare, send
+from emoshift.topics import Address
 from tests.support.dashboard import NOW_MS, wait_until
 
 ACCEPTED = b"\x20\x03\x00\x00\x00"

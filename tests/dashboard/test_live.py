@@ -9,7 +9,6 @@ from functools import reduce
 import pytest
 
 from dashboard.config import Broker
-from dashboard.contract import Address, Message, read_message
 from dashboard.i18n import choose_language
 from dashboard.live.hub import Hub
 from dashboard.live.state import (
@@ -22,6 +21,8 @@ from dashboard.live.state import (
     told_summary,
 )
 from dashboard.web.rate_limit import FREE_TRIES, Throttle
+from emoshift.messages import Message, read_message
+from emoshift.topics import Address
 from tests.support.dashboard import NOW_MS
 
 ROOM = Address("school", "room-1")

@@ -12,7 +12,6 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from dashboard.contract import Address, Message, Problem, RefusedMessage, Transition, read_message
 from dashboard.errors import StoreError, UnavailableError, UsageError
 from dashboard.simulate.classroom import Classroom
 from dashboard.store import schema as t
@@ -25,6 +24,8 @@ from dashboard.store.migrations import STEPS, migrate, version
 from dashboard.store.read import Archive
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
+from emoshift.messages import Message, MessageError, Problem, Transition, read_message
+from emoshift.topics import Address
 from tests.support.dashboard import NOW_MS
 
 ROOM = Address("school", "room-1")
@@ -126,9 +127,9 @@ def test_problems_of_strangers_share_one_entry(engine, room):
     history, batch = History(engine), gather([read(room.status("online"))])
     for number in range(100):
         stranger = Address("school", f"invented-{number}")
-        why = RefusedMessage(Problem.MALFORMED, "wrong", stranger)
+        why = MessageError(Problem.MALFORMED, "wrong", stranger)
         batch.refuse(why, received_ms=NOW_MS)
-    batch.refuse(RefusedMessage(Problem.SCHEMA, "schema", ROOM), received_ms=NOW_MS)
+    batch.refuse(MessageError(Problem.SCHEMA, "schema", ROOM), received_ms=NOW_MS)
     history.write(batch)
     history.write(gather([]))
     found = {(str(p.address), p.problem): p.count for p in Archive(engine).problems()}

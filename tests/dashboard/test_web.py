@@ -15,12 +15,12 @@ pytest.importorskip("httpx2")  # the test client needs it; a running dashboard d
 
 from starlette.testclient import TestClient
 
-from dashboard.contract import Address
 from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.history import write_past
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
+from emoshift.topics import Address
 from tests.support.dashboard import settings
 
 if TYPE_CHECKING:

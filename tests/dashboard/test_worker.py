@@ -14,7 +14,6 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from dashboard.contract import Address
 from dashboard.embedded import broker as run_broker
 from dashboard.embedded import free_port
 from dashboard.ingest.worker import Worker
@@ -22,6 +21,7 @@ from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.publish import Load, Simulator
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
+from emoshift.topics import Address
 from tests.support.dashboard import settings, wait_until
 
 if TYPE_CHECKING:

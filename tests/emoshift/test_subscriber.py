@@ -8,26 +8,33 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emoshift.dedup import INSTANCES, Dedup, Fresh, Gap, StatusFilter
-from emoshift.events import Event, to_json
-from emoshift.messages import Presence, Status
-from emoshift.subscriber import Interpreter, Seen, Unreadable
+from emoshift.messages import Presence, Status, Transition
+from emoshift.subscriber import (
+    INSTANCES,
+    Deduplicator,
+    DeviceStatus,
+    Gap,
+    Interpreter,
+    NewEvent,
+    StatusFilter,
+    Unreadable,
+)
 from tests.edge.publish.conftest import CHANGE
 
 A, B = "a" * 32, "b" * 32
 BASE = "emoshift/v1/school/room-12"
 
 
-def event(seq: int, boot: str = A) -> Event:
+def event(seq: int, boot: str = A) -> Transition:
     """An event of which only the number matters."""
-    return Event(boot_id=boot, seq=seq, change=CHANGE)
+    return CHANGE.numbered(boot, seq)
 
 
 def story(numbers: list[int]) -> list[str]:
     """What is told of events that come in this order."""
-    dedup, told = Dedup(), []
+    dedup, told = Deduplicator(), []
     for number in numbers:
-        for heard in dedup.hear(event(number)):
+        for heard in dedup.accept(event(number)):
             if isinstance(heard, Gap):
                 told.append(f"gap {heard.first}-{heard.last}")
             else:
@@ -55,14 +62,14 @@ def test_story(numbers: list[int], told: list[str]) -> None:
 @given(st.lists(st.tuples(st.sampled_from([A, B]), st.integers(1, 30)), max_size=80))
 def test_every_event_once_and_every_gap_true(heard: list[tuple[str, int]]) -> None:
     """For any mixture of repeats, losses and disorder: once each, and gaps are what is missing."""
-    dedup = Dedup()
+    dedup = Deduplicator()
     first: dict[str, int] = {}
     told: dict[str, list[int]] = {A: [], B: []}
     missing: dict[str, set[int]] = {A: set(), B: set()}
     for boot, number in heard:
         first.setdefault(boot, number)
-        for item in dedup.hear(event(number, boot)):
-            if isinstance(item, Fresh):
+        for item in dedup.accept(event(number, boot)):
+            if isinstance(item, NewEvent):
                 told[boot].append(item.event.seq)
                 missing[boot].discard(item.event.seq)
             else:
@@ -77,14 +84,14 @@ def test_every_event_once_and_every_gap_true(heard: list[tuple[str, int]]) -> No
 
 def test_memory_is_bounded() -> None:
     """Neither a jump in the numbers nor many boots fill the memory."""
-    dedup = Dedup()
-    dedup.hear(event(1))
-    (gap, fresh) = dedup.hear(event(2**52))
+    dedup = Deduplicator()
+    dedup.accept(event(1))
+    (gap, fresh) = dedup.accept(event(2**52))
     assert isinstance(gap, Gap)
     assert gap.count == 2**52 - 2
-    assert isinstance(fresh, Fresh)
+    assert isinstance(fresh, NewEvent)
     for number in range(3000):
-        dedup.hear(event(1, f"{number:032x}"))
+        dedup.accept(event(1, f"{number:032x}"))
 
 
 def status(state: Presence, session: int, instance: str = "0" * 12) -> bytes:
@@ -120,7 +127,7 @@ def test_statuses(messages: list[tuple[Presence, int]], states: list[str]) -> No
     reader, seen = Interpreter(), []
     for state, session in messages:
         seen += reader.read(f"{BASE}/status", status(state, session))
-    assert [n.state.value for n in seen if isinstance(n, Seen)] == states
+    assert [n.state.value for n in seen if isinstance(n, DeviceStatus)] == states
 
 
 @pytest.mark.parametrize(
@@ -150,7 +157,7 @@ def test_noise_is_told_and_harms_nothing(kind: str, payload: bytes) -> None:
     """Whatever somebody publishes on our topics, it is at most told as unreadable."""
     reader = Interpreter()
     assert all(isinstance(n, Unreadable) for n in reader.read(f"{BASE}/{kind}", payload))
-    assert len(reader.read(f"{BASE}/transition", to_json(event(1)).encode())) == 1
+    assert len(reader.read(f"{BASE}/transition", event(1).to_json().encode())) == 1
 
 
 @pytest.mark.parametrize("session", ["Infinity", "-Infinity", "NaN", "1e999", "9" * 5000])
@@ -164,21 +171,21 @@ def test_statuses_of_everybody_are_not_kept() -> None:
     """Somebody who makes up devices does not fill the subscriber's memory."""
     told = StatusFilter()
     for number in range(5 * INSTANCES):
-        assert told.hear("topic", str(number), 1, ON)
-    assert told.hear("topic", "0", 1, ON), "the longest silent was forgotten"
-    assert not told.hear("topic", str(5 * INSTANCES - 1), 1, ON)
+        assert told.accept("topic", str(number), 1, ON)
+    assert told.accept("topic", "0", 1, ON), "the longest silent was forgotten"
+    assert not told.accept("topic", str(5 * INSTANCES - 1), 1, ON)
 
 
 def test_leaps_cost_nothing() -> None:
     """Numbers that leap far ahead, again and again, are told as gaps and do not pile up work."""
-    dedup = Dedup()
+    dedup = Deduplicator()
     for leap in range(200):
-        heard = dedup.hear(event(1 + leap * 50_000))
+        heard = dedup.accept(event(1 + leap * 50_000))
         assert len(heard) == (2 if leap else 1)
-    assert dedup.hear(event(1 + 199 * 50_000 - 1))[0].late
+    assert dedup.accept(event(1 + 199 * 50_000 - 1))[0].late
 
 
 def test_a_retained_event_is_ignored() -> None:
     """An event that somebody retained would be told at every connect."""
-    raw = to_json(event(1)).encode()
+    raw = event(1).to_json().encode()
     assert Interpreter().read(f"{BASE}/transition", raw, retained=True) == []

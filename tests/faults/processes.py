@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Final
 
 from edge.config import load_config
 from edge.daemon.watchdog import run_publish_service
+from edge.outbox.event import TransitionEvent
 from edge.outbox.store import Limits, Outbox
-from edge.values import Emotion
 from emoshift.clock import read_clock
-from emoshift.events import Change
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from emoshift.clock import ClockReading
 
-CHANGE: Final = Change(
+CHANGE: Final = TransitionEvent(
     device="room-12",
     camera="front",
     model="default-1",
@@ -70,7 +70,7 @@ def decide(
             batch = [replace(CHANGE, track=f"{run}-{number + i}") for i in range(1 + number % 3)]
             number += len(batch)
             stored = outbox.put(batch)
-            ledger.writelines(f"{event.event_id} {event.change.track}\n" for event in stored)
+            ledger.writelines(f"{event.event_id} {event.track}\n" for event in stored)
             time.sleep(len(batch) / rate_hz)
 
 

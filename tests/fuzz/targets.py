@@ -29,7 +29,6 @@ from edge.publish.publisher import Publisher
 from edge.transitions import TransitionParameters, Watch
 from edge.values import Features
 from emoshift.errors import EmoshiftError
-from emoshift.events import to_json
 from emoshift.messages import Presence, Status
 from emoshift.mqtt.connection import Connected, LinkEvent, Lost, Message, Received
 from emoshift.mqtt.paho import Broker, PahoLink
@@ -154,13 +153,13 @@ class Messages:
             device="room-12",
             state=Presence.OFFLINE,
             session=3,
-            instance="0" * 16,
-            run="r",
+            instance="0" * 12,
+            run="1" * 12,
             protocol="5",
         )
         self._outbox = Outbox.open(folder / "outbox.db", writer=True)
         (event,) = self._outbox.put([CHANGE])
-        self._seeds = [json.loads(status.to_json()), json.loads(to_json(event))]
+        self._seeds = [json.loads(status.to_json()), json.loads(event.to_json())]
         config = parse_config(
             {"device": {"name": "room-12"}, "homeassistant": {"enabled": True}}, where="fuzz"
         )
@@ -168,7 +167,7 @@ class Messages:
         self._publisher = Publisher(
             config,
             self._outbox,
-            instance="0" * 16,
+            instance="0" * 12,
             connect=lambda _protocol, _will: self._link,
             address="memory",
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.features.blendshapes import channel_names, levels
 from edge.features.pose import head_pose
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.features.channel_transform import open_form

@@ -17,7 +17,8 @@ from edge.capture.clip import Clip
 from edge.config import Faces
 from edge.faces.mediapipe import MediaPipeFaces
 from edge.features.extract import describe
-from edge.values import Emotion, Frame, frozen
+from edge.values import Frame, frozen
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError
 from train.data.annotated import read_annotated
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge.transitions import Watch
-from edge.values import Emotion, Transition
+from edge.values import Transition
+from emoshift.emotions import Emotion
 from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge.transitions.evidence import FLOOR
-from edge.values import Emotion, Transition
+from edge.values import Transition
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

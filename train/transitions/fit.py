@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.transitions import TransitionParameters
 from edge.transitions.evidence import FLOOR
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from train.transitions.baselines import GRIDS, baseline
 from train.transitions.batched import batch, run
 from train.transitions.metrics import Scores, match, score, tally

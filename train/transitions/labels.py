@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from edge.capture.clip import Clip
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError
 from train.transitions.streams import Change, Truth
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.values import Emotion, frozen
+from edge.values import frozen
+from emoshift.emotions import Emotion
 from train.transitions.streams import Series, Stream, Truth
 from train.transitions.timeline import draw_course, frame_times
 

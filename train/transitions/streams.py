@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
-from edge.values import Emotion, Prediction, Transition
+from edge.values import Prediction, Transition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from emoshift.emotions import Emotion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from train.transitions.streams import Change
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from edge.bundle.loader import load_bundle
 from edge.classifier.ensemble import Ensemble
 from edge.features.blendshapes import NAMES
-from edge.values import Emotion, Features, Prediction
+from edge.values import Features, Prediction
+from emoshift.emotions import Emotion
 from tests.support.handmade_bundle import cnn_member, lstm_member, write_bundle
 
 if TYPE_CHECKING:

@@ -21,16 +21,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.outbox.event import TransitionEvent
 from edge.outbox.store import Limits, Outbox, OutboxState, Row
-from edge.values import Emotion
 from emoshift.clock import ClockReading, kernel_boot
+from emoshift.emotions import Emotion
 from emoshift.errors import OutboxError
-from emoshift.events import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-CHANGE = Change(
+CHANGE = TransitionEvent(
     device="room-12",
     camera="front",
     model="default-1",
@@ -47,12 +47,12 @@ CHANGE = Change(
 )
 
 
-def changes(count: int, start: int = 0) -> list[Change]:
+def changes(count: int, start: int = 0) -> list[TransitionEvent]:
     return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
 
 
 def tracks(rows: Sequence[Row]) -> list[str]:
-    return [row.event.change.track for row in rows]
+    return [row.event.track for row in rows]
 
 
 @dataclass
@@ -455,6 +455,7 @@ from pathlib import Path
 from dataclasses import replace
 sys.path.insert(0, {tests!r})
 from test_store import CHANGE
+from edge.outbox.event import TransitionEvent
 from edge.outbox.store import Outbox
 outbox = Outbox.open(Path({path!r}), writer=True)
 for i in range({count}):

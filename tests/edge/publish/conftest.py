@@ -10,20 +10,27 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from edge.config import Config, parse_config
+from edge.outbox.event import TransitionEvent
 from edge.outbox.store import Outbox
 from edge.publish.publisher import run_publisher
-from edge.values import Emotion
-from emoshift.dedup import Fresh, Gap
-from emoshift.events import Change
+from emoshift.emotions import Emotion
 from emoshift.mqtt.paho import Broker
-from emoshift.subscriber import LinkChange, News, Seen, listen, subscriber_id
+from emoshift.subscriber import (
+    DeviceStatus,
+    Gap,
+    LinkChange,
+    NewEvent,
+    Notification,
+    listen,
+    subscriber_id,
+)
 from tests.support.brokers import BrokerProcess, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CHANGE = Change(
+CHANGE = TransitionEvent(
     device="room-12",
     camera="front",
     model="default-1",
@@ -40,7 +47,7 @@ CHANGE = Change(
 )
 
 
-def changes(count: int, start: int = 0) -> list[Change]:
+def changes(count: int, start: int = 0) -> list[TransitionEvent]:
     """Changes told apart by their track."""
     return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
 
@@ -101,7 +108,7 @@ class Listening:
     """A subscriber in a thread that keeps the news."""
 
     def __init__(self, port: int) -> None:
-        self.news: list[News] = []
+        self.news: list[Notification] = []
         self._stop = threading.Event()
         self._broker = Broker.from_config(make_config_mqtt(port), client_id=subscriber_id())
         self._thread = threading.Thread(target=self._run)
@@ -119,17 +126,17 @@ class Listening:
     @property
     def tracks(self) -> list[str]:
         """The events heard, after de-duplication, as they came."""
-        return [n.event.change.track for n in list(self.news) if isinstance(n, Fresh)]
+        return [n.event.track for n in list(self.news) if isinstance(n, NewEvent)]
 
     @property
     def states(self) -> list[str]:
         """What devices have said of their own presence."""
-        return [n.state.value for n in list(self.news) if isinstance(n, Seen)]
+        return [n.state.value for n in list(self.news) if isinstance(n, DeviceStatus)]
 
     @property
     def late(self) -> int:
         """How many events filled a gap that had been told."""
-        return sum(isinstance(n, Fresh) and n.late for n in list(self.news))
+        return sum(isinstance(n, NewEvent) and n.late for n in list(self.news))
 
     @property
     def gaps(self) -> list[Gap]:

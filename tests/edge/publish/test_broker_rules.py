@@ -15,10 +15,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from edge.publish.publisher import run_publisher
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
-from emoshift.events import format_date
-from emoshift.messages import Info, Presence, Status, read_schema, summarise_class
+from emoshift.messages import Info, Presence, Status, format_date, read_schema, summarise_class
 from emoshift.mqtt.paho import Broker
 from tests.edge.publish.conftest import CHANGE, Listening, Running, changes, make_config
 from tests.support.brokers import BadWire, BrokerProcess, wait_until

@@ -13,8 +13,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.config import HomeAssistant
 from edge.publish.homeassistant import Discovery
-from edge.values import Emotion
-from emoshift.events import Event, to_json
+from emoshift.emotions import Emotion
 from emoshift.messages import summarise_class
 from tests.edge.publish.conftest import CHANGE, Running, make_config
 from tests.support.brokers import BrokerProcess, wait_until
@@ -66,8 +65,8 @@ def test_class_counts_are_read(announced):
 def test_late_events_switch_nothing(announced, *, historical):
     """A transition becomes an event of its emotion; a historical one becomes nothing."""
     part = announced["components"]["emoshift_school_room_12_transition"]
-    event = Event(boot_id="0" * 32, seq=1, change=CHANGE, historical=historical)
-    got = rendered(part["value_template"], to_json(event))
+    event = CHANGE.numbered("0" * 32, 1).model_copy(update={"historical": historical})
+    got = rendered(part["value_template"], event.to_json())
     if historical:
         assert got.strip() == ""
     else:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.outbox.store import Row
 from edge.publish.delivery import HISTORICAL_AFTER_S, present
 from emoshift.clock import ClockReading
-from emoshift.events import Event
 from tests.edge.publish.conftest import CHANGE
+
+if TYPE_CHECKING:
+    from emoshift.messages import Transition
 
 
 def told(
@@ -20,9 +23,9 @@ def told(
     then: bool = True,
     now: bool = True,
     kernel: str = "this",
-) -> Event:
+) -> Transition:
     """Store an event at monotonic second 100, tell it ``waited_s`` later."""
-    event = Event(boot_id="a" * 32, seq=1, change=replace(CHANGE, clock_synced=then))
+    event = replace(CHANGE, clock_synced=then).numbered("a" * 32, 1)
     row = Row(id=1, event=event, kernel=kernel, monotonic_s=100.0, utc_s=1000.0, synced=then)
     reading = ClockReading(
         monotonic_s=100.0 + waited_s, utc_s=1000.0 + waited_s + clock_moved_s, synced=now
@@ -57,5 +60,5 @@ def test_history(waited_s: float, kernel: str, historical: bool) -> None:
 def test_dates(then: bool, now: bool, kernel: str, moved_s: float) -> None:
     """Dates of a clock that was set after the event are corrected by as much as it moved."""
     event = told(then=then, now=now, kernel=kernel, clock_moved_s=3600.0, waited_s=5.0)
-    assert (event.change.decided - CHANGE.decided).total_seconds() == moved_s
-    assert event.change.clock_synced is (then or moved_s > 0)
+    assert (event.decided - CHANGE.decided).total_seconds() == moved_s
+    assert event.clock_synced is (then or moved_s > 0)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge.transitions import TransitionParameters, Watch
-from edge.values import Emotion, Prediction, Transition, frozen
+from edge.values import Prediction, Transition, frozen
+from emoshift.emotions import Emotion
 
 HAPPY, SAD, SURPRISE, NEUTRAL = Emotion.HAPPY, Emotion.SAD, Emotion.SURPRISE, Emotion.NEUTRAL
 

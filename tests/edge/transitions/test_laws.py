@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.transitions import TransitionParameters, Watch
-from edge.values import Emotion, Prediction, Transition, frozen
+from edge.values import Prediction, Transition, frozen
+from emoshift.emotions import Emotion
 
 N = len(Emotion)
 

@@ -8,7 +8,7 @@ import pytest
 
 from edge.bundle.manifest import Temporal
 from edge.transitions import METHOD, TransitionParameters
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import BundleError
 
 

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("numpy")
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.data.ferplus import COLUMNS, EMOTIONS, LABELS, Votes, read_votes

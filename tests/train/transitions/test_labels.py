@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError
 from train.transitions.labels import read_labels
 from train.transitions.streams import Change

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from edge.values import Emotion, Transition
+from edge.values import Transition
+from emoshift.emotions import Emotion
 from train.transitions.metrics import (
     bootstrap,
     expected_calibration_error,

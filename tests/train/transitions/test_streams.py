@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.transitions import TransitionParameters
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from emoshift.errors import UnavailableError
 from train.transitions.baselines import GRIDS, baseline, device
 from train.transitions.batched import batch, run
