@@ -20,13 +20,13 @@ from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
+    PlainSerializer,
     TypeAdapter,
     ValidationError,
     ValidationInfo,
@@ -127,8 +127,9 @@ def _to_utc(date: datetime) -> datetime:
         raise PydanticCustomError("date", "is beyond the calendar") from None
 
 
-def _rounded(digits: int) -> AfterValidator:
-    return AfterValidator(lambda value: round(value, digits))
+def _rounded(digits: int) -> PlainSerializer:
+    """Write no more decimals than mean anything; in memory the value stays as it is."""
+    return PlainSerializer(lambda value: round(value, digits), return_type=float, when_used="json")
 
 
 Identifier = Annotated[str, Field(pattern=ID_PATTERN, max_length=64)]
