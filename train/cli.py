@@ -120,9 +120,10 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> N
 
 @main.command()
 @click.argument("net", type=options.PATH)
-@options.split
+@options.judged
 @options.mirrored
 @options.classes
+@options.taus
 @click.option("--report", "report_folder", type=options.PATH, help="Folder for report and plots.")
 @click.option("--logits", "logits_path", type=options.PATH, help="Keep them in this .npz.")
 @options.data
@@ -133,6 +134,7 @@ def evaluate(
     split: str,
     mirrored: bool,
     classes: str | None,
+    taus: tuple[float, ...],
     report_folder: Path | None,
     logits_path: Path | None,
     data: Path,
@@ -146,6 +148,8 @@ def evaluate(
     \b
     Example:
         train evaluate models/sources/cnn_a.keras --mirrored
+        train evaluate models/sources/cnn_a.keras --tau 0.35 --tau 0.5
+        train evaluate models/sources/cnn_a.keras --split CK+48 --tau 1
         train evaluate models/sources/cnn_a.keras --classes happy-sad-neutral
         train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
     """
@@ -158,6 +162,7 @@ def evaluate(
         classes=options.class_list(classes) or (),
         data=data,
         cache=cache,
+        taus=taus,
         logits_path=logits_path,
         report_folder=report_folder,
     )

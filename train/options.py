@@ -45,6 +45,20 @@ split = click.option(
     show_default=True,
     help="PrivateTest once, for a figure that is published.",
 )
+judged = click.option(
+    "--split",
+    type=click.Choice(["PublicTest", "PrivateTest", "CK+48"]),
+    default="PublicTest",
+    show_default=True,
+    help="PrivateTest once, for a figure that is published; CK+48, which no net is trained on.",
+)
+taus = click.option(
+    "--tau",
+    "taus",
+    type=click.FloatRange(min=0.0, max=2.0),
+    multiple=True,
+    help="Score also with the probabilities divided by the class shares to this power; repeatable.",
+)
 name = click.option("--name", required=True, help="Lower-case name; the folder is <time>-<name>.")
 _POSITIVE: Final = click.IntRange(min=1)
 _RUN: Final = (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("keras")
@@ -99,8 +101,9 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     net = str(tmp_path / "net.keras")
     assert "epoch 2" in told("export", second, "-o", net)
     report = tmp_path / "report"
-    found = told("evaluate", net, "--mirrored", "--report", str(report), *shared)
+    found = told("evaluate", net, "--mirrored", "--tau", "1", "--report", str(report), *shared)
     assert "2 views" in found
+    assert "divided by class shares to the power 1: FER+8 accuracy" in found
     assert "FER2013-7 accuracy" in found
     assert "n = 16" in found
     assert {path.name for path in report.iterdir()} == {
@@ -108,3 +111,12 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
         "confusion_matrix.png",
         "reliability.png",
     }
+    for name, emotion in (("S001_001_00000011", "anger"), ("S002_001_00000012", "contempt")):
+        peak = made_up / "ckplus48" / "CK+48" / emotion / f"{name}.png"
+        peak.parent.mkdir(parents=True)
+        cv2.imwrite(str(peak), np.full((48, 48), 99, np.uint8))
+    found = told("evaluate", net, "--split", "CK+48", "--tau", "1", *shared)
+    assert "never trained on" in found
+    assert "ferplus head, tau 0: accuracy" in found
+    assert "fer2013 head, tau 1: accuracy" in found
+    assert found.count("(n = 1); recall angry") == 4

@@ -9,7 +9,7 @@ pytest.importorskip("scipy")
 
 from train.experiments.ahead import ahead
 from train.experiments.calibration import calibration_error, fit_temperature
-from train.experiments.score import accuracy, softmax, vote_loss
+from train.experiments.score import accuracy, macro_recall, softmax, vote_loss, without_prior
 
 
 def test_rows_without_a_label_do_not_count() -> None:
@@ -22,6 +22,22 @@ def test_softmax_survives_large_logits() -> None:
     """No overflow, and the rows sum to one."""
     probs = softmax(np.array([[1000.0, 0.0], [-1000.0, -1000.0]]))
     np.testing.assert_allclose(probs, [[1.0, 0.0], [0.5, 0.5]])
+
+
+def test_macro_recall_counts_every_class_alike() -> None:
+    """A class of one picture weighs as much as one of three; -1 is left out."""
+    logits = np.eye(3)[[0, 0, 0, 1, 0, 2]]
+    labels = np.array([0, 0, 0, 1, 1, -1])
+    assert macro_recall(logits, labels) == pytest.approx((1.0 + 0.5) / 2)
+
+
+def test_dividing_by_the_prior_undoes_a_shift_of_class_shares() -> None:
+    """With power 1 the logits are those of even classes (Bayes); with 0 they stay as they are."""
+    rng = np.random.default_rng(4)
+    even, prior = rng.normal(size=(50, 3)), np.array([0.7, 0.2, 0.1])
+    shifted = even + np.log(prior)
+    np.testing.assert_allclose(without_prior(shifted, prior, 1.0), even)
+    np.testing.assert_array_equal(without_prior(shifted, prior, 0.0), shifted)
 
 
 def test_temperature_undoes_overconfidence() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from edge.features.standardise import INPUT_SCALE, MIDDLE, standardise_crop
 from train.augment import augment
 from train.data.annotated import read_annotated
+from train.data.fer2013 import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,12 @@ class Pictures:
     majority: NDArray[np.int8]
     plurality: NDArray[np.int8]
     labels: NDArray[np.int8]
+
+    def class_shares(self) -> dict[str, NDArray[np.float64]]:
+        """Return each head's class frequencies, ``(8,)`` from the votes and ``(7,)``."""
+        votes = (self.votes * self.trust[:, None]).sum(axis=0, dtype=np.float64)
+        labels = np.bincount(self.labels, minlength=CLASSES).astype(np.float64)
+        return {"ferplus": votes / votes.sum(), "fer2013": labels / labels.sum()}
 
 
 def read_pictures(data: Path, cache: Path, usage: str) -> Pictures:

@@ -10,13 +10,23 @@ from train.data.ferplus import EMOTIONS, LABELS
 from train.data.images import read_pictures
 from train.evaluation.predictions import logits, open_scorer
 from train.evaluation.reports import write_report
+from train.evaluation.zero_shot import CKPLUS48, evaluate_ckplus48
 from train.experiments.answers import answers_of
 from train.experiments.calibration import calibration_error, fit_temperature
 from train.experiments.classes import read_net_card
 from train.experiments.figures import figures, near_training
-from train.experiments.score import accuracy, macro_f1, softmax, vote_loss
+from train.experiments.score import (
+    accuracy,
+    macro_f1,
+    macro_recall,
+    softmax,
+    vote_loss,
+    without_contempt,
+    without_prior,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -32,10 +42,13 @@ def evaluate_any(
     classes: tuple[str, ...],
     data: Path,
     cache: Path,
+    taus: Sequence[float] = (),
     logits_path: Path | None = None,
     report_folder: Path | None = None,
 ) -> list[str]:
     """Score a net of any kind; in ``classes`` where they are given, in its own where not."""
+    if split == CKPLUS48:
+        return evaluate_ckplus48(net, mirrored=mirrored, taus=taus, data=data, cache=cache)
     one_head = read_net_card(net) is not None
     if not one_head and not classes:
         if net.suffix == ".keras" and net.with_suffix(".json").exists():
@@ -52,6 +65,7 @@ def evaluate_any(
             mirrored=mirrored,
             data=data,
             cache=cache,
+            taus=taus,
             logits_path=logits_path,
             report_folder=report_folder,
         )
@@ -77,10 +91,15 @@ def evaluate_net(
     mirrored: bool,
     data: Path,
     cache: Path,
+    taus: Sequence[float] = (),
     logits_path: Path | None = None,
     report_folder: Path | None = None,
 ) -> list[str]:
-    """Return one line for each figure; keep logits and a report where asked."""
+    """Return one line for each figure; keep logits and a report where asked.
+
+    For each of ``taus`` the figures follow that the net has once its probabilities are divided by
+    the class shares of Training to that power.
+    """
     scorer = open_scorer(net)
     pictures = read_pictures(data, cache, split)
     found = logits(scorer, pictures.crops, mirrored=mirrored)
@@ -110,21 +129,47 @@ def evaluate_net(
     if "fer2013" in found:
         right, n = accuracy(found["fer2013"], pictures.labels)
         lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, own head)")
+        recall = macro_recall(found["fer2013"], pictures.labels)
+        lines.append(f"FER2013-7 macro recall {recall:.2%} (n = {n}, own head)")
         right, n = accuracy(found["fer2013"][fresh], pictures.labels[fresh])
         lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, without those near-duplicates)")
+    if taus:
+        shares = read_pictures(data, cache, "Training").class_shares()
+        lines.extend(_tau_line(found, pictures, shares, tau) for tau in taus)
     return lines
+
+
+def _tau_line(
+    found: dict[str, NDArray[np.float32]],
+    pictures: Pictures,
+    shares: dict[str, NDArray[np.float64]],
+    tau: float,
+) -> str:
+    parts: list[str] = []
+    for head, name, labels in (
+        ("ferplus", "FER+8", pictures.majority),
+        ("fer2013", "FER2013-7", pictures.labels),
+    ):
+        if head not in found:
+            continue
+        changed = without_prior(found[head], shares[head], tau)
+        right, n = accuracy(changed, labels)
+        seven, kept = changed[:, : EMOTIONS - 1], without_contempt(labels)
+        parts.append(f"{name} accuracy {right:.2%} (n = {n})")
+        parts.append(f"macro recall of seven {macro_recall(seven, kept):.2%}")
+    return f"divided by class shares to the power {tau:g}: {', '.join(parts)}"
 
 
 def _ferplus_lines(ferplus: NDArray[np.float32], pictures: Pictures) -> list[str]:
     majority = pictures.majority
     right, n = accuracy(ferplus, majority)
     loosely, many = accuracy(ferplus, pictures.plurality)
-    seven = ferplus[:, : EMOTIONS - 1]
-    kept = np.where(majority == EMOTIONS - 1, -1, majority)
+    seven, kept = ferplus[:, : EMOTIONS - 1], without_contempt(majority)
     right7, n7 = accuracy(seven, kept)
     return [
         f"FER+8 accuracy {right:.2%} (n = {n}, majority rule)",
         f"FER+8 accuracy {loosely:.2%} (n = {many}, plain arg-max of the votes)",
         f"FER+7 accuracy {right7:.2%} (n = {n7}, majority rule, contempt left out)",
         f"FER+7 macro-F1 {macro_f1(seven, kept):.3f} (n = {n7}, likewise)",
+        f"FER+7 macro recall {macro_recall(seven, kept):.2%} (n = {n7}, likewise)",
     ]

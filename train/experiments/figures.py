@@ -10,7 +10,7 @@ from train.data.fer2013 import fer2013_source, read_fer2013
 from train.data.images import read_pictures
 from train.data.near_duplicates import fingerprint, near_duplicates
 from train.evaluation.metrics import ece, nll
-from train.experiments.score import macro_f1
+from train.experiments.score import macro_f1, macro_recall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +45,12 @@ def figures(answers: Answers, near: NDArray[np.intp]) -> list[str]:
 
 def _told(answers: Answers) -> str:
     right = float((answers.probs.argmax(axis=1) == answers.truth).mean())
+    recall = macro_recall(answers.probs, answers.truth)
     f1 = macro_f1(answers.probs, answers.truth)
     error = ece(answers.probs, answers.truth)
     loss = nll(answers.probs, answers.truth)
     return (
-        f"accuracy {right:.2%}, macro-F1 {f1:.3f}, ECE {error:.3f}, loss {loss:.4f} nats"
+        f"accuracy {right:.2%}, macro recall {recall:.2%}, macro-F1 {f1:.3f}, ECE {error:.3f},"
+        f" loss {loss:.4f} nats"
         f" (n = {len(answers.rows)})"
     )

@@ -16,6 +16,8 @@ class ResidualNet:
         top: Channels of a 1x1 convolution before pooling; 0 for none.
         squeeze: Squeeze-and-excitation ratio in each block; 0 for none.
         dropout: Share of pooled features dropped while training.
+        side_px: Side at which the first convolution works in the finished net, which enlarges its
+            crop of 48 pixels by itself; while training, a phase's pictures have the side it names.
     """
 
     stem: int = 32
@@ -24,6 +26,7 @@ class ResidualNet:
     top: int = 0
     squeeze: int = 0
     dropout: float = 0.1
+    side_px: int = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

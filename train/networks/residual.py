@@ -19,10 +19,14 @@ def build_residual(shape: ResidualNet, side_px: int | None = 48) -> keras.Model:
 
     Input ``(batch, side, side, 1)``, float32, ``(crop - 128) / 64``. Outputs, as logits:
     ``ferplus`` ``(batch, 8)`` in the order of `train.data.ferplus.LABELS`, and ``fer2013``
-    ``(batch, 7)``. With ``side_px=None`` any side fits.
+    ``(batch, 7)``. An input smaller than the shape's side is enlarged to it, bilinearly; with
+    ``side_px=None`` any side fits and is taken as it is.
     """
     inputs = keras.Input((side_px, side_px, 1), name="crop")
-    x = _conv(inputs, shape.stem, kernel=5, stride=2)
+    x = inputs
+    if side_px is not None and side_px < shape.side_px:
+        x = layers.Resizing(shape.side_px, shape.side_px)(x)
+    x = _conv(x, shape.stem, kernel=5, stride=2)
     for stage, (width, blocks) in enumerate(zip(shape.widths, shape.blocks, strict=True)):
         for block in range(blocks):
             x = _block(x, width, stride=2 if stage > 0 and block == 0 else 1, squeeze=shape.squeeze)
