@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.values import Emotion
+from emoshift.emotions import Emotion
 from train.data.images import read_pictures
 from train.data.kept import read_kept
 from train.evaluation.predictions import logits, open_scorer
