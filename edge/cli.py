@@ -13,6 +13,7 @@ import click
 from edge import __version__
 from edge.config import Config, demand_legal_basis, load_config, parse_config
 from emoshift.errors import EmoshiftError, UsageError
+from emoshift.logs import set_up_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,11 +104,7 @@ def split_broker(text: str) -> tuple[str, int | None]:
 )
 def main(*, verbose: bool) -> None:
     """Watch faces, decide when an emotion changes, publish the changes over MQTT."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    set_up_logs(logging.DEBUG if verbose else logging.INFO)
 
 
 @main.command()

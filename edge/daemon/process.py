@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -22,20 +21,17 @@ from typing import Any, Final
 from edge.daemon.isolation import Isolation, die_with_parent, isolate, needs_network
 from edge.toml import read_toml
 from emoshift.errors import ConfigError, EmoshiftError
+from emoshift.logs import set_up_logs
 
 log = logging.getLogger("edge.daemon.process")  # also when run as a module
 
 PROCESSES: Final = ("vision", "publish")
-LOG_FORMAT: Final = "%(levelname)s %(name)s: %(message)s"
-JOURNAL_FORMAT: Final = "<%(priority)d>%(name)s: %(message)s"
-
-_PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one process until a signal ends it; returns its exit code."""
     options = _parser().parse_args(arguments)
-    set_up_logging(logging.DEBUG if options.verbose else logging.INFO)
+    set_up_logs(logging.DEBUG if options.verbose else logging.INFO)
     try:
         data = _read_input() if options.config is None else None
         isolation = Isolation.NONE
@@ -97,31 +93,6 @@ def _read_input() -> object:
         return json.load(sys.stdin)
     except ValueError as why:
         raise ConfigError("standard input", [f"not JSON: {why}"]) from why
-
-
-def set_up_logging(level: int) -> None:
-    """Log to standard error; with the priorities the journal understands, if that reads it."""
-    handler = logging.StreamHandler(sys.stderr)
-    if "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty():
-        handler.addFilter(_add_priority)
-        handler.setFormatter(_OneLine(JOURNAL_FORMAT))
-    else:
-        handler.setFormatter(logging.Formatter(LOG_FORMAT))
-    logging.basicConfig(level=level, handlers=[handler])
-
-
-class _OneLine(logging.Formatter):
-    """Gives every line of a record the priority of its first."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        priority = text.partition(">")[0] + ">"
-        return text.replace("\n", f"\n{priority}")
-
-
-def _add_priority(record: logging.LogRecord) -> bool:
-    record.priority = next((p for level, p in _PRIORITIES if record.levelno >= level), 7)
-    return True
 
 
 def _parser() -> argparse.ArgumentParser:

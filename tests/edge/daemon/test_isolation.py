@@ -207,7 +207,7 @@ def test_nothing_is_loaded_before_the_network_is_gone() -> None:
     assert not modules & {"numpy", "pydantic", "cv2", "edge.config", "edge.values"}
     ours = {name for name in modules if name.startswith(("edge.", "emoshift."))}
     daemon = {"edge.daemon", "edge.daemon.process", "edge.daemon.isolation"}
-    assert ours == daemon | {"edge.toml", "emoshift.errors"}
+    assert ours == daemon | {"edge.toml", "emoshift.errors", "emoshift.logs"}
 
 
 def test_the_vision_half_knows_no_broker() -> None:

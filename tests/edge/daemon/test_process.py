@@ -170,8 +170,8 @@ def test_nothing_is_watched_without_a_legal_basis() -> None:
 def test_journal_priorities() -> None:
     """In the journal every line has its priority, also the further lines of one message."""
     code = (
-        "import logging; from edge.daemon.process import set_up_logging\n"
-        "set_up_logging(logging.INFO)\n"
+        "import logging; from emoshift.logs import set_up_logs\n"
+        "set_up_logs(logging.INFO)\n"
         "log = logging.getLogger('x'); log.info('a'); log.warning('b\\nc'); log.error('d')"
     )
     done = subprocess.run(
@@ -182,5 +182,5 @@ def test_journal_priorities() -> None:
         env={"JOURNAL_STREAM": "8:1", "PATH": ""},
         timeout=60,
     )
-    assert done.stderr.splitlines() == ["<6>x: a", "<4>x: b", "<4>c", "<3>x: d"]
+    assert done.stderr.splitlines() == ["<6>x: a", "<4>x: b", "<4>    c", "<3>x: d"]
     assert logging.getLogger("x").handlers == []

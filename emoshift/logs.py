@@ -1,0 +1,102 @@
+"""Logs that a stranger can neither forge nor flood: one line a record, escaped, repeats counted.
+
+Imports the standard library alone: the vision process uses it before it has given up the network.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections import OrderedDict
+from typing import Final, TextIO
+
+LINES_A_MINUTE: Final = 20
+"""Lines of one kind (the same logger and the same text before its values are put in)."""
+
+_WINDOW_S: Final = 60.0
+_KINDS: Final = 256
+_LONGEST: Final = 8000
+_PRIORITIES: Final = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+
+
+def printable(text: str) -> str:
+    r"""Return text in which nothing moves a cursor, ends a line or turns the writing direction.
+
+    What is not printable is written as ``\x1b`` or ``\u202e`` would be in Python.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape", "surrogatepass").decode()
+        for one in text
+    )
+
+
+def set_up_logs(level: int, *, dates: bool = False, stream: TextIO | None = None) -> None:
+    """Log to standard error; with the priorities the journal understands, if that reads it.
+
+    Args:
+        level: The least level that is written.
+        dates: Whether to begin lines with the date; the journal adds its own.
+        stream: Where to write instead.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.addFilter(RepeatFilter())
+    if "JOURNAL_STREAM" in os.environ and not sys.stderr.isatty():
+        handler.setFormatter(_JournalFormatter("%(name)s: %(message)s"))
+    else:
+        date = "%(asctime)s " if dates else ""
+        handler.setFormatter(SafeFormatter(f"{date}%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+class SafeFormatter(logging.Formatter):
+    """Escapes what is not printable and indents every line of a record but the first."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one record."""
+        text = super().format(record)
+        if len(text) > _LONGEST:
+            text = f"{text[:_LONGEST]}... ({len(text)} characters)"
+        if text.isprintable():
+            return text
+        return "\n    ".join(printable(line.expandtabs()) for line in text.split("\n"))
+
+
+class _JournalFormatter(SafeFormatter):
+    """Gives every line the priority of its record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        number = next((p for level, p in _PRIORITIES if record.levelno >= level), 7)
+        return f"<{number}>" + super().format(record).replace("\n", f"\n<{number}>")
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a few lines of a kind through each minute; the next one says how many were left out."""
+
+    def __init__(self, *, lines: int = LINES_A_MINUTE) -> None:
+        super().__init__()
+        self._lines = lines
+        self._kinds: OrderedDict[tuple[str, int, str], list[float]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write this record."""
+        kind = (record.name, record.levelno, str(record.msg)[:200])
+        now_s = time.monotonic()
+        seen = self._kinds.setdefault(kind, [now_s, 0.0])  # beginning of the minute, lines in it
+        self._kinds.move_to_end(kind)
+        if len(self._kinds) > _KINDS:
+            self._kinds.popitem(last=False)
+        left_out = 0
+        if now_s - seen[0] >= _WINDOW_S:
+            left_out = max(0, int(seen[1]) - self._lines)
+            seen[:] = [now_s, 0.0]
+        seen[1] += 1
+        if seen[1] > self._lines:
+            return False
+        if left_out:
+            record.msg = f"{record.getMessage()} (and {left_out} more like it before)"
+            record.args = None
+        return True
