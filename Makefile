@@ -62,6 +62,11 @@ test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events
 	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults tests/edge/outbox/test_store.py \
 	  tests/edge/publish/test_delivery.py tests/edge/publish/test_broker_rules.py -s
 
+.PHONY: test-attacks
+test-attacks: .venv/ready ## Attack a running dashboard and broker as a stranger would; prints what it costs
+	@scripts/system-packages mosquitto
+	EMOSHIFT_ATTACKS=1 .venv/bin/python -m pytest tests/attacks -s $(ARGS)
+
 .PHONY: test-memory
 test-memory: .venv/ready ## Replay 200,000 frames through the vision process and see that its memory stays (half an hour or more)
 	@.venv/bin/edge assets fetch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import logging
 import sys
 import time
@@ -12,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dashboard.errors import DashboardError, UsageError
+from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from sqlalchemy import Engine
 
     from dashboard.config import Config
 
@@ -55,7 +59,11 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
                 "name": rest.pop("name", None),
                 "shared": rest.pop("shared", False) or None,
             },
-            "web": {"host": rest.pop("host", None), "port": rest.pop("port", None)},
+            "web": {
+                "host": rest.pop("host", None),
+                "port": rest.pop("port", None),
+                "allow_plain_http": rest.pop("allow_plain_http", False) or None,
+            },
         }
         command(config=load_config(file, **overrides), **rest)
 
@@ -67,10 +75,7 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
 @click.version_option(package_name="emoshift", prog_name="edge-dashboard")
 def main(verbose: bool) -> None:
     """Show what a class and a fleet of devices look like, live, in a browser."""
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    set_up_logs(logging.DEBUG if verbose else logging.INFO, dates=True)
     logging.getLogger("transitions").setLevel(logging.WARNING)
 
 
@@ -78,6 +83,9 @@ def main(verbose: bool) -> None:
 @_settings
 @click.option("--host", help="Where to listen; this machine alone unless told otherwise.")
 @click.option("--port", type=int, help="Port of the pages.")
+@click.option(
+    "--allow-plain-http", is_flag=True, help="Serve other machines without TLS, passwords included."
+)
 @click.option("--no-worker", is_flag=True, help="Workers run elsewhere.")
 def serve(config: Config, no_worker: bool) -> None:
     """Serve the pages, with a worker beside them.
@@ -228,13 +236,20 @@ def users() -> None:
 @_settings
 @click.argument("who")
 @click.option("--role", type=click.Choice(["viewer", "admin"]), default="viewer", show_default=True)
+@click.option(
+    "--class",
+    "places",
+    multiple=True,
+    help="What a viewer may see: SITE/DEVICE, SITE/*, @GROUP, *.",
+)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def add(config: Config, who: str, role: str, password_stdin: bool) -> None:
+def add(config: Config, who: str, role: str, places: tuple[str, ...], password_stdin: bool) -> None:
     """Make an account, or give it another password and role.
 
     \b
     Example:
       edge-dashboard users add anna --role admin
+      edge-dashboard users add ben --class school/room-1 --class @year-7
     """
     from dashboard.store.accounts import People, Role
     from dashboard.store.database import open_store
@@ -243,8 +258,13 @@ def add(config: Config, who: str, role: str, password_stdin: bool) -> None:
         password = sys.stdin.readline().rstrip("\n")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    People(open_store(config.history.database)).put(who, password, Role(role))
+    engine = open_store(config.history.database)
+    people = People(engine)
+    people.put(who, password, Role(role), places=places or None)
+    _log_change(engine, f"account {who}: {role} {' '.join(people.places(who))}")
     click.echo(f"{who}: {role}")
+    if role == Role.VIEWER and not people.places(who):
+        click.echo(f"{who} sees no class yet; run: edge-dashboard users allow {who} SITE/DEVICE")
 
 
 @users.command()
@@ -260,9 +280,31 @@ def remove(config: Config, who: str) -> None:
     from dashboard.store.accounts import People
     from dashboard.store.database import open_store
 
-    if not People(open_store(config.history.database)).remove(who):
+    engine = open_store(config.history.database)
+    if not People(engine).remove(who):
         raise UsageError(f"{who}: no such account")
+    _log_change(engine, f"account {who}: removed")
     click.echo(f"{who}: removed")
+
+
+@users.command()
+@_settings
+@click.argument("who")
+@click.argument("places", nargs=-1)
+def allow(config: Config, who: str, places: tuple[str, ...]) -> None:
+    """Say anew what a viewer may see: SITE/DEVICE, SITE/*, @GROUP or * each; none for nothing.
+
+    \b
+    Example:
+      edge-dashboard users allow ben school/room-1 @year-7
+    """
+    from dashboard.store.accounts import People
+    from dashboard.store.database import open_store
+
+    engine = open_store(config.history.database)
+    People(engine).allow(who, places)
+    _log_change(engine, f"account {who}: sees {' '.join(places) or 'nothing'}")
+    click.echo(f"{who}: sees {' '.join(places) or 'nothing'}")
 
 
 @users.command(name="list")
@@ -277,8 +319,94 @@ def list_users(config: Config) -> None:
     from dashboard.store.accounts import People
     from dashboard.store.database import open_store
 
-    for account in People(open_store(config.history.database)).accounts():
-        click.echo(f"{account.name}\t{account.role}")
+    people = People(open_store(config.history.database))
+    for account in people.accounts():
+        places = "all classes" if account.role == "admin" else " ".join(people.places(account.name))
+        click.echo(f"{account.name}\t{account.role}\t{places or 'no class'}")
+
+
+@main.group()
+def groups() -> None:
+    """Groups of classes, to be given to viewers together."""
+
+
+@groups.command("set")
+@_settings
+@click.argument("name")
+@click.argument("places", nargs=-1)
+def set_group(config: Config, name: str, places: tuple[str, ...]) -> None:
+    """Say what is in a group: SITE/DEVICE or SITE/* each; none removes the group.
+
+    \b
+    Example:
+      edge-dashboard groups set year-7 school/room-1 school/room-2
+    """
+    from dashboard.store.accounts import People
+    from dashboard.store.database import open_store
+
+    engine = open_store(config.history.database)
+    People(engine).put_group(name, places)
+    said = f"group {name}: {' '.join(places) or 'removed'}"
+    _log_change(engine, said)
+    click.echo(said)
+
+
+@groups.command("list")
+@_settings
+def list_groups(config: Config) -> None:
+    """List groups and what is in them.
+
+    \b
+    Example:
+      edge-dashboard groups list
+    """
+    from dashboard.store.accounts import People
+    from dashboard.store.database import open_store
+
+    for name, places in People(open_store(config.history.database)).groups().items():
+        click.echo(f"{name}\t{' '.join(places)}")
+
+
+@main.command()
+@_settings
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--account", help="Of one account alone.")
+def audit(config: Config, limit: int, account: str | None) -> None:
+    """Print who signed in, saw, exported or changed what; newest first.
+
+    \b
+    Example:
+      edge-dashboard audit --account ben
+    """
+    from datetime import UTC, datetime
+
+    from dashboard.store.audit import AuditLog
+    from dashboard.store.database import open_store
+
+    for entry in AuditLog(open_store(config.history.database)).read(limit=limit, account=account):
+        date = datetime.fromtimestamp(entry.at_ms / 1000, UTC).isoformat(timespec="seconds")
+        line = (date, entry.account, entry.address, entry.action, entry.target)
+        click.echo("\t".join(printable(part) for part in line))
+
+
+def _log_change(engine: Engine, what: str) -> None:
+    """Write a change made by a command into the audit log."""
+    from dashboard.store.audit import (
+        COMMAND_LINE,
+        Action,
+        AuditLog,
+        Entry,
+    )
+
+    user = getpass.getuser()
+    entry = Entry(
+        at_ms=time.time_ns() // 1_000_000,
+        account=f"{COMMAND_LINE} ({user})",
+        address="local",
+        action=Action.CHANGE,
+        target=what,
+    )
+    AuditLog(engine).write(entry)
 
 
 @main.command()

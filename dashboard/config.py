@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -11,6 +12,15 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from dashboard.errors import ConfigError
 
 Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class _Table(BaseModel):
@@ -74,11 +84,13 @@ class History(_Table):
         database: A file (SQLite) or ``postgresql://user@host/name``.
         events_days: Single transitions are deleted after this time.
         minutes_days: Aggregates by minute, likewise.
+        audit_days: The audit log (who signed in, saw, exported or changed what), likewise.
     """
 
     database: Annotated[str, Field(min_length=1)] = "dashboard.db"
     events_days: Annotated[float, Field(gt=0, le=3660)] = 90.0
     minutes_days: Annotated[float, Field(gt=0, le=3660)] = 400.0
+    audit_days: Annotated[float, Field(gt=0, le=3660)] = 180.0
 
 
 class Web(_Table):
@@ -88,6 +100,8 @@ class Web(_Table):
         host, port: Where to listen; this machine alone unless told otherwise.
         cert_file, key_file: Certificate and key, for TLS without a proxy.
         trusted_proxies: Addresses of proxies whose ``X-Forwarded-*`` headers are believed.
+        allow_plain_http: Whether other machines may be served without TLS or a proxy that speaks
+            it: passwords and sessions can then be read on the way.
         min_faces: Nothing is shown of a class below this many faces; a device that asks for
             more is obeyed.
         model_card: A text file shown on the page about the system.
@@ -99,6 +113,7 @@ class Web(_Table):
     cert_file: Path | None = None
     key_file: Path | None = None
     trusted_proxies: tuple[str, ...] = ()
+    allow_plain_http: bool = False
     min_faces: Annotated[int, Field(ge=2, le=1000)] = 5
     model_card: Path | None = None
     metrics_token: SecretStr | None = None
@@ -107,6 +122,19 @@ class Web(_Table):
     def _consistent(self) -> Self:
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together")
+        for proxy in self.trusted_proxies:
+            try:
+                ip_network(proxy)
+            except ValueError as why:
+                raise ValueError(
+                    f"trusted_proxies: found {proxy!r}, expected an address or a network"
+                ) from why
+        safe = self.cert_file is not None or self.trusted_proxies or _is_loopback(self.host)
+        if not safe and not self.allow_plain_http:
+            raise ValueError(
+                f"host {self.host} serves other machines without TLS: give cert_file and key_file,"
+                " or trusted_proxies; allow_plain_http = true serves passwords in the clear"
+            )
         return self
 
 

@@ -26,6 +26,7 @@ from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
 from dashboard.web.app import make_app
+from dashboard.web.connections import limited_protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,9 +65,12 @@ def run_web(config: Config) -> None:
             proxy_headers=bool(web.trusted_proxies),
             forwarded_allow_ips=list(web.trusted_proxies) or None,
             server_header=False,
+            log_config=None,
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=3,
+            http=limited_protocol(proxies=web.trusted_proxies),
+            loop="dashboard.web.connections:HandshakeLoop",
         )
     )
     server.hub = app.state.context.hub
@@ -135,7 +139,7 @@ def run_demo(
         accounts = passwords or {role.value: secrets.token_urlsafe(9) for role in Role}
         people = People(engine)
         for role in Role:
-            people.put(role.value, accounts[role.value], role)
+            people.put(role.value, accounts[role.value], role, places=["*"])
         shared = ("--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt_port))
         worker = stack.enter_context(child("worker", "--leashed", *shared, "--database", database))
         _await_worker(engine, worker)

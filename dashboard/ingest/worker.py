@@ -233,6 +233,7 @@ class Worker:
         keep = Keep(
             events_days=self._config.history.events_days,
             minutes_days=self._config.history.minutes_days,
+            audit_days=self._config.history.audit_days,
         )
         try:
             if gone := forget(self._engine, keep, now_ms=time.time_ns() // 1_000_000):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
+from sqlalchemy import Column, Integer, MetaData, Table, insert, literal, select, text, update
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dashboard.errors import StoreError
@@ -45,7 +45,18 @@ def _people(connection: Connection) -> None:
     tables.METADATA.create_all(connection, tables=wanted)
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_history, _people)
+def _access(connection: Connection) -> None:
+    """3: which classes a viewer may see, browsers that have signed in before, the audit log.
+
+    Until then every viewer saw every class; those that exist keep that, visibly (``*``).
+    """
+    wanted = (tables.KNOWN_BROWSER, tables.ACCESS, tables.CLASS_GROUP, tables.AUDIT)
+    tables.METADATA.create_all(connection, tables=wanted)
+    viewers = select(tables.ACCOUNT.c.name, literal("*")).where(tables.ACCOUNT.c.role == "viewer")
+    connection.execute(insert(tables.ACCESS).from_select(["account", "place"], viewers))
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_history, _people, _access)
 
 
 def migrate(engine: Engine, *, to: int = len(STEPS)) -> int:

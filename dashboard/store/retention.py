@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, select
 
 from dashboard.store import schema as t
+from dashboard.store.audit import AuditLog
 from dashboard.store.events import MINUTE_MS
 
 if TYPE_CHECKING:
@@ -24,10 +25,12 @@ class Keep:
     Attributes:
         events_days: Single transitions and device notes.
         minutes_days: Aggregates by minute, and lessons.
+        audit_days: The audit log.
     """
 
     events_days: float
     minutes_days: float
+    audit_days: float
 
 
 def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
@@ -48,7 +51,7 @@ def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
         gone += connection.execute(delete(t.NOTE).where(t.NOTE.c.at_ms < events_before)).rowcount
         old = t.LESSON.c.started_ms < minutes_before * MINUTE_MS
         gone += connection.execute(delete(t.LESSON).where(old)).rowcount
-    return gone
+    return gone + AuditLog(engine).forget(before_ms=now_ms - round(keep.audit_days * DAY_MS))
 
 
 def _forget_events(engine: Engine, device: int, before_ms: int) -> int:

@@ -174,6 +174,40 @@ SESSION: Final = Table(
     Column("seen_ms", BigInteger, nullable=False),
 )
 
+KNOWN_BROWSER: Final = Table(
+    "known_browser",
+    METADATA,
+    Column("token", LargeBinary(32), primary_key=True),
+    Column("account", ForeignKey("account.name", ondelete="CASCADE"), nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+)
+
+ACCESS: Final = Table(
+    "access",
+    METADATA,
+    Column("account", ForeignKey("account.name", ondelete="CASCADE"), primary_key=True),
+    Column("place", String(130), primary_key=True),
+)
+
+CLASS_GROUP: Final = Table(
+    "class_group",
+    METADATA,
+    Column("name", String(64), primary_key=True),
+    Column("place", String(130), primary_key=True),
+)
+
+AUDIT: Final = Table(
+    "audit",
+    METADATA,
+    Column("id", _Number, primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("target", String(200), nullable=False),
+    Index("audit_by_time", "at_ms"),
+)
+
 FLAG_UNSYNCED: Final = 1
 FLAG_HISTORICAL: Final = 2
 FLAG_DEGRADED: Final = 4

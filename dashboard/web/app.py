@@ -20,6 +20,7 @@ from starlette.staticfiles import StaticFiles
 from dashboard.charts import find_charts
 from dashboard.live.hub import Hub
 from dashboard.store.accounts import People
+from dashboard.store.audit import AuditLog
 from dashboard.store.read import Archive
 from dashboard.web import exports, pages, signin, streams
 from dashboard.web import metrics as exporter
@@ -45,7 +46,14 @@ def make_app(config: Config, engine: Engine) -> Starlette:
     """Make the application; the database is open, the broker is connected to when it starts."""
     archive = Archive(engine)
     hub = Hub(config.broker)
-    context = Context(config=config, engine=engine, hub=hub, archive=archive, people=People(engine))
+    context = Context(
+        config=config,
+        engine=engine,
+        hub=hub,
+        archive=archive,
+        people=People(engine),
+        audit=AuditLog(engine),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -94,6 +102,7 @@ def _routes() -> list[Route | Mount]:
         Route(f"/device/{one}/data", pages.device_data, methods=get),
         Route(f"/device/{one}/live", streams.device_stream, methods=get),
         Route(f"/device/{one}/export.{{format}}", exports.export_events, methods=get),
+        Route("/audit", pages.audit_page, methods=get),
         Route("/about", pages.about_page, methods=get),
         Route("/metrics", exporter.metrics, methods=get),
         Route("/alive", _alive, methods=get),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -14,7 +15,8 @@ from starlette.responses import RedirectResponse
 
 from dashboard.i18n import choose_language
 from dashboard.store.accounts import People, Role, Session
-from dashboard.web.rate_limit import Throttle
+from dashboard.store.audit import Action, AuditLog, Entry
+from dashboard.web.rate_limit import HashQueue, Throttle
 from emoshift.topics import Address
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ LOG: Final = logging.getLogger(__name__)
 T = TypeVar("T")
 
 COOKIE: Final = "emoshift_session"
+_VIEW_AGAIN_S: Final = 600.0
+_VIEWS: Final = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,7 +55,11 @@ class Context:
         engine: The database.
         hub: What is true now.
         archive, people: Readers of the database.
+        audit: The audit log.
         throttle: The login rate limit.
+        hashing, known_hashing: Bounded password hashing: of anybody, and of browsers that have
+            signed in before, which so wait for no stranger.
+        viewed: Which session viewed what last, and when (monotonic seconds).
         condition: What was last seen of the database and the workers.
     """
 
@@ -60,7 +68,11 @@ class Context:
     hub: Hub
     archive: Archive
     people: People
+    audit: AuditLog
     throttle: Throttle = field(default_factory=Throttle)
+    hashing: HashQueue = field(default_factory=lambda: HashQueue(at_once=2, waiting=16))
+    known_hashing: HashQueue = field(default_factory=lambda: HashQueue(at_once=1, waiting=4))
+    viewed: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict)
     condition: Condition = field(default_factory=Condition)
 
     def hub_condition(self) -> dict[str, bool]:
@@ -140,6 +152,7 @@ def signed_in(
             if role is Role.ADMIN and session.account.role is not Role.ADMIN:
                 name, path, where = session.account.name, request.url.path, client_of(request)
                 LOG.warning("refused: %r is no admin: %s from %s", name, path, where)
+                await record(request, Action.REFUSED, path)
                 raise Refused(403)
             answer: Response = await handler(request)
             return answer
@@ -147,6 +160,54 @@ def signed_in(
         return guarded
 
     return wrap
+
+
+async def class_of(request: Request) -> Address:
+    """Return the class named in the path, once the viewer may see it; the view is logged.
+
+    Raises:
+        Refused: With status 404, as for a class that does not exist.
+    """
+    address = address_of(request)
+    if not request.state.session.account.may_see(address):
+        name, path, where = request.state.session.account.name, request.url.path, client_of(request)
+        LOG.warning("refused: %r may not see this class: %s from %s", name, path, where)
+        await record(request, Action.REFUSED, path)
+        raise Refused(404)
+    await record_view(request, f"class {address}")
+    return address
+
+
+async def record(
+    request: Request, action: Action, target: str, *, account: str | None = None
+) -> None:
+    """Write a line into the audit log.
+
+    Args:
+        request: Who does it, and from where.
+        action: What is done.
+        target: To what.
+        account: Whose account, where nobody has signed in.
+    """
+    name = request.state.session.account.name if account is None else account
+    entry = Entry(
+        at_ms=now_ms(), account=name, address=client_of(request), action=action, target=target
+    )
+    await ask(lambda: context_of(request).audit.write(entry))
+
+
+async def record_view(request: Request, target: str) -> None:
+    """Write that something is viewed, once in ten minutes for a session: pages ask again often."""
+    viewed = context_of(request).viewed
+    key = (request.state.session.csrf, target)
+    moment_s = time.monotonic()
+    if moment_s - viewed.get(key, -_VIEW_AGAIN_S) < _VIEW_AGAIN_S:
+        return
+    viewed[key] = moment_s
+    viewed.move_to_end(key)
+    if len(viewed) > _VIEWS:
+        viewed.popitem(last=False)
+    await record(request, Action.VIEW, target)
 
 
 async def ask(call: Callable[[], T]) -> T:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import unicodedata
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response, StreamingResponse
 
 from dashboard.store.accounts import Role
-from dashboard.web.context import Refused, address_of, ask, context_of, now_ms, signed_in
+from dashboard.store.audit import Action
+from dashboard.web.context import (
+    Refused,
+    address_of,
+    ask,
+    class_of,
+    context_of,
+    now_ms,
+    record,
+    signed_in,
+)
 from dashboard.web.views import choose_span
 from emoshift.emotions import EMOTIONS, STATES
 
@@ -25,13 +37,15 @@ if TYPE_CHECKING:
 FORMATS: Final = ("csv", "parquet")
 _MOST_EVENTS: Final = 2_000_000
 _CSV: Final = "text/csv; charset=utf-8"
+_SEPARATORS: Final = re.compile("[,;\t|\uff0c\uff1b]")
+_FORMULA: Final = tuple("=+-@%")
 _PARQUET: Final = "application/vnd.apache.parquet"
 
 
 @signed_in()
 async def export_class(request: Request) -> Response:
     """Export a class over time: aggregates alone."""
-    context, address, kind = context_of(request), address_of(request), _format(request)
+    context, address, kind = context_of(request), await class_of(request), _format(request)
     span = choose_span(request.query_params, now_ms=now_ms())
     archive = context.archive
 
@@ -43,6 +57,7 @@ async def export_class(request: Request) -> Response:
         return [_class_row(bucket) for bucket in buckets]
 
     rows = await ask(read)
+    await record(request, Action.EXPORT, f"class {address} as {kind}")
     return _answer(rows, kind, name=f"class-{address.site}-{address.device}")
 
 
@@ -55,6 +70,7 @@ async def export_events(request: Request) -> Response:
     device = await ask(lambda: archive.device(address))
     if device is None:
         raise Refused(404)
+    await record(request, Action.EXPORT, f"events of {address} as {kind}")
     events = archive.events(device.id, span.start_ms, span.end_ms, limit=_MOST_EVENTS)
     name = f"events-{address.site}-{address.device}"
     if kind == "csv":
@@ -105,12 +121,19 @@ def _line(values: Iterable[object]) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet takes for a formula or for several cells.
+
+    Programs skip spaces before a formula, read full-width signs as the plain ones and split at the
+    separator of their language, be it inside quotation marks or not.
+    """
     if isinstance(value, datetime):
         return value.isoformat(timespec="milliseconds")
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@")):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = "".join(one if one.isprintable() else " " for one in value)
+    parts = _SEPARATORS.split(text)
+    risky = any(unicodedata.normalize("NFKC", p).strip(" \"'")[:1] in _FORMULA for p in parts if p)
+    return f"'{_SEPARATORS.sub(' ', text)}" if risky else text
 
 
 def _answer(rows: list[dict[str, Any]], kind: str, *, name: str) -> Response:

@@ -9,15 +9,19 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from dashboard.i18n import catalogue
 from dashboard.live.state import DeviceState, required_faces
 from dashboard.store.accounts import Role
+from dashboard.store.audit import Action
 from dashboard.store.lessons import end_lesson, start_lesson
 from dashboard.web.context import (
     Context,
     Refused,
     address_of,
     ask,
+    class_of,
     context_of,
     language_of,
     now_ms,
+    record,
+    record_view,
     signed_in,
 )
 from dashboard.web.render import render
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from emoshift.topics import Address
 
 _EVENTS: Final = 100
+_AUDIT_LINES: Final = 500
 
 
 def state_of(context: Context, address: Address) -> DeviceState:
@@ -55,6 +60,12 @@ def state_of(context: Context, address: Address) -> DeviceState:
     return state
 
 
+def rooms_of(request: Request) -> list[Address]:
+    """Return the classes that whoever asks may see."""
+    account = request.state.session.account
+    return [room for room in sorted(context_of(request).hub.devices) if account.may_see(room)]
+
+
 @signed_in()
 async def home(_request: Request) -> Response:
     """Go to the first class."""
@@ -64,9 +75,8 @@ async def home(_request: Request) -> Response:
 @signed_in()
 async def first_class(request: Request) -> Response:
     """Go to the class last looked at, or the first there is."""
-    context = context_of(request)
     last = request.cookies.get("emoshift_room", "")
-    rooms = sorted(context.hub.devices)
+    rooms = rooms_of(request)
     chosen = next((room for room in rooms if str(room) == last), rooms[0] if rooms else None)
     if chosen is None:
         return render(request, "empty.html")
@@ -77,7 +87,7 @@ async def first_class(request: Request) -> Response:
 async def choose_class(request: Request) -> Response:
     """Go to the class chosen in the list, without a script."""
     wanted = request.query_params.get("room", "")
-    rooms = {str(room) for room in context_of(request).hub.devices}
+    rooms = {str(room) for room in rooms_of(request)}
     if wanted not in rooms:
         raise Refused(404)
     return RedirectResponse(f"/class/{wanted}", status_code=303)
@@ -86,13 +96,13 @@ async def choose_class(request: Request) -> Response:
 @signed_in()
 async def class_page(request: Request) -> Response:
     """Show one class."""
-    context, address = context_of(request), address_of(request)
+    context, address = context_of(request), await class_of(request)
     state = state_of(context, address)
     answer = render(
         request,
         "class.html",
         address=address,
-        rooms=sorted(context.hub.devices),
+        rooms=rooms_of(request),
         spans=list(SPANS_MS),
         span=request.query_params.get("span", "lesson"),
         required=required_faces(state, context.config.web.min_faces),
@@ -105,7 +115,7 @@ async def class_page(request: Request) -> Response:
 @signed_in()
 async def class_data(request: Request) -> Response:
     """Return a class over time, and its lessons."""
-    context, address = context_of(request), address_of(request)
+    context, address = context_of(request), await class_of(request)
     state_of(context, address)
     moment = now_ms()
     span = choose_span(request.query_params, now_ms=moment)
@@ -130,7 +140,7 @@ async def class_data(request: Request) -> Response:
 @signed_in()
 async def mark_lesson(request: Request) -> Response:
     """Mark the start or the end of a lesson."""
-    context, address = context_of(request), address_of(request)
+    context, address = context_of(request), await class_of(request)
     session = request.state.session
     form = await form_of(request, session.csrf)
     device = await ask(lambda: context.archive.device(address))
@@ -143,8 +153,14 @@ async def mark_lesson(request: Request) -> Response:
         name, engine = title or words.gettext("Lesson"), context.engine
         by = session.account.name
         await ask(lambda: start_lesson(engine, device.id, title=name, by=by, now_ms=moment))
+        await record(request, Action.LESSON, f"started in {address}")
     elif form.get("action") == "end":
-        await ask(lambda: end_lesson(context.engine, device.id, now_ms=moment))
+        ours = None if session.account.role is Role.ADMIN else session.account.name
+        ended = await ask(lambda: end_lesson(context.engine, device.id, by=ours, now_ms=moment))
+        if not ended:
+            await record(request, Action.REFUSED, f"ending a lesson in {address}")
+            raise Refused(403)
+        await record(request, Action.LESSON, f"ended in {address}")
     return RedirectResponse(f"/class/{address}", status_code=303)
 
 
@@ -152,6 +168,7 @@ async def mark_lesson(request: Request) -> Response:
 async def fleet_page(request: Request) -> Response:
     """Show every device, those first that need somebody."""
     context = context_of(request)
+    await record_view(request, "fleet")
     moment = now_ms()
     words = catalogue(language_of(request))
     rows = [
@@ -180,6 +197,7 @@ async def device_page(request: Request) -> Response:
     """Show one device."""
     context, address = context_of(request), address_of(request)
     state = state_of(context, address)
+    await record_view(request, f"device {address}")
     words = catalogue(language_of(request))
     device = await ask(lambda: context.archive.device(address))
     archive = context.archive
@@ -204,6 +222,7 @@ async def device_data(request: Request) -> Response:
     """Return a device's latency over time and its latest events."""
     context, address = context_of(request), address_of(request)
     state_of(context, address)
+    await record_view(request, f"device {address}")
     query = {"span": "day", **request.query_params}
     span = choose_span(query, now_ms=now_ms())
     archive = context.archive
@@ -220,6 +239,17 @@ async def device_data(request: Request) -> Response:
         }
 
     return JSONResponse({"from": span.start_ms, "to": span.end_ms, **await ask(read)})
+
+
+@signed_in(role=Role.ADMIN)
+async def audit_page(request: Request) -> Response:
+    """Show who signed in, saw, exported or changed what."""
+    context = context_of(request)
+    await record_view(request, "audit log")
+    entries = await ask(lambda: context.audit.read(limit=_AUDIT_LINES))
+    return render(
+        request, "audit.html", entries=entries, audit_days=context.config.history.audit_days
+    )
 
 
 @signed_in()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
 import secrets
@@ -9,10 +10,12 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import DatabaseError
 from starlette.responses import RedirectResponse, Response
 
 from dashboard.i18n import LANGUAGES
-from dashboard.store.accounts import LONGEST_MS
+from dashboard.store.accounts import KNOWN_BROWSER_MS, LONGEST_MS
+from dashboard.store.audit import Action
 from dashboard.web.context import (
     COOKIE,
     Refused,
@@ -20,9 +23,11 @@ from dashboard.web.context import (
     client_of,
     context_of,
     now_ms,
+    record,
     session_of,
     signed_in,
 )
+from dashboard.web.rate_limit import BusyError, login_keys
 from dashboard.web.render import render
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger(__name__)
 _LOGIN_COOKIE: Final = "emoshift_login"
+_BROWSER_COOKIE: Final = "emoshift_browser"
 _THEMES: Final = ("auto", "light", "dark")
 
 
@@ -88,26 +94,48 @@ def _login_form(request: Request, *, problem: str | None, status: int, wait_s: i
 
 
 async def login(request: Request) -> Response:
-    """Check a name and a password."""
+    """Check a name and a password; the try is counted before anything is hashed."""
     context = context_of(request)
     form = await form_of(request, request.cookies.get(_LOGIN_COOKIE, ""))
     name, password = str(form.get("name", ""))[:64], str(form.get("password", ""))[:1024]
-    keys = (f"from {client_of(request)}", f"as {name}")
-    if wait_s := context.throttle.wait_s(*keys, now_s=time.monotonic()):
+    browser = await _known_browser(request, name)
+    keys = login_keys(client_of(request), name, browser)
+    if wait_s := context.throttle.begin(*keys, now_s=time.monotonic()):
         LOG.warning("login: %r from %s: too many tries", name, client_of(request))
         return _login_form(request, problem="wait", status=429, wait_s=round(wait_s) + 1)
-    account = await ask(lambda: context.people.check(name, password))
+    hashing = context.hashing if browser is None else context.known_hashing
+    try:
+        account = await hashing.run(lambda: context.people.check(name, password))
+    except BusyError:
+        LOG.warning("login: too many at once; refused %r from %s", name, client_of(request))
+        return _login_form(request, problem="busy", status=503)
+    except DatabaseError as why:
+        raise Refused(503) from why
     if account is None:
-        context.throttle.fail(*keys, now_s=time.monotonic())
         LOG.warning("login: %r from %s: refused", name, client_of(request))
+        await record(request, Action.WRONG_PASSWORD, "", account=name)
         return _login_form(request, problem="wrong", status=401)
-    context.throttle.forgive(*keys)
+    context.throttle.succeed(*keys)
     secret = await ask(lambda: context.people.begin_session(account, now_ms=now_ms()))
     LOG.info("login: %r from %s", name, client_of(request))
+    await record(request, Action.SIGN_IN, "", account=name)
     answer = RedirectResponse(_safe_target(form.get("next")), status_code=303)
     _set_cookie(request, answer, COOKIE, secret, age_s=LONGEST_MS // 1000)
+    if browser is None:
+        known = await ask(lambda: context.people.remember_browser(name, now_ms=now_ms()))
+        _set_cookie(request, answer, _BROWSER_COOKIE, known, age_s=KNOWN_BROWSER_MS // 1000)
     answer.delete_cookie(_LOGIN_COOKIE, path="/")
     return answer
+
+
+async def _known_browser(request: Request, name: str) -> str | None:
+    """Return what to count the tries of a browser by that has signed in to this account before."""
+    secret = request.cookies.get(_BROWSER_COOKIE, "")
+    if not secret or len(secret) > 128:
+        return None
+    people = context_of(request).people
+    known = await ask(lambda: people.knows_browser(name, secret, now_ms=now_ms()))
+    return hashlib.sha256(f"{secret} {name}".encode()).hexdigest() if known else None
 
 
 @signed_in()
@@ -116,6 +144,7 @@ async def logout(request: Request) -> Response:
     await form_of(request, request.state.session.csrf)
     secret = request.cookies.get(COOKIE, "")
     await ask(lambda: context_of(request).people.end_session(secret))
+    await record(request, Action.SIGN_OUT, "")
     answer = RedirectResponse("/login", status_code=303)
     answer.delete_cookie(COOKIE, path="/")
     return answer
@@ -142,5 +171,5 @@ def _set_cookie(request: Request, answer: Response, name: str, value: str, *, ag
         path="/",
         secure=request.url.scheme == "https",
         httponly=True,
-        samesite="lax" if name != COOKIE else "strict",
+        samesite="strict" if name in {COOKIE, _BROWSER_COOKIE} else "lax",
     )

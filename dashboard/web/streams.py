@@ -17,8 +17,10 @@ from dashboard.web.context import (
     Refused,
     address_of,
     ask,
+    class_of,
     context_of,
     now_ms,
+    record_view,
     session_of,
     signed_in,
 )
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from dashboard.live.hub import Happening, Listener
+    from dashboard.store.accounts import Session
     from emoshift.topics import Address
 
 _PAUSE_S: Final = 0.03
@@ -73,17 +76,25 @@ async def _still_allowed(request: Request, next_check_s: float) -> float | None:
     if time.monotonic() < next_check_s:
         return next_check_s
     try:
-        if await session_of(request) is None:
+        session = await session_of(request)
+        if session is None or not _may_see(request, session):
             return None
     except Refused:  # the database is away; that ends nobody's session
         pass
     return time.monotonic() + _SESSION_S
 
 
+def _may_see(request: Request, session: Session) -> bool:
+    """Whether the account may still see what the stream tells."""
+    if not request.url.path.startswith("/class/"):
+        return session.account.role is Role.ADMIN
+    return session.account.may_see(address_of(request))
+
+
 @signed_in()
 async def class_stream(request: Request) -> Response:
     """Tell of one class: its counts now, its transitions, its last minutes."""
-    context, address = context_of(request), address_of(request)
+    context, address = context_of(request), await class_of(request)
     state_of(context, address)
     return _stream(_class_events(request, context, address))
 
@@ -164,6 +175,7 @@ async def device_stream(request: Request) -> Response:
     """Tell of one device: its state and its events."""
     context, address = context_of(request), address_of(request)
     state_of(context, address)
+    await record_view(request, f"device {address}")
     return _stream(_device_events(request, context, address))
 
 
@@ -199,6 +211,7 @@ async def _device_events(
 @signed_in(role=Role.ADMIN)
 async def fleet_stream(request: Request) -> Response:
     """Tell of all devices: those whose row has changed."""
+    await record_view(request, "fleet")
     return _stream(_fleet_events(request, context_of(request)))
 
 

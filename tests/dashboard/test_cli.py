@@ -37,7 +37,7 @@ def test_accounts(sqlite):
     typed = "a long password\n"
     added = ("users", "add", "anna", "--role", "admin", "--password-stdin", *here)
     assert run(*added, typed=typed) == (0, "anna: admin\n")
-    assert run("users", "list", *here) == (0, "anna\tadmin\n")
+    assert run("users", "list", *here) == (0, "anna\tadmin\tall classes\n")
     assert run("users", "remove", "anna", *here) == (0, "anna: removed\n")
     assert run("users", "remove", "anna", *here)[0] == 2
     code, said = run("users", "add", "ben", "--password-stdin", *here, typed="short\n")
@@ -82,5 +82,5 @@ def test_unknown_keys(tmp_path, sqlite):
 
 def test_migrate(sqlite):
     """Migrating says from where to where."""
-    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 2\n")
-    assert run("migrate", "--database", sqlite) == (0, "version 2 -> 2\n")
+    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 3\n")
+    assert run("migrate", "--database", sqlite) == (0, "version 3 -> 3\n")

@@ -167,10 +167,10 @@ def test_retention(engine, room):
     """What is too old goes, what is not stays."""
     old = [changed(room.change(NOW_MS - 100 * 86_400_000)) for _ in range(3)]
     History(engine).write(gather([*old, *a_lesson(room)]))
-    gone = forget(engine, Keep(events_days=90, minutes_days=400), now_ms=NOW_MS)
+    gone = forget(engine, Keep(events_days=90, minutes_days=400, audit_days=180), now_ms=NOW_MS)
     assert gone == 3
     assert Archive(engine).count_events() == 30
-    forget(engine, Keep(events_days=90, minutes_days=99), now_ms=NOW_MS)
+    forget(engine, Keep(events_days=90, minutes_days=99, audit_days=180), now_ms=NOW_MS)
     with engine.connect() as connection:
         first = connection.execute(select(t.TALLY.c.minute).order_by(t.TALLY.c.minute)).scalar()
     assert first >= MINUTE // MINUTE_MS - 1
@@ -181,8 +181,8 @@ def test_lessons(engine, room):
     History(engine).write(gather([read(room.status("online"))]))
     start_lesson(engine, 1, title="Mathematics", by="anna", now_ms=NOW_MS)
     start_lesson(engine, 1, title="Biology", by="anna", now_ms=NOW_MS + 10)
-    assert end_lesson(engine, 1, now_ms=NOW_MS + 20)
-    assert not end_lesson(engine, 1, now_ms=NOW_MS + 30)
+    assert end_lesson(engine, 1, by=None, now_ms=NOW_MS + 20)
+    assert not end_lesson(engine, 1, by=None, now_ms=NOW_MS + 30)
     found = [(x.title, x.started_ms, x.ended_ms) for x in Archive(engine).lessons(1)]
     assert found == [
         ("Biology", NOW_MS + 10, NOW_MS + 20),

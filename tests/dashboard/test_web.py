@@ -47,7 +47,7 @@ def filled(tmp_path_factory) -> str:
     rooms: list[Classroom] = make_school(2, seed=1)
     write_past(engine, rooms, now_ms=time.time_ns() // 1_000_000, seed=1)
     for name, password in PASSWORDS.items():
-        People(engine).put(name, password, Role(name))
+        People(engine).put(name, password, Role(name), places=["*"])
     engine.dispose()
     return database
 
@@ -107,7 +107,7 @@ def test_admins_see_devices(client):
 
 
 def test_wrong_passwords_wait(client, caplog):
-    """A wrong password is refused and logged; after a few, even the right one must wait."""
+    """After a few wrong passwords even the right one must wait, in a browser that is not known."""
     assert [sign_in(client, "viewer", "wrong") for _ in range(5)] == [401] * 5
     assert sign_in(client, "viewer") == 429
     assert "refused" in caplog.text

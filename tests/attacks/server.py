@@ -1,0 +1,93 @@
+"""A dashboard as a process of its own, to be attacked."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dashboard.store.accounts import People, Role
+from dashboard.store.database import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NAME, PASSWORD = "anna", "the right password"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        port: Where it listens on loopback.
+        process: The process.
+        log: Where it writes.
+        database: Its database.
+    """
+
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    database: str
+
+    def memory_mb(self, *, peak: bool = False) -> float:
+        """Return its resident memory now, or at its highest, in MB."""
+        wanted = "VmHWM:" if peak else "VmRSS:"
+        text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        line = next(line for line in text.splitlines() if line.startswith(wanted))
+        return int(line.split()[1]) / 1024
+
+    def get(self, path: str, *, timeout_s: float = 10.0) -> int:
+        """Return the status of a page."""
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.port}{path}", timeout=timeout_s
+        ) as answer:
+            answer.read()
+            return int(answer.status)
+
+
+def free_port() -> int:
+    """Return a port that nothing uses now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serve(folder: Path, *options: str) -> Iterator[Server]:
+    """Run a dashboard without a worker and without a broker while the block lasts."""
+    database, port, log = str(folder / "dashboard.db"), free_port(), folder / "log.txt"
+    engine = open_store(database)
+    People(engine).put(NAME, PASSWORD, Role.ADMIN)
+    engine.dispose()
+    command = [
+        sys.executable, "-m", "dashboard", "serve", "--no-worker", "--database", database,
+        "--port", str(port), "--mqtt-host", "127.0.0.1", "--mqtt-port", str(free_port()), *options,
+    ]  # fmt: skip
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, cwd=folder)
+        server = Server(port=port, process=process, log=log, database=database)
+        try:
+            until_s = time.monotonic() + 60
+            while True:
+                with contextlib.suppress(OSError):
+                    server.get("/alive")
+                    break
+                assert process.poll() is None, log.read_text(encoding="utf-8")
+                assert time.monotonic() < until_s
+                time.sleep(0.1)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
