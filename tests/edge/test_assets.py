@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -52,12 +53,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "assets"
 
 
-def asset(address: str) -> Asset:
+def asset(*addresses: str) -> Asset:
     return Asset(
         name="model.bin",
         sha256=hashlib.sha256(CONTENT).hexdigest(),
         size_bytes=len(CONTENT),
-        address=address,
+        addresses=addresses,
         licence="none",
     )
 
@@ -72,11 +73,28 @@ def test_fetched_once_then_found(server: str, cache: Path) -> None:
     assert fetch_asset(asset("http://127.0.0.1:9/gone")) == path
 
 
+def test_the_addresses_are_tried_in_turn(server: str) -> None:
+    """One that is away, and one that has other bytes, are passed over."""
+    wanted = asset("http://127.0.0.1:9/away", f"{server}/replaced", f"{server}/good")
+    assert fetch_asset(wanted).read_bytes() == CONTENT
+
+
+def test_others_can_read_what_root_fetched(server: str, cache: Path) -> None:
+    """The service runs as a user of its own, whatever the umask of whoever fetched."""
+    before = os.umask(0o077)
+    try:
+        path = fetch_asset(asset(f"{server}/good"))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert cache.stat().st_mode & 0o777 == 0o755
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [
         pytest.param("/replaced", "other bytes than expected", id="replaced"),
-        pytest.param("/none", "official address: Not Found", id="missing"),
+        pytest.param("/none", "127.0.0.1: Not Found", id="missing"),
     ],
 )
 def test_nothing_else_is_accepted(server: str, cache: Path, path: str, said: str) -> None:
@@ -115,10 +133,11 @@ def test_a_cache_that_cannot_be_written_is_told(
 
 @pytest.mark.parametrize("wanted", ASSETS, ids=lambda a: a.name)
 def test_every_asset_is_fully_described(wanted: Asset) -> None:
-    """Hash, size, official address over HTTPS, and a wheel that is pinned."""
-    assert len(wanted.sha256) == 64
+    """Hash, size, addresses over HTTPS, and a wheel that is pinned."""
+    assert len(wanted.sha256 or "") == 64
+    assert wanted.addresses
     assert wanted.size_bytes > 0
-    assert wanted.address.startswith("https://")
+    assert all(address.startswith("https://") for address in wanted.addresses)
     assert wanted.licence
     assert bool(wanted.package) == bool(wanted.member)
     assert not wanted.package or "==" in wanted.package
