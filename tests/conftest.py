@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from edge.assets import LANDMARKER, SAMPLE_CLIP, Asset, find_asset
+from edge.assets import DEMO_CLIP, LANDMARKER, SAMPLE_CLIP, Asset, find_asset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +34,14 @@ def _asset(asset: Asset) -> Path:
 
 @pytest.fixture(scope="session")
 def sample_clip() -> Path:
-    """The 120 frames of a talking man that the demonstration plays."""
+    """120 frames of a talking man."""
     return _asset(SAMPLE_CLIP)
+
+
+@pytest.fixture(scope="session")
+def demo_clip() -> Path:
+    """The clip of a woman who goes from sad to happy, which the demonstration plays."""
+    return _asset(DEMO_CLIP)
 
 
 @pytest.fixture(scope="session")

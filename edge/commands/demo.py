@@ -1,4 +1,4 @@
-"""``edge demo``: the real daemon on the sample clip, a broker of its own, a real subscriber."""
+"""``edge demo``: the real daemon on a clip or camera, a broker of its own, a real subscriber."""
 
 from __future__ import annotations
 
@@ -6,133 +6,254 @@ import json
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.assets import SAMPLE_CLIP, find_asset
+from edge.assets import CLASSROOM_CLIP, DEMO_CLIP, Asset, fetch_asset, find_asset
 from edge.capture.clip import Clip
+from edge.capture.devices import is_clip
 from edge.commands.subscribe import other_line
 from edge.commands.terminal import event_line, health_lines
 from edge.config import parse_config
 from edge.outbox.store import Outbox
-from emoshift.errors import InputError, UnavailableError
+from emoshift.errors import UnavailableError, UsageError
 from emoshift.local_broker import HOST, local_broker
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import LinkChange, NewEvent, Unreadable, listen, subscriber_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-_LINGER_S: Final = 1.0
-"""After the daemon has ended, for what is still on its way."""
+_ARRIVE_S: Final = 5.0
+"""How long after the daemon's end an event may still be on its way."""
 _STOP_S: Final = 45.0
 """Longer than the daemon needs to stop both of its processes."""
 
 
-def run_demo(clip: Path | None, say: Callable[[str], None]) -> None:
-    """Play a clip through the daemon and tell every transition the broker delivers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoClip:
+    """A clip that the demonstration knows by name.
+
+    Attributes:
+        asset: The file.
+        shows: What a person sees in it.
+        remark: How to read the changes reported in it, right and wrong ones.
+    """
+
+    asset: Asset
+    shows: str
+    remark: str
+
+
+CLIPS: Final = {
+    "woman": DemoClip(
+        asset=DEMO_CLIP,
+        shows="a woman who is sad, then looks up, then smiles",
+        remark=(
+            "She is sad for six seconds, looks up with raised brows, and smiles from the tenth on."
+            " Fear is wrong: raised brows over a closed mouth look like it to the networks."
+        ),
+    ),
+    "classroom": DemoClip(
+        asset=CLASSROOM_CLIP,
+        shows="four people in a room, small faces against a window",
+        remark=(
+            "One of them smiles at times. Angry, sad, fear and disgust are wrong here: faces this"
+            " small and this dark are read badly."
+        ),
+    ),
+}
+DEFAULT: Final = "woman"
+
+
+def run_demo(
+    source: str | None, say: Callable[[str], None], *, legal_basis: str = "", program: str = "edge"
+) -> None:
+    """Play a clip or camera through the daemon; print every transition the broker delivers.
 
     Args:
-        clip: The clip; ``None`` is the sample clip.
+        source: Name of a known clip, path of one, or a camera; ``None`` is the default clip.
         say: Told each line.
+        legal_basis: By what right a camera is watched; a supplied clip needs none.
+        program: How the user calls ``edge``, for the commands to go on with.
 
     Raises:
         InputError: The clip is missing or is none.
-        UnavailableError: There is no broker, or the daemon failed; its own words are passed on.
+        UnavailableError: There is no clip or broker, the daemon failed, or a transition that it
+            decided did not arrive.
+        UsageError: A camera is to be watched without a legal basis.
     """
-    clip = clip or find_asset(SAMPLE_CLIP)
-    if clip is None:
-        raise InputError(f"{SAMPLE_CLIP.name} is missing; run: edge assets fetch")
-    Clip(clip)  # what is no clip is told now, not by the daemon
+    known = CLIPS.get(source or DEFAULT)
+    if known is not None:
+        source = str(find_asset(known.asset) or fetch_asset(known.asset))
+    camera = source is not None and not is_clip(source)
+    if camera and not legal_basis.strip():
+        raise UsageError(
+            "a camera shows people: say by what right you watch them, such as"
+            f' {program} demo {source} --legal-basis "my own face"'
+        )
+    path = Path(str(source))
+    seconds = 0.0
+    if not camera:
+        clip = Clip(path)  # what is no clip is told now, not by the daemon
+        seconds = len(clip) / clip.fps
     with tempfile.TemporaryDirectory(prefix="emoshift-demo-") as scratch, local_broker() as broker:
         folder = Path(scratch)
-        say(f"broker    {broker.name} on {HOST}:{broker.port}")
-        say(f"clip      {clip.name}, played at its own speed")
-        config: dict[str, dict[str, object]] = {
-            "device": {"name": "demo", "legal_basis": "demonstration on a supplied clip"},
-            "camera": {"source": str(clip.resolve())},
-            "outbox": {"path": str(folder / "outbox.db")},
-            "mqtt": {"host": HOST, "port": broker.port},
-        }
-        received = _play(config, folder, say)
+        if camera:
+            say(f"camera    {source}; Ctrl-C ends the demonstration")
+        else:
+            shows = f": {known.shows}" if known is not None else ""
+            say(f"clip      {path.name}, {seconds:.0f} s{shows}")
+        played = _Run(
+            folder=folder,
+            config={
+                "device": {
+                    "name": "demo",
+                    "legal_basis": legal_basis or "demonstration on a supplied clip",
+                },
+                "camera": {"source": str(source) if camera else str(path.resolve())},
+                "outbox": {"path": str(folder / "outbox.db")},
+                "mqtt": {"host": HOST, "port": broker.port},
+            },
+            show_log=camera,
+        )
+        played.play(broker.name, say)
         say("")
-        say(f"received  {received} transition{'' if received == 1 else 's'} through the broker")
-        for line in _summary(folder / "outbox.db"):
+        for line in played.summary():
             say(line)
-
-
-def _play(config: dict[str, dict[str, object]], folder: Path, say: Callable[[str], None]) -> int:
-    """Subscribe, run the daemon to the end of the clip, and count what came."""
-    file = folder / "edge.toml"
-    file.write_text(_toml(config), encoding="utf-8")
-    settings = Broker.from_config(
-        parse_config(config, where="demo").mqtt, client_id=subscriber_id()
-    )
-    stop, received = threading.Event(), 0
-    log = folder / "daemon.log"
-    with _daemon(file, log) as start:
-        for news in listen(settings, stop, keep_s=0):
-            if isinstance(news, NewEvent):
-                received += 1
-                say(event_line(news.event))
-            elif isinstance(news, LinkChange) and news.online:
-                say(f"listener  {news.text}")
-                start(stop)
-            elif isinstance(news, Unreadable):
-                raise UnavailableError(other_line(news))
-    return received
-
-
-@contextmanager
-def _daemon(file: Path, log: Path) -> Iterator[Callable[[threading.Event], None]]:
-    """Hand out a function that starts the daemon; see it end, by itself or on the way out."""
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(ended: threading.Event) -> None:
-        if processes:
-            return
-        with log.open("wb") as output:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "edge", "run", "--config", str(file)], stderr=output
-                )
+        if known is not None:
+            for line in textwrap.wrap(known.remark, 86):
+                say(f"          {line}")
+        if played.received < played.decided:
+            raise UnavailableError(
+                f"{played.decided - played.received} of {played.decided} transitions did not arrive"
+                f" through the broker; the daemon said: {played.last_words()}"
             )
+    say("")
+    for line in _next_steps(program):
+        say(line)
 
-        def wait() -> None:
-            processes[0].wait()
-            ended.wait(_LINGER_S)
-            ended.set()
 
-        threading.Thread(target=wait, daemon=True).start()
+class _Run:
+    """One run of the daemon with a subscriber beside it.
 
-    try:
-        yield start
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                process.terminate()
-                try:
-                    process.wait(_STOP_S)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
-    if processes and (code := processes[0].returncode):
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    Attributes:
+        received: Transitions that came through the broker.
+    """
+
+    def __init__(
+        self, *, folder: Path, config: Mapping[str, Mapping[str, object]], show_log: bool
+    ) -> None:
+        self.received = 0
+        self._outbox = folder / "outbox.db"
+        self._log = folder / "daemon.log"
+        self._file = folder / "edge.toml"
+        self._file.write_text(_toml(config), encoding="utf-8")
+        self._show_log = show_log
+        mqtt = parse_config({k: dict(v) for k, v in config.items()}, where="demo").mqtt
+        self._broker = Broker.from_config(mqtt, client_id=subscriber_id())
+
+    @property
+    def decided(self) -> int:
+        """Transitions that the vision process has put into the outbox."""
+        with Outbox.open(self._outbox, writer=False) as outbox:
+            return outbox.stats().stored
+
+    def play(self, broker: str, say: Callable[[str], None]) -> None:
+        """Subscribe, run the daemon to its end (a camera's is Ctrl-C), and say what comes."""
+        stop = threading.Event()
+        with self._daemon() as start:
+            try:
+                for news in listen(self._broker, stop, keep_s=0):
+                    if isinstance(news, NewEvent):
+                        self.received += 1
+                        say(event_line(news.event))
+                    elif isinstance(news, LinkChange) and news.online:
+                        say(f"broker    {broker}, {news.text}")
+                        say("")
+                        start(stop)
+                    elif isinstance(news, Unreadable):
+                        raise UnavailableError(other_line(news))
+            except KeyboardInterrupt:
+                if not self._show_log:
+                    raise
+
+    def summary(self) -> list[str]:
+        """What was decided and received, and what the daemon's last health message says."""
+        with Outbox.open(self._outbox, writer=False) as outbox:
+            bodies = {s.kind: json.loads(s.body) for s in outbox.snapshots()}
+        decided = self.decided
+        transitions = f"{decided} transition{'' if decided == 1 else 's'}"
+        return [
+            f"decided   {transitions}; {self.received} of them came through the broker",
+            *(health_lines(bodies["health"]) if "health" in bodies else []),
+            *([f"faces by  {bodies['info']['face_finder']}"] if "info" in bodies else []),
+        ]
+
+    def last_words(self) -> str:
+        """The daemon's last error, or else its last line."""
+        if self._show_log:
+            return "see above"
+        said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         errors = [line for line in said if line.startswith("ERROR")]
-        reason = (errors or said or ["no reason given"])[-1]
-        raise UnavailableError(f"the daemon ended with code {code}: {reason}")
+        return (errors or said or ["nothing"])[-1]
+
+    @contextmanager
+    def _daemon(self) -> Iterator[Callable[[threading.Event], None]]:
+        """Hand out a function that starts the daemon; see it end, by itself or on the way out."""
+        processes: list[subprocess.Popen[bytes]] = []
+
+        def start(ended: threading.Event) -> None:
+            if processes:
+                return
+            with self._log.open("wb") as output:
+                processes.append(
+                    subprocess.Popen(
+                        [sys.executable, "-m", "edge", "run", "--config", str(self._file)],
+                        stderr=None if self._show_log else output,
+                        start_new_session=True,  # Ctrl-C is for us: the daemon is stopped below
+                    )
+                )
+
+            def wait() -> None:
+                processes[0].wait()
+                until_s = time.monotonic() + _ARRIVE_S
+                while self.received < self.decided and time.monotonic() < until_s:
+                    ended.wait(0.05)
+                ended.set()
+
+            threading.Thread(target=wait, daemon=True).start()
+
+        try:
+            yield start
+        finally:
+            for process in processes:
+                if process.poll() is None:
+                    process.terminate()
+                    try:
+                        process.wait(_STOP_S)
+                    except subprocess.TimeoutExpired:
+                        process.kill()
+                        process.wait()
+        if processes and (code := processes[0].returncode):
+            raise UnavailableError(f"the daemon ended with code {code}: {self.last_words()}")
 
 
-def _summary(outbox_path: Path) -> list[str]:
-    """What the daemon's last health message says."""
-    with Outbox.open(outbox_path, writer=False) as outbox:
-        bodies = [s.body for s in outbox.snapshots() if s.kind == "health"]
-    return health_lines(json.loads(bodies[0])) if bodies else ["no health message"]
+def _next_steps(program: str) -> list[str]:
+    dashboard = "edge-dashboard demo" if program == "edge" else "make dashboard-demo"
+    return [
+        f'next      your camera     {program} demo 0 --legal-basis "my own face"',
+        f"          the dashboard   {dashboard}",
+        f"          a device        {program} run --source 0 --config edge.toml   (see README.md)",
+    ]
 
 
-def _toml(config: dict[str, dict[str, object]]) -> str:
+def _toml(config: Mapping[str, Mapping[str, object]]) -> str:
     """Write plain tables of texts and numbers; JSON's form of both is TOML too."""
     return "\n".join(
         f"[{table}]\n" + "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())

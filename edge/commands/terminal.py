@@ -68,17 +68,14 @@ def transition_json(transition: Transition) -> str:
 
 
 def health_lines(health: Mapping[str, Any]) -> list[str]:
-    """The summary of a health message: frames, faces, rate, latency of each stage."""
-    lines = [
-        f"frames    {health['frames']} processed, {health['dropped_frames']} dropped",
-        f"faces     {health['faces']} in the last frame",
-        f"rate      {health['fps']:.1f} frames a second",
-        "latency   stage                    p50       p95",
-    ]
-    lines += [
-        f"          {name:<22}{stage['p50_ms']:6.1f} ms {stage['p95_ms']:6.1f} ms"
-        for name, stage in health["stages"].items()
-    ]
+    """The summary of a health message: frames and latency."""
+    frames, skipped = health["frames"], health["dropped_frames"]
+    lines = [f"frames    {frames}, {health['fps']:.1f} a second, {skipped} skipped"]
+    if (total := health["stages"].get("total")) is not None:
+        lines.append(
+            f"latency   {total['p50_ms']:.0f} ms from camera to decision at the median,"
+            f" {total['p95_ms']:.0f} ms at the 95th percentile"
+        )
     return lines
 
 

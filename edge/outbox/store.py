@@ -129,12 +129,14 @@ class OutboxStats:
         depth: Events on disk that no broker has acknowledged.
         pending: Events in memory that the disk has refused so far.
         dropped: Events given up since the file was made: too many, too old, or unreadable.
+        stored: Events written since the file was made, acknowledged or not.
         state: Whether events reach the disk.
     """
 
     depth: int
     pending: int
     dropped: int
+    stored: int
     state: OutboxState
 
 
@@ -317,12 +319,14 @@ class Outbox:
 
     def stats(self) -> OutboxStats:
         """Count what waits and what was given up."""
-        depth = dropped = 0
+        depth = dropped = stored = 0
 
         def read(db: sqlite3.Connection) -> None:
-            nonlocal depth, dropped
+            nonlocal depth, dropped, stored
             depth = int(db.execute("SELECT count(*) FROM event").fetchone()[0])
             dropped = _counter(db, "dropped")
+            last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+            stored = 0 if last is None else int(last[0])
 
         with self._lock:
             self._attempt(read, transaction=False)
@@ -330,6 +334,7 @@ class Outbox:
                 depth=depth,
                 pending=len(self._pending),
                 dropped=dropped + self._overflowed,
+                stored=stored,
                 state=self._state,
             )
 

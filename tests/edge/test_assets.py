@@ -65,7 +65,7 @@ def asset(*addresses: str) -> Asset:
 
 def test_fetched_once_then_found(server: str, cache: Path) -> None:
     """The right bytes are kept, nothing else is left behind, and no second fetch is needed."""
-    wanted, came = asset(f"{server}/good"), []
+    wanted, came = asset(f"{server}/good"), list[int]()
     path = fetch_asset(wanted, progress=came.append)
     assert path.read_bytes() == CONTENT
     assert sum(came) == len(CONTENT)

@@ -220,7 +220,7 @@ def speech_motion() -> NDArray[np.float32]:
         Shape ``(frames, 52)``, float32, at 30 frames a second; blinks, speech, measuring noise.
     """
     clip = fetch_asset(SAMPLE_CLIP)
-    cached = cache_folder().parent / "measured" / f"speech-{SAMPLE_CLIP.sha256[:12]}.npy"
+    cached = cache_folder().parent / "measured" / f"speech-{clip.stem}.npy"
     if not cached.exists():
         with MediaPipeFaces(
             Faces(max_faces=1), model=fetch_asset(LANDMARKER), random_seed=0

@@ -18,9 +18,9 @@ LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  face [0-9a-f]+ +(\w+) -> (\w+) +\d+%"
 pytestmark = [pytest.mark.clip, pytest.mark.usefixtures("landmarker")]
 
 
-def start(clip: Path) -> subprocess.Popen[str]:
+def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "edge", "demo", str(clip)],
+        [sys.executable, "-m", "edge", "demo", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -45,22 +45,41 @@ def children(pid: int) -> set[int]:
     return found
 
 
-def test_transitions_come_through_the_broker(sample_clip: Path) -> None:
-    """At least the talking man's first state arrives, then the summary, then a clean end."""
-    process = start(sample_clip)
+def test_transitions_come_through_the_broker(demo_clip: Path) -> None:
+    """Without an argument at least three changes arrive, one to happy; none is lost."""
+    process = start()
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
+    assert demo_clip.name in output
     events = LINE.findall(output)
-    assert events
+    assert len(events) >= 3
+    assert "happy" in [after for _, after in events]
     assert events[0][0] == "unknown"
-    assert f"received  {len(events)} transition" in output
-    for word in ("frames ", "faces ", "rate ", "p50", "p95", "total"):
-        assert word in output
+    assert f"decided   {len(events)} transitions; {len(events)} of them came" in output
+    assert len(output.splitlines()) <= 24, "one screen"
+
+
+def test_a_clip_of_ones_own(sample_clip: Path) -> None:
+    """Any clip is played, without a remark that belongs to another."""
+    process = start(str(sample_clip))
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert sample_clip.name in output
+    assert re.search(r"decided   (\d+) transitions?; \1 of them came", output)
+
+
+def test_a_camera_needs_a_legal_basis() -> None:
+    """Whoever points a camera at people says by what right, also in a demonstration."""
+    process = start("0")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "--legal-basis" in errors
+    assert "Traceback" not in errors
 
 
 def test_ctrl_c_leaves_nothing_behind(sample_clip: Path) -> None:
     """An interrupted demonstration ends all its processes, without a trace on the screen."""
-    process = start(sample_clip)
+    process = start(str(sample_clip))
     deadline_s = time.monotonic() + 60
     while len(below := children(process.pid)) < 4 and time.monotonic() < deadline_s:
         time.sleep(0.05)  # broker, supervisor, both processes
@@ -76,7 +95,7 @@ def test_a_clip_that_is_none_is_refused(tmp_path: Path) -> None:
     """The wrong file is told in one line, before anything is started."""
     letter = tmp_path / "letter.mp4"
     letter.write_text("Dear parents")
-    process = start(letter)
+    process = start(str(letter))
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 66
     assert errors == f"Error: {letter}: not a video that can be decoded, or cut short\n"
