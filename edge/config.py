@@ -121,11 +121,13 @@ class Outbox(_Table):
         path: The SQLite file.
         max_mb: Its largest size; beyond it the oldest events are dropped, counted and reported.
         max_age_days: Older events are dropped likewise.
+        keep_sent_hours: How long subscribers can ask again for an event that was sent.
     """
 
     path: Path = Path("/var/lib/emoshift/outbox.db")
     max_mb: Annotated[float, Field(ge=1, le=4096)] = 64.0
     max_age_days: Annotated[float, Field(gt=0, le=366)] = 30.0
+    keep_sent_hours: Annotated[float, Field(ge=0, le=8784)] = 24.0
 
 
 class Mqtt(_Table):

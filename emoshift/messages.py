@@ -446,6 +446,9 @@ class Health(_Message):
         outbox_depth: Events that no broker has acknowledged.
         outbox_dropped: Events dropped because the outbox was full or they were too old.
         outbox_state: ``full`` is no space on the disk.
+        outbox_damaged: Events that were damaged on the disk. Not sent by older devices.
+        outbox_set_aside: Events that the broker refused again and again, see `edge outbox`. Not
+            sent by older devices.
         level: Degradation level; 0 is full quality.
         temperature_c: Of the processor, degrees Celsius; null where it cannot be read.
         throttled: Whether the chip slows itself down; null where that cannot be read.
@@ -484,6 +487,8 @@ class Health(_Message):
     outbox_depth: Count
     outbox_dropped: Count
     outbox_state: Literal["ready", "full", "failing"]
+    outbox_damaged: Count = 0
+    outbox_set_aside: Count = 0
     level: Annotated[int, Field(ge=0, le=100)] = 0
     temperature_c: Annotated[float, Field(ge=-273.15, le=1000), _rounded(1)] | None = None
     throttled: bool | None = None

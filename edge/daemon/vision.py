@@ -15,7 +15,7 @@ from edge.capture.devices import open_capture
 from edge.capture.protocol import CaptureState
 from edge.health.reporter import HealthReporter
 from edge.outbox.event import Source, describe_change
-from edge.outbox.store import Limits, Outbox
+from edge.outbox.store import Outbox
 from edge.pipeline import open_pipeline
 from emoshift.clock import read_clock
 from emoshift.errors import CameraError, InputError
@@ -62,11 +62,8 @@ def run_vision(
     bundle = configured_bundle(config.models)
     for warning in bundle.warnings:
         log.warning("%s", warning)
-    limits = Limits(
-        max_bytes=int(config.outbox.max_mb * 1e6), max_age_s=config.outbox.max_age_days * 86400
-    )
     with (
-        Outbox.open(config.outbox.path, limits, writer=True) as outbox,
+        Outbox.from_config(config.outbox, writer=True) as outbox,
         open_pipeline(config, bundle) as pipeline,
     ):
         log.info("faces by %s (%s)", pipeline.finder.name, pipeline.finder.reason)

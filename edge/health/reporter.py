@@ -180,6 +180,7 @@ class HealthReporter:
 
     def _publish_health(self, now_s: float) -> None:
         elapsed_s = max(now_s - self._health_s, 1e-3)
+        self._outbox.expire()
         status, stats, condition = self._capture.status(), self._outbox.stats(), read_condition()
         drift = self._drift.read()
         camera_state = self._camera_state(status.state)
@@ -198,6 +199,8 @@ class HealthReporter:
             outbox_depth=stats.depth + stats.pending,
             outbox_dropped=stats.dropped,
             outbox_state=stats.state.value,
+            outbox_damaged=stats.damaged,
+            outbox_set_aside=stats.set_aside,
             level=self._governor.level,
             temperature_c=condition.temperature_c,
             throttled=condition.throttled,

@@ -14,10 +14,10 @@ import fcntl
 import os
 import sqlite3
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edge.outbox.records import NewerFileError, damage, lay_out
 from emoshift.errors import OutboxError
 
 if TYPE_CHECKING:
@@ -33,27 +33,34 @@ KEPT_ASIDE: Final = 2
 
 _CHECKPOINT_PAGES: Final = 256  # keeps the log near one megabyte
 _CACHE_KB: Final = 256  # rows are written and read once; the usual 2 MB would fill and stay
-_DAMAGE: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SHORT_READ: Final = 522  # SQLITE_IOERR_SHORT_READ: the file ends inside a page
+_PASSING: Final = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_SCHEMA,
+    sqlite3.SQLITE_AUTH,
+)
+"""What the disk or the moment is to blame for. Our statements are always the same, so that every
+other error, a broken constraint or an unknown column too, means that the file is damaged."""
 
 
-def is_damage(why: sqlite3.Error) -> bool:
+def is_damage(why: Exception) -> bool:
     """Whether an error means that the file itself is broken, not the disk or the moment."""
-    code = getattr(why, "sqlite_errorcode", 0)
-    return code & 0xFF in _DAMAGE or code == _SHORT_READ
+    code = getattr(why, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code == _SHORT_READ or code & 0xFF not in _PASSING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
-    """The tables of a file.
-
-    Attributes:
-        version: Kept in ``user_version``; a file of a newer one is refused.
-        tables: The statements that make them.
-    """
-
-    version: int
-    tables: tuple[str, ...]
+def is_full(why: Exception) -> bool:
+    """Whether an error means that the disk has no space left."""
+    return getattr(why, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 class Database:
@@ -64,23 +71,26 @@ class Database:
         set_aside: Where a damaged predecessor lies, if this opening found one.
     """
 
-    def __init__(self, path: Path, layout: Layout, *, durable: bool, clock: ClockReading) -> None:
+    def __init__(
+        self, path: Path, *, durable: bool, clock: ClockReading, distrusted: bool = False
+    ) -> None:
         """Open or create ``path``; a damaged file is set aside first.
 
         Args:
             path: The file; its folder is made where it is missing.
-            layout: The tables it has.
-            durable: Wait at every commit until the disk has it, and check the file now.
+            durable: Wait at every commit until the disk has it.
             clock: Dates the name of a damaged file.
+            distrusted: Set the file aside, however sound it looks.
 
         Raises:
-            OutboxError: It cannot be opened, is of a newer layout, or is held by a process that
+            OutboxError: It cannot be opened, is of a newer release, or is held by a process that
                 does not let go.
+            sqlite3.OperationalError: The disk is full.
         """
         self.path = path
         self.set_aside: Path | None = None
-        self._layout = layout
         self._durable = durable
+        self._distrusted = distrusted
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._using = _lock_file(f"{path}.lock")
@@ -94,6 +104,8 @@ class Database:
             self._inode = path.stat().st_ino
         except sqlite3.Error as why:
             self._close_locks()
+            if is_full(why):
+                raise
             raise OutboxError(f"{path}: cannot be opened: {why}; check the disk") from why
         except BaseException:
             self._close_locks()
@@ -124,11 +136,12 @@ class Database:
     def _open(self, clock: ClockReading) -> sqlite3.Connection:
         with self._holding(self._repair, fcntl.LOCK_SH):  # nobody repairs
             self._take(self._using, fcntl.LOCK_SH)
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as why:
-            if not is_damage(why):
-                raise
+        if not self._distrusted:
+            try:
+                return self._connect()
+            except sqlite3.DatabaseError as why:
+                if not is_damage(why):
+                    raise
         fcntl.flock(self._using, fcntl.LOCK_UN)
         with self._holding(self._repair, fcntl.LOCK_EX):
             self._take(self._using, fcntl.LOCK_EX)
@@ -138,11 +151,12 @@ class Database:
 
     def _mend(self, clock: ClockReading) -> sqlite3.Connection:
         """Alone with the file: look again, set it aside if it is still damaged, start anew."""
-        try:
-            return self._connect()
-        except sqlite3.DatabaseError as why:
-            if not is_damage(why):
-                raise
+        if not self._distrusted:
+            try:
+                return self._connect()
+            except sqlite3.DatabaseError as why:
+                if not is_damage(why):
+                    raise
         self.set_aside = _set_aside(self.path, clock)
         return self._connect()
 
@@ -156,7 +170,8 @@ class Database:
             try:
                 return self._connect_once()
             except sqlite3.OperationalError as why:
-                busy = why.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+                code = getattr(why, "sqlite_errorcode", 0) & 0xFF
+                busy = code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
                 if not busy or time.monotonic() >= until:
                     raise
             time.sleep(0.05)
@@ -166,40 +181,24 @@ class Database:
             self.path, timeout=5.0, isolation_level=None, check_same_thread=False
         )
         try:
+            connection.text_factory = bytes  # damaged text must not keep a row from being read
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={_CHECKPOINT_PAGES * 4096}")
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
             set_durable(connection, durable=self._durable)
-            self._lay_out(connection)
-            if self._durable:
-                _check(connection)
+            lay_out(connection)
+            _check(connection)
+        except NewerFileError as why:
+            connection.close()
+            raise OutboxError(
+                f"{self.path}: found layout {why}: a newer release wrote it; install that release"
+                " or move the file away"
+            ) from why
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _lay_out(self, connection: sqlite3.Connection) -> None:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            self._refuse_newer(version)
-            for statement in self._layout.tables:
-                connection.execute(statement)
-            if version < self._layout.version:
-                connection.execute(f"PRAGMA user_version={self._layout.version}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-    def _refuse_newer(self, version: int) -> None:
-        if version > self._layout.version:
-            raise OutboxError(
-                f"{self.path}: found layout {version}, expected {self._layout.version}: a newer "
-                "release wrote it; install that release or move the file away"
-            )
 
     @contextlib.contextmanager
     def _holding(self, lock: int, mode: int) -> Iterator[None]:
@@ -239,11 +238,9 @@ def set_durable(connection: sqlite3.Connection, *, durable: bool) -> None:
 
 
 def _check(connection: sqlite3.Connection) -> None:
-    found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
-        why = sqlite3.DatabaseError(found)
-        why.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise why
+    found = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != b"ok":
+        raise damage(found.decode(errors="replace"))
 
 
 def _set_aside(path: Path, clock: ClockReading) -> Path:
@@ -253,13 +250,23 @@ def _set_aside(path: Path, clock: ClockReading) -> Path:
     for suffix in ("-shm", "-wal", ""):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-    kept = [
-        p
-        for p in path.parent.glob(f"{path.name}.damaged-*")
-        if p != aside and not p.name.endswith(("-wal", "-shm"))
-    ]
+    kept = [p for p in files_set_aside(path) if p != aside]
     kept.sort(key=lambda p: p.stat().st_ctime_ns)  # renamed last
     for old in kept[: 1 - KEPT_ASIDE]:
-        for suffix in ("-shm", "-wal", ""):
-            Path(f"{old}{suffix}").unlink(missing_ok=True)
+        remove_set_aside(old)
     return aside
+
+
+def files_set_aside(path: Path) -> list[Path]:
+    """Return the damaged predecessors of a file that are kept for inspection."""
+    return [
+        p
+        for p in path.parent.glob(f"{path.name}.damaged-*")
+        if not p.name.endswith(("-wal", "-shm"))
+    ]
+
+
+def remove_set_aside(file: Path) -> None:
+    """Remove one of them with its log."""
+    for suffix in ("-shm", "-wal", ""):
+        Path(f"{file}{suffix}").unlink(missing_ok=True)

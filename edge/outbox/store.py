@@ -6,6 +6,9 @@ are rare, a sync of a few kilobytes each is what a power cut costs otherwise. Th
 acknowledgements and the snapshots do not (NORMAL): losing them to a power cut means telling an
 event twice, which every subscriber drops by its ``event_id``.
 
+While the disk refuses, events go through a second file of the same kind in memory (`memory`), so
+that they reach the broker all the same.
+
 The publisher learns of new rows by asking ``changed()`` every 20 ms: SQLite keeps the answer in
 shared memory, so it costs microseconds, needs no socket between the two processes, and nothing
 that could be lost or go stale.
@@ -13,138 +16,81 @@ that could be lost or go stale.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import sqlite3
 import threading
 import uuid
-import zlib
 from collections import deque
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Self
 
-from edge.outbox.sqlite_file import Database, Layout, is_damage, set_durable
+from edge.outbox import statements as sql
+from edge.outbox.event_file import EventFile
+from edge.outbox.given_numbers import GivenNumbers, numbers_path, read_numbers
+from edge.outbox.losses import (
+    Loss,
+    add_losses,
+    find_losses,
+    first_numbers,
+    ranges,
+    read_losses,
+    read_runs,
+    write_run,
+)
+from edge.outbox.records import (
+    Row,
+    add_to_counter,
+    insert_all,
+    make_record,
+    read_counter,
+    read_damaged_file,
+    read_record,
+    write_counter,
+)
+from edge.outbox.reserve import Reserve
+from edge.outbox.settings import DEFAULT_LIMITS, Limits, OutboxState, OutboxStats, Run, memory_path
+from edge.outbox.sqlite_file import files_set_aside, is_full, remove_set_aside
 from emoshift.clock import kernel_boot, read_clock
 from emoshift.errors import OutboxError
-from emoshift.messages import Transition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    import sqlite3
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from edge import config
     from edge.outbox.event import TransitionEvent
+    from edge.outbox.records import Record
+    from edge.outbox.statements import Snapshot
     from emoshift.clock import ClockReading
+    from emoshift.messages import Transition
 
 log = logging.getLogger(__name__)
 
 SnapshotKind = Literal["info", "class", "health"]
 
-_LAYOUT: Final = Layout(
-    version=1,
-    tables=(
-        # Ids are never used again (AUTOINCREMENT): a cursor stays valid when all rows are gone.
-        """CREATE TABLE IF NOT EXISTS event (
-            id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL, crc INTEGER NOT NULL,
-            kernel TEXT NOT NULL, monotonic_s REAL NOT NULL, utc_s REAL NOT NULL,
-            synced INTEGER NOT NULL)""",
-        """CREATE TABLE IF NOT EXISTS snapshot (
-            kind TEXT PRIMARY KEY, body TEXT NOT NULL, kernel TEXT NOT NULL,
-            monotonic_s REAL NOT NULL, version INTEGER NOT NULL)""",
-        "CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL)",
-    ),
-)
-
-
-_Record: TypeAlias = tuple[int, str, int, str, float, float, int]
-"""A row of ``event``: id, body, crc, kernel, monotonic_s, utc_s, synced."""
-
-
-class OutboxState(StrEnum):
-    """Whether events reach the disk."""
-
-    READY = "ready"
-    FULL = "full"
-    FAILING = "failing"
+_STEP: Final = 20
+"""Rows deleted at a time on a full disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much is kept while no broker takes it.
+class _InMemory:
+    """What the file in memory knows: the last number by boot id, and the events that wait there."""
 
-    Attributes:
-        max_bytes: Size of the tables; the log beside them adds about a megabyte.
-        max_age_s: Age of an event.
-        max_pending: Events held in memory while the disk refuses them.
-    """
-
-    max_bytes: int = 64_000_000
-    max_age_s: float = 30 * 86400.0
-    max_pending: int = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A stored event.
-
-    Attributes:
-        id: Its place in the queue; grows, never used again.
-        event: As it was stored.
-        kernel: The run of the kernel during which it was stored.
-        monotonic_s, utc_s: Both clocks when it was stored, seconds.
-        synced: Whether the wall clock was set then.
-    """
-
-    id: int
-    event: Transition
-    kernel: str
-    monotonic_s: float
-    utc_s: float
-    synced: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
-    """The latest word on something of which only the latest matters.
-
-    Attributes:
-        kind: Which message it is.
-        body: The message, JSON.
-        kernel, monotonic_s: When it was written.
-        version: Grows with every writing.
-    """
-
-    kind: str
-    body: str
-    kernel: str
-    monotonic_s: float
-    version: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutboxStats:
-    """What to report of the outbox.
-
-    Attributes:
-        depth: Events on disk that no broker has acknowledged.
-        pending: Events in memory that the disk has refused so far.
-        dropped: Events given up since the file was made: too many, too old, or unreadable.
-        stored: Events written since the file was made, acknowledged or not.
-        state: Whether events reach the disk.
-    """
-
-    depth: int
-    pending: int
-    dropped: int
-    stored: int
-    state: OutboxState
+    runs: dict[str, int]
+    numbers: list[tuple[str, int]]
 
 
 class Outbox:
     """The event store, as one of its two processes sees it. Safe to share between threads."""
 
     def __init__(
-        self, path: Path, limits: Limits, *, writer: bool, clock: Callable[[], ClockReading]
+        self,
+        path: Path,
+        limits: Limits,
+        *,
+        writer: bool,
+        clock: Callable[[], ClockReading],
+        memory: Path | None,
     ) -> None:
         self.path = path
         self._limits = limits
@@ -156,34 +102,57 @@ class Outbox:
         self._overflowed = 0
         self._boot_id = uuid.uuid4().hex
         self._next_seq = 1
+        self._next_id = 1
         self._state = OutboxState.READY
-        self._generation = 0
-        self._data_version = -1
-        self._db: Database | None = self._open()
+        self._versions = (-1, -1)
+        self._latest: dict[str, str] = {}
+        self._numbers: GivenNumbers | None = None
+        self._reserve = Reserve(path)
+        self._disk = EventFile(path, durable=writer, clock=clock, on_open=self._opened)
+        self._memory = None
+        if memory is not None:
+            self._memory = EventFile(
+                memory, durable=False, clock=clock, on_open=self._opened_memory
+            )
+        self._start()
 
     @classmethod
     def open(
         cls,
         path: Path,
-        limits: Limits = Limits(),
+        limits: Limits = DEFAULT_LIMITS,
         *,
         writer: bool,
         clock: Callable[[], ClockReading] = read_clock,
+        memory: Path | None = None,
     ) -> Self:
         """Open or create the outbox.
 
-        A damaged file is set aside, what can be read of it is carried over, and both are logged.
+        A damaged file is set aside, what can be read of it is carried over, and what is missing is
+        told. A full disk is no error.
 
         Args:
             path: The SQLite file.
             limits: How much to keep.
             writer: True in the vision process, which numbers the events.
             clock: Reads the clocks of this device.
+            memory: A file in memory (tmpfs) through which events go while the disk refuses them;
+                the same for both processes.
 
         Raises:
             OutboxError: The file cannot be opened at all.
         """
-        return cls(path, limits, writer=writer, clock=clock)
+        return cls(path, limits, writer=writer, clock=clock, memory=memory)
+
+    @classmethod
+    def from_config(cls, config: config.Outbox, *, writer: bool) -> Self:
+        """Open the outbox that is configured; see `open`."""
+        return cls.open(
+            config.path,
+            Limits.from_config(config),
+            writer=writer,
+            memory=memory_path(config.path),
+        )
 
     @property
     def boot_id(self) -> str:
@@ -192,8 +161,8 @@ class Outbox:
 
     @property
     def generation(self) -> int:
-        """Grows when the file was opened anew; ids of before mean nothing then."""
-        return self._generation
+        """Grows when a file was opened anew; ids of before mean nothing then."""
+        return self._disk.generation + (0 if self._memory is None else self._memory.generation)
 
     @property
     def state(self) -> OutboxState:
@@ -203,8 +172,9 @@ class Outbox:
     def put(self, changes: Sequence[TransitionEvent] = ()) -> list[Transition]:
         """Store changes in one commit, oldest first, and return what was stored, numbered.
 
-        Where the disk refuses, they wait in memory, as many as the limits allow, and are stored
-        by a later call; their numbers are given then. Never raises because of the disk.
+        Where the disk refuses, they go through the file in memory; where that is not there either,
+        they wait here, as many as the limits allow, and are stored by a later call; their numbers
+        are given then. Never raises because of the disk.
         """
         with self._lock:
             self._pending.extend(changes)
@@ -212,91 +182,134 @@ class Outbox:
                 self._pending.popleft()
                 self._overflowed += 1
             if not self._pending:
+                self._move_to_disk()
                 return []
-            batch = list(self._pending)
-            first = self._next_seq + self._overflowed  # what memory lost is a gap that shows
-            events = [change.numbered(self._boot_id, first + i) for i, change in enumerate(batch)]
-            lost = self._overflowed
-            if not self._attempt(lambda db: self._insert(db, events, lost), heals=True):
+            first = self._next_seq + self._overflowed
+            events = [
+                change.numbered(self._boot_id, first + i) for i, change in enumerate(self._pending)
+            ]
+            self._move_to_disk()
+            why = self._disk.attempt(lambda db: self._insert(db, events))
+            self._note(why)
+            if why is not None and (
+                self._memory is None or self._memory.attempt(lambda db: self._insert(db, events))
+            ):
                 return []
             self._next_seq = first + len(events)
+            self._next_id += len(events)
             self._overflowed = 0
             self._pending.clear()
+            if self._numbers is not None:
+                self._numbers.note(self._first, self._next_seq - 1)
             return events
 
-    def peek(self, *, after: int = 0, limit: int = 100) -> list[Row]:
-        """Return the oldest events whose id is larger than ``after``; they stay in the store."""
-        found: list[_Record] = []
+    def peek(self, *, after: int = 0, limit: int = 100, before: int | None = None) -> list[Row]:
+        """Return the oldest events whose id is larger than ``after``; they stay in the store.
+
+        Args:
+            after: The id behind which to begin.
+            limit: How many at most.
+            before: The first id that is not wanted any more.
+        """
+        records: list[Record] = []
 
         def read(db: sqlite3.Connection) -> None:
-            found[:] = db.execute(
-                "SELECT id, body, crc, kernel, monotonic_s, utc_s, synced FROM event"
-                " WHERE id > ? ORDER BY id LIMIT ?",
-                (after, limit),
-            )
+            records.extend(sql.waiting(db, after=after, before=before, limit=limit))
 
         with self._lock:
-            self._attempt(read, transaction=False, heals=not self._writer)
-            rows = [row for record in found if (row := _row(record)) is not None]
-            if len(rows) < len(found):
-                self._give_up({record[0] for record in found} - {row.id for row in rows})
-            return rows
-
-    def _give_up(self, unreadable: set[int]) -> None:
-        """Drop records that are not what was written, so that they hold up nothing."""
-        log.error("outbox %s: %d unreadable events given up", self.path, len(unreadable))
-
-        def drop(db: sqlite3.Connection) -> None:
-            _delete(db, sorted(unreadable))
-            _count(db, "dropped", len(unreadable))
-
-        self._attempt(drop)
+            if not self._writer:
+                self._note(self._disk.attempt(read, transaction=False))
+            else:
+                self._disk.attempt(read, transaction=False)
+            if self._ask_memory(read):
+                records.sort(key=lambda record: record[0])
+                del records[limit:]
+            rows = [read_record(record) for record in records]
+            if None in rows:
+                self._quarantine([r for r, row in zip(records, rows, strict=True) if row is None])
+            return [row for row in rows if row is not None]
 
     def ack(self, ids: Sequence[int]) -> bool:
-        """Forget events that the broker has taken; False where the disk refuses, try again."""
+        """Take out events that the broker has taken; False where the disk refuses, try again."""
+        if not ids:
+            return True
         with self._lock:
-            return not ids or self._attempt(lambda db: _delete(db, ids), durable=False)
+            elsewhere = self._ack_in_memory(ids)
+            why = self._disk.attempt(
+                lambda db: sql.move_to_sent(db, ids, elsewhere=elsewhere), durable=False
+            )
+            self._note_if_failing(why)
+            if why is None or not is_full(why):
+                return why is None
+            self._reserve.give_up()
+            for start in range(0, len(ids), _STEP):
+                some = ids[start : start + _STEP]
+                if self._disk.attempt(lambda db, some=some: sql.delete(db, some), durable=False):  # type: ignore[misc]
+                    return False
+            self._disk.attempt(
+                lambda db: db.execute("PRAGMA wal_checkpoint").fetchall(), transaction=False
+            )
+            return True
+
+    def _ack_in_memory(self, ids: Sequence[int]) -> frozenset[int]:
+        found: list[int] = []
+        self._ask_memory(lambda db: found.extend(sql.delete(db, ids)), transaction=True)
+        return frozenset(found)
+
+    def refuse(self, number: int, reason: str) -> bool:
+        """Set an event aside that the broker does not take; whether that was possible."""
+        now = self._clock()
+        with self._lock:
+            self._move_to_disk()
+            return not self._disk.attempt(
+                lambda db: sql.set_aside(db, number, reason=reason, utc_s=now.utc_s), durable=False
+            )
 
     def changed(self) -> bool:
         """Whether the other process has committed anything since the last call. Cheap."""
         with self._lock:
-            before = self._data_version, self._generation
+            before = self._versions, self.generation
+            versions = [-1, -1]
 
-            def read(db: sqlite3.Connection) -> None:
-                self._data_version = int(db.execute("PRAGMA data_version").fetchone()[0])
+            def read(db: sqlite3.Connection, place: int) -> None:
+                versions[place] = int(db.execute("PRAGMA data_version").fetchone()[0])
 
-            self._attempt(read, transaction=False)
-            return before != (self._data_version, self._generation)
+            self._disk.attempt(lambda db: read(db, 0), transaction=False)
+            self._ask_memory(lambda db: read(db, 1))
+            self._versions = (versions[0], versions[1])
+            return before != (self._versions, self.generation)
 
     def put_snapshot(self, kind: SnapshotKind, body: str) -> bool:
         """Replace the latest word of a kind; False where the disk refuses."""
         now = self._clock()
         with self._lock:
-            return self._attempt(
-                lambda db: db.execute(
-                    "INSERT INTO snapshot VALUES (?, ?, ?, ?, 1) ON CONFLICT (kind) DO UPDATE SET"
-                    " body=excluded.body, kernel=excluded.kernel,"
-                    " monotonic_s=excluded.monotonic_s, version=snapshot.version + 1",
-                    (kind, body, self._kernel, now.monotonic_s),
-                ),
-                durable=False,
-            )
+            self._latest[kind] = body
+
+            def write(db: sqlite3.Connection) -> None:
+                sql.write_snapshot(db, kind, body, kernel=self._kernel, now=now)
+                present = {snapshot.kind for snapshot in sql.read_snapshots(db)}
+                for other, latest in self._latest.items():
+                    if other not in present:  # lost with a damaged file
+                        sql.write_snapshot(db, other, latest, kernel=self._kernel, now=now)
+
+            if self._disk.attempt(write, durable=False) is None:
+                return True
+            return self._memory is not None and self._memory.attempt(write) is None
 
     def snapshots(self) -> list[Snapshot]:
         """Return the latest word of every kind that was ever put."""
-        found: list[Snapshot] = []
+        found: dict[str, Snapshot] = {}
 
         def read(db: sqlite3.Connection) -> None:
-            found[:] = [
-                Snapshot(kind=k, body=b, kernel=n, monotonic_s=m, version=v)
-                for k, b, n, m, v in db.execute(
-                    "SELECT kind, body, kernel, monotonic_s, version FROM snapshot ORDER BY kind"
-                )
-            ]
+            for snapshot in sql.read_snapshots(db):
+                known = found.get(snapshot.kind)
+                if known is None or known.monotonic_s <= snapshot.monotonic_s:
+                    found[snapshot.kind] = snapshot
 
         with self._lock:
-            self._attempt(read, transaction=False)
-            return found
+            self._disk.attempt(read, transaction=False)
+            self._ask_memory(read)
+            return [found[kind] for kind in sorted(found)]
 
     def next_session(self, *, reserve: int = 1) -> int:
         """Return a number larger than any before, also after the file or the clock was lost.
@@ -308,35 +321,127 @@ class Outbox:
 
         def take(db: sqlite3.Connection) -> None:
             nonlocal session
-            session = max(_counter(db, "session") + 1, session)
-            db.execute(
-                "INSERT OR REPLACE INTO counter VALUES ('session', ?)", (session + reserve - 1,)
-            )
+            session = max(read_counter(db, "session") + 1, session)
+            write_counter(db, "session", session + reserve - 1)
 
         with self._lock:
-            self._attempt(take, durable=False)
+            self._disk.attempt(take, durable=False)
             return session
 
     def stats(self) -> OutboxStats:
         """Count what waits and what was given up."""
-        depth = dropped = stored = 0
+        depth = dropped = damaged = dead = stored = 0
 
         def read(db: sqlite3.Connection) -> None:
-            nonlocal depth, dropped, stored
-            depth = int(db.execute("SELECT count(*) FROM event").fetchone()[0])
-            dropped = _counter(db, "dropped")
-            last = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
-            stored = 0 if last is None else int(last[0])
+            nonlocal depth, dropped, damaged, dead, stored
+            depth += sql.count(db, "queue")
+            dropped += read_counter(db, "dropped")
+            damaged += read_counter(db, "damaged")
+            dead += sql.count(db, "dead")
+            stored = max(stored, read_counter(db, "id"))
 
         with self._lock:
-            self._attempt(read, transaction=False)
+            self._disk.attempt(read, transaction=False)
+            self._ask_memory(read)
             return OutboxStats(
                 depth=depth,
                 pending=len(self._pending),
                 dropped=dropped + self._overflowed,
+                damaged=damaged,
+                set_aside=dead,
                 stored=stored,
                 state=self._state,
             )
+
+    def losses(self) -> list[Loss]:
+        """Return what no subscriber can get any more, oldest first, the refused ones included."""
+        found: list[Loss] = []
+
+        def read(db: sqlite3.Connection) -> None:
+            found.extend([*read_losses(db), *sql.refused(db)])
+
+        with self._lock:
+            self._disk.attempt(read, transaction=False)
+            self._ask_memory(read)
+            return found
+
+    def runs(self) -> list[Run]:
+        """Return by boot id, oldest first, which numbers are settled and which can be had again."""
+        found: list[Run] = []
+
+        def read(db: sqlite3.Connection) -> None:
+            lowest, waiting = sql.kept(db), sql.lowest_waiting(db)
+            found[:] = [
+                Run(
+                    boot_id=boot,
+                    kept_from=lowest.get(boot, last + 1),
+                    settled=waiting.get(boot, last + 1) - 1,
+                )
+                for boot, last in sql.in_order(db, read_runs(db))
+            ]
+
+        with self._lock:
+            self._disk.attempt(read, transaction=False)
+            return found
+
+    def sent(self, boot_id: str, first: int, last: int, *, limit: int = 1000) -> list[Row]:
+        """Return events that were acknowledged and are still kept, by their numbers."""
+        records: list[Record] = []
+
+        def read(db: sqlite3.Connection) -> None:
+            records[:] = sql.sent(db, boot_id, first, last, limit=limit)
+
+        with self._lock:
+            self._disk.attempt(read, transaction=False)
+            return [row for record in records if (row := read_record(record)) is not None]
+
+    def expire(self) -> None:
+        """Do what only time demands: drop what is too old, go back to a disk that has recovered."""
+        now = self._clock()
+        with self._lock:
+            if self._writer:
+                self.put()
+            why = self._disk.attempt(lambda db: self._tidy(db, now), durable=False)
+            if self._writer:
+                self._note(why)
+            if self._state is OutboxState.READY:
+                self._reserve.make()
+            if now.synced:
+                for file in files_set_aside(self.path):
+                    if now.utc_s - file.stat().st_ctime > self._limits.max_age_s:
+                        remove_set_aside(file)
+            if self._numbers is not None:
+                self._disk.attempt(self._note_first, transaction=False)
+
+    def dead(self) -> list[tuple[int, str, str, Row | None]]:
+        """Return what was set aside: number, reason, date, and the event where it is readable."""
+        found: list[tuple[int, str, str, Row | None]] = []
+        with self._lock:
+            why = self._disk.attempt(lambda db: found.extend(sql.dead(db)), transaction=False)
+            if why is not None:
+                raise OutboxError(f"{self.path}: cannot be read: {why}")
+            return found
+
+    def retry(self, numbers: Sequence[int]) -> int:
+        """Put events that were set aside back into the queue; returns how many."""
+        return self._on_dead(lambda db: sql.retry(db, numbers))
+
+    def remove(self, numbers: Sequence[int]) -> int:
+        """Give up events that were set aside; returns how many."""
+        utc_s = self._clock().utc_s
+        return self._on_dead(lambda db: sql.remove_dead(db, numbers, utc_s=utc_s))
+
+    def _on_dead(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        done = 0
+
+        def run(db: sqlite3.Connection) -> None:
+            nonlocal done
+            done = work(db)
+
+        with self._lock:
+            if (why := self._disk.attempt(run)) is not None:
+                raise OutboxError(f"{self.path}: cannot be written: {why}")
+            return done
 
     def close(self) -> None:
         """Store what waits in memory, if the disk takes it, and close the file."""
@@ -349,9 +454,15 @@ class Outbox:
                     self.path,
                     len(self._pending),
                 )
-            if self._db is not None:
-                self._db.close()
-                self._db = None
+                if self._numbers is not None:  # so that the next start tells them as lost
+                    lost = self._overflowed + len(self._pending)
+                    self._numbers.note(self._first, self._next_seq - 1 + lost)
+            for file in (self._disk, self._memory):
+                if file is not None:
+                    file.close()
+            if self._numbers is not None:
+                self._numbers.close()
+                self._numbers = None
 
     def __enter__(self) -> Self:
         return self
@@ -359,223 +470,196 @@ class Outbox:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _open(self) -> Database:
-        """Open the file and carry over what a damaged predecessor still tells."""
-        db = Database(self.path, _LAYOUT, durable=self._writer, clock=self._clock())
-        self._generation += 1
-        if db.set_aside is not None:
-            rescued = list(_readable(db.set_aside))
-            try:
-                _restore(db.connection, rescued)
-            except sqlite3.Error as why:
-                db.close()
-                raise OutboxError(f"{self.path}: cannot be written: {why}") from why
-            log.error(
-                "outbox %s was damaged: set aside as %s, %d events carried over",
-                self.path,
-                db.set_aside.name,
-                len(rescued),
-            )
-        return db
+    # -- opening
 
-    def _attempt(
-        self,
-        work: Callable[[sqlite3.Connection], object],
-        *,
-        durable: bool = True,
-        transaction: bool = True,
-        heals: bool = False,
-    ) -> bool:
-        """Do some work on the file; open it anew where it is damaged or was replaced.
-
-        Args:
-            work: Gets the connection.
-            durable: Whether a writer's commit waits for the disk.
-            transaction: Whether to commit it as one; reading needs none.
-            heals: Whether its success shows that events are stored again.
-        """
-        for _ in range(2):
-            try:
-                if self._db is not None and self._db.must_let_go():
-                    self._db.close()
-                    self._db = None
-                if self._db is None:
-                    self._db = self._open()
-                self._run(self._db.connection, work, durable=durable, transaction=transaction)
-            except sqlite3.Error as why:
-                self._note(_state_of(why), str(why))
-                if not is_damage(why):
-                    return False
-                if self._db is not None:
-                    self._db.close()
-                    self._db = None
-            except (OutboxError, OSError) as why:
-                self._note(OutboxState.FAILING, str(why))
-                return False
-            else:
-                if heals:
-                    self._note(OutboxState.READY, "")
-                return True
-        return False
-
-    def _run(
-        self,
-        db: sqlite3.Connection,
-        work: Callable[[sqlite3.Connection], object],
-        *,
-        durable: bool,
-        transaction: bool,
-    ) -> None:
-        if not transaction:
-            work(db)
-            return
-        set_durable(db, durable=durable and self._writer)
-        db.execute("BEGIN IMMEDIATE")
+    def _start(self) -> None:
+        self._first = 1
+        earlier = read_numbers(numbers_path(self.path)) if self._writer else {}
         try:
-            work(db)
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            self._disk.open()
+        except OutboxError:
+            self.close()
             raise
+        except Exception as why:
+            if not is_full(why):
+                self.close()
+                raise OutboxError(f"{self.path}: cannot be opened: {why}") from why
+            self._note(why)
+        if self._writer:
+            self._numbers = GivenNumbers(numbers_path(self.path), self._boot_id, earlier)
+            if self._state is OutboxState.READY:
+                self._disk.attempt(self._note_first, transaction=False)
+                self._disk.attempt(self._forget_runs, durable=False)
+                self._reserve.make()
 
-    def _insert(self, db: sqlite3.Connection, events: Sequence[Transition], lost: int) -> None:
+    def _note_first(self, db: sqlite3.Connection) -> None:
+        """Note which numbers may still be there, so that what was let go is no loss."""
+        if self._numbers is not None:
+            lowest = first_numbers(db)
+            self._first = lowest.get(self._boot_id, self._next_seq)
+            self._numbers.keep(lowest)
+            self._numbers.note(self._first, self._next_seq - 1)
+
+    def _forget_runs(self, db: sqlite3.Connection) -> None:
+        """Forget boot ids that have nothing left; they are not among the noted any more."""
+        noted = {self._boot_id, *read_numbers(numbers_path(self.path))}
+        for boot in read_runs(db).keys() - first_numbers(db).keys() - noted:
+            db.execute("DELETE FROM run WHERE boot = ?", (boot,))
+
+    def _opened(self, db: sqlite3.Connection, damaged: Path | None) -> None:
+        """Carry over what a damaged predecessor still holds, and find out what it does not."""
+        carried = {} if damaged is None else read_damaged_file(damaged)
+        db.execute("BEGIN IMMEDIATE")
+        for table, records in carried.items():
+            insert_all(db, table, records)
+        lost = self._tell_losses(db, thorough=damaged is not None)
+        self._next_id = max(self._next_id, sql.next_id(db))
+        db.execute("COMMIT")
+        if damaged is not None:
+            log.error(
+                "outbox %s was damaged: set aside as %s, %d events carried over, %d lost",
+                self.path,
+                damaged.name,
+                len(carried.get("queue", ())),
+                lost,
+            )
+        elif lost:
+            log.error("outbox %s: %d events are missing and told as lost", self.path, lost)
+
+    def _opened_memory(self, db: sqlite3.Connection, _damaged: Path | None) -> None:
+        self._next_id = max(self._next_id, sql.next_id(db))
+
+    def _tell_losses(self, db: sqlite3.Connection, *, thorough: bool) -> int:
+        given = read_numbers(numbers_path(self.path))
+        if self._writer and self._next_seq > 1:
+            given[self._boot_id] = (self._first, self._next_seq - 1)
+        if not given:
+            return 0
+        runs, in_memory = read_runs(db), self._in_memory()
+        for boot, last in in_memory.runs.items():
+            runs[boot] = max(last, runs.get(boot, 0))
+        found = find_losses(db, given, runs=None if thorough else runs, elsewhere=in_memory.numbers)
+        lost = add_losses(db, found, utc_s=self._clock().utc_s)
+        if lost:
+            add_to_counter(db, "damaged", lost)
+        for boot, (_, last) in given.items():
+            if last > runs.get(boot, 0):
+                write_run(db, boot, last)
+        return lost
+
+    def _in_memory(self) -> _InMemory:
+        found = _InMemory(runs={}, numbers=[])
+
+        def read(db: sqlite3.Connection) -> None:
+            found.runs.update(read_runs(db))
+            found.numbers.extend(sql.numbers(db))
+
+        self._ask_memory(read)
+        return found
+
+    def _ask_memory(
+        self, work: Callable[[sqlite3.Connection], object], *, transaction: bool = False
+    ) -> bool:
+        """Do some work on the file in memory, if there is one; whether it was done."""
+        if self._memory is None or not self._memory.path.exists():
+            return False
+        return self._memory.attempt(work, transaction=transaction) is None
+
+    # -- pieces of work
+
+    def _insert(self, db: sqlite3.Connection, events: Sequence[Transition]) -> None:
         now = self._clock()
-        bodies = [event.to_json() for event in events]
-        db.executemany(
-            "INSERT INTO event (body, crc, kernel, monotonic_s, utc_s, synced)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+        insert_all(
+            db,
+            "queue",
             [
-                (
-                    body,
-                    zlib.crc32(body.encode()),
-                    self._kernel,
-                    now.monotonic_s,
-                    now.utc_s,
-                    now.synced,
-                )
-                for body in bodies
+                make_record(self._next_id + i, event, kernel=self._kernel, now=now)
+                for i, event in enumerate(events)
             ],
         )
-        dropped = self._drop_old(db, now) + self._drop_excess(db)
-        if dropped:
-            log.warning("outbox %s: %d oldest events dropped (limit reached)", self.path, dropped)
-        if dropped or lost:
-            _count(db, "dropped", dropped + lost)
-
-    def _drop_old(self, db: sqlite3.Connection, now: ClockReading) -> int:
-        """Drop events past their age.
-
-        Within one run of the kernel the monotonic clock tells the age. Across runs only dates do,
-        and only if the clock was set both times: a Pi without a battery starts in the past.
-        """
-        oldest = db.execute(
-            "SELECT id, kernel, monotonic_s, utc_s, synced FROM event ORDER BY id LIMIT 200"
-        ).fetchall()
-        old = [
-            int(row)
-            for row, kernel, monotonic_s, utc_s, synced in oldest
-            if (
-                now.monotonic_s - monotonic_s > self._limits.max_age_s
-                if kernel == self._kernel
-                else synced and now.synced and now.utc_s - utc_s > self._limits.max_age_s
+        write_counter(db, "id", self._next_id + len(events) - 1)
+        write_run(db, self._boot_id, events[-1].seq)
+        if self._overflowed:  # what memory lost
+            loss = Loss(
+                boot_id=self._boot_id,
+                first=self._next_seq,
+                last=self._next_seq + self._overflowed - 1,
+                reason="memory",
             )
-        ]
-        _delete(db, old)
-        return len(old)
+            add_losses(db, [loss], utc_s=now.utc_s)
+        self._drop(db, now)
 
-    def _drop_excess(self, db: sqlite3.Connection) -> int:
-        """Drop a twentieth of the events, oldest first, until the size is within the limit."""
-        dropped = 0
-        while _used_bytes(db) > self._limits.max_bytes:
-            depth = int(db.execute("SELECT count(*) FROM event").fetchone()[0])
-            if depth == 0:
-                break
-            dropped += db.execute(
-                "DELETE FROM event WHERE id IN (SELECT id FROM event ORDER BY id LIMIT ?)",
-                (depth // 20 + 1,),
-            ).rowcount
-        return dropped
+    def _tidy(self, db: sqlite3.Connection, now: ClockReading) -> None:
+        if self._state is not OutboxState.READY:  # a write, to see whether it takes any
+            write_counter(db, "id", max(self._next_id - 1, read_counter(db, "id")))
+        self._drop(db, now)
 
-    def _note(self, state: OutboxState, why: str) -> None:
+    def _drop(self, db: sqlite3.Connection, now: ClockReading) -> None:
+        """Drop what is older or more than may be kept, and remember its numbers."""
+        for reason, numbers in (
+            (
+                "old",
+                sql.drop_old(db, self._limits, kernel=self._kernel, now=now, sent=self._writer),
+            ),
+            ("full", sql.drop_excess(db, self._limits.max_bytes)),
+        ):
+            if numbers:
+                log.warning(
+                    "outbox %s: %d oldest events dropped (%s)", self.path, len(numbers), reason
+                )
+                by_boot: dict[str, list[int]] = {}
+                for boot, seq in numbers:
+                    by_boot.setdefault(boot, []).append(seq)
+                add_losses(
+                    db,
+                    [
+                        Loss(boot_id=boot, first=first, last=last, reason=reason)
+                        for boot, found in by_boot.items()
+                        for first, last in ranges(sorted(found))
+                    ],
+                    utc_s=now.utc_s,
+                )
+
+    def _move_to_disk(self) -> None:
+        """Bring what went through memory to a disk that takes it again."""
+        records: list[Record] = []
+
+        def read(db: sqlite3.Connection) -> None:
+            records[:] = sql.waiting(db, after=0, before=None, limit=1000)
+
+        if not self._ask_memory(read) or not records:
+            return
+        ids = [record[0] for record in records]
+        if self._disk.attempt(lambda db: insert_all(db, "queue", records)) is None:
+            self._ask_memory(lambda db: sql.delete(db, ids), transaction=True)
+
+    def _quarantine(self, records: Sequence[Record]) -> None:
+        """Put rows that are not what was written where they hold up nothing."""
+        log.error("outbox %s: %d damaged events set aside", self.path, len(records))
+        now = self._clock()
+
+        def work(db: sqlite3.Connection) -> None:
+            sql.quarantine(db, records, utc_s=now.utc_s)
+            self._tell_losses(db, thorough=True)
+
+        self._disk.attempt(work, durable=False)
+
+    # -- the state
+
+    def _note_if_failing(self, why: Exception | None) -> None:
+        if why is not None:
+            self._note(why)
+
+    def _note(self, why: Exception | None) -> None:
         """Remember the state, and log it when it changes."""
+        state = OutboxState.READY
+        if why is not None:
+            state = OutboxState.FULL if is_full(why) else OutboxState.FAILING
         if state is self._state:
             return
         self._state = state
         if state is OutboxState.READY:
             log.warning("outbox %s: stores events again", self.path)
         else:
-            log.error("outbox %s: %s; events wait in memory", self.path, why)
-
-
-def _state_of(why: sqlite3.Error) -> OutboxState:
-    code = getattr(why, "sqlite_errorcode", 0)
-    return OutboxState.FULL if code & 0xFF == sqlite3.SQLITE_FULL else OutboxState.FAILING
-
-
-def _used_bytes(db: sqlite3.Connection) -> int:
-    pages, free, size = (
-        int(db.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size
-
-
-def _delete(db: sqlite3.Connection, ids: Sequence[int]) -> None:
-    db.executemany("DELETE FROM event WHERE id = ?", [(i,) for i in ids])
-
-
-def _counter(db: sqlite3.Connection, name: str) -> int:
-    row = db.execute("SELECT value FROM counter WHERE name = ?", (name,)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _count(db: sqlite3.Connection, name: str, by: int) -> None:
-    db.execute(
-        "INSERT INTO counter VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET"
-        " value = counter.value + excluded.value",
-        (name, by),
-    )
-
-
-def _row(record: _Record) -> Row | None:
-    """Read one record; ``None`` where it is not what was written."""
-    number, body, crc, kernel, monotonic_s, utc_s, synced = record
-    try:
-        if zlib.crc32(body.encode()) != crc:
-            return None
-        event = Transition.from_json(body)
-    except (ValueError, AttributeError):
-        return None
-    return Row(
-        id=int(number),
-        event=event,
-        kernel=kernel,
-        monotonic_s=monotonic_s,
-        utc_s=utc_s,
-        synced=bool(synced),
-    )
-
-
-def _readable(damaged: Path) -> Iterator[_Record]:
-    """Read what can be read of a damaged file, from both ends towards the damage."""
-    records: dict[int, _Record] = {}
-    forwards = "SELECT id, body, crc, kernel, monotonic_s, utc_s, synced FROM event ORDER BY id"
-    for query in (forwards, f"{forwards} DESC"):
-        with (
-            contextlib.suppress(sqlite3.Error, UnicodeError),
-            contextlib.closing(sqlite3.connect(damaged, isolation_level=None)) as db,
-        ):
-            for record in db.execute(query):
-                if record[0] in records:
-                    break
-                records[record[0]] = record
-    for number in sorted(records):
-        if _row(records[number]) is not None:
-            yield records[number]
-
-
-def _restore(db: sqlite3.Connection, records: Sequence[_Record]) -> None:
-    db.execute("BEGIN IMMEDIATE")
-    db.executemany("INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?, ?)", records)
-    db.execute("COMMIT")
+            where = "wait in memory" if self._memory is None else "go through memory"
+            log.error("outbox %s: %s; events %s", self.path, why, where)

@@ -9,7 +9,8 @@ from emoshift.mqtt.connection import Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.outbox.store import Outbox, Row
+    from edge.outbox.records import Row
+    from edge.outbox.store import Outbox
     from emoshift.clock import ClockReading
     from emoshift.messages import Transition
 

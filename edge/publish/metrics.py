@@ -22,6 +22,8 @@ _PLAIN: Final = (
     ("faces", "gauge", "Faces in the last frame."),
     ("outbox_depth", "gauge", "Events that no broker has acknowledged."),
     ("outbox_dropped", "counter", "Events given up because the outbox was full or they too old."),
+    ("outbox_damaged", "counter", "Events that were damaged on the disk."),
+    ("outbox_set_aside", "gauge", "Events that the broker refused again and again."),
     ("level", "gauge", "Degradation level; 0 is full quality."),
     ("temperature_c", "gauge", "Of the processor, degrees Celsius."),
     ("throttled", "gauge", "Whether the chip slows itself down."),

@@ -14,7 +14,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 
 from edge.identity import machine_digest, settle_name
-from edge.outbox.store import Limits, Outbox
+from edge.outbox.store import Outbox
 from edge.publish.delivery import Delivery
 from edge.publish.homeassistant import Discovery
 from edge.publish.metrics import serve_metrics
@@ -47,6 +47,8 @@ TURN_S: Final = 0.02
 """How often the outbox is asked for news: an event waits half of it on average."""
 LOOK_EVERY_S: Final = 1.0
 """How often to look without news, for what only time changes."""
+EXPIRE_EVERY_S: Final = 60.0
+"""How often events that have become too old are dropped."""
 ACK_S: Final = 30.0
 """A broker that acknowledges nothing for this long is given up."""
 REFUSED_PAUSE_S: Final = 60.0
@@ -83,11 +85,8 @@ def run_publisher(
     config = settle_name(config)
     instance = machine_digest()
     broker = Broker.from_config(config.mqtt, client_id=f"emoshift-{instance}")
-    limits = Limits(
-        max_bytes=int(config.outbox.max_mb * 1e6), max_age_s=config.outbox.max_age_days * 86400
-    )
     with (
-        Outbox.open(config.outbox.path, limits, writer=False) as outbox,
+        Outbox.from_config(config.outbox, writer=False) as outbox,
         serve_metrics(config.health.metrics_port) as metrics,
     ):
         publisher = Publisher(
@@ -158,6 +157,7 @@ class Publisher:
         self._been_online = self._returned = False
         self._protocol = PROTOCOLS[0]
         self._quiet_until_s = 0.0
+        self._expired_s = float("-inf")
         self._progress_s = 0.0
         self._looked_s = 0.0
         self._probing = False
@@ -176,6 +176,9 @@ class Publisher:
     def turn(self) -> None:
         """Do what is due; takes about `TURN_S`, or as long as connecting takes."""
         now_s = time.monotonic()
+        if now_s - self._expired_s >= EXPIRE_EVERY_S:
+            self._expired_s = now_s
+            self._outbox.expire()
         if self._link is None:
             if self._plan.is_due(now_s):
                 self._start(now_s)

@@ -9,7 +9,7 @@ from emoshift.mqtt.connection import Message
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge.outbox.store import Snapshot
+    from edge.outbox.statements import Snapshot
 
 CLASS_EXPIRY_S: Final = 90
 """A broker drops the class summary when nothing confirms it for this long (MQTT 5)."""

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final
 from edge.config import load_config
 from edge.daemon.watchdog import run_publish_service
 from edge.outbox.event import TransitionEvent
-from edge.outbox.store import Limits, Outbox
+from edge.outbox.settings import Limits
+from edge.outbox.store import Outbox
 from emoshift.clock import read_clock
 from emoshift.emotions import Emotion
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.outbox.store import Row
+from edge.outbox.records import Row
 from edge.publish.delivery import HISTORICAL_AFTER_S, present
 from emoshift.clock import ClockReading
 from tests.edge.publish.conftest import CHANGE
