@@ -16,7 +16,7 @@ from edge.assets import SAMPLE_CLIP, cache_folder, find_asset
 from edge.capture.clip import Clip
 from edge.capture.devices import open_capture
 from edge.capture.latest_frame import NewestFrame
-from edge.capture.protocol import CaptureState
+from edge.capture.protocol import CaptureState, Picture
 from edge.values import Frame, frozen
 from emoshift.errors import CameraError, InputError, OutputError, UsageError
 
@@ -146,11 +146,11 @@ class FlatOut:
 
     def next_frame(self) -> Frame:
         """Return the next picture, captured now."""
-        image = self._device.read()
-        if image is None:
+        picture = self._device.read()
+        if picture is None:
             raise InputError("the source gives no more pictures")
         self._seq += 1
-        return Frame(image=frozen(image), seq=self._seq - 1, captured_s=time.monotonic())
+        return Frame(image=frozen(picture.image), seq=self._seq - 1, captured_s=time.monotonic())
 
     def close(self) -> None:
         """Let go of the pictures."""
@@ -193,12 +193,17 @@ class Paced:
         self._gap_s = 1 / fps
         self._due_s = time.monotonic()
 
-    def read(self) -> NDArray[np.uint8] | None:
+    @property
+    def mode(self) -> str:
+        """What the pictures are, and how many a second."""
+        return f"{self._device.mode}, {1 / self._gap_s:.4g} frames a second"
+
+    def read(self) -> Picture | None:
         """Wait until the next picture is due."""
-        image = self._device.read()
+        picture = self._device.read()
         self._due_s = max(self._due_s + self._gap_s, time.monotonic() - self._gap_s)
         time.sleep(max(0.0, self._due_s - time.monotonic()))
-        return image
+        return picture
 
     def close(self) -> None:
         """Let go of the pictures."""
@@ -212,13 +217,18 @@ class Looped:
         self._path = path
         self._frames: Iterator[Frame] = Clip(path).frames()
 
-    def read(self) -> NDArray[np.uint8] | None:
+    @property
+    def mode(self) -> str:
+        """Which file it is."""
+        return self._path.name
+
+    def read(self) -> Picture | None:
         """Return the next picture; after the last one the first."""
         frame = next(self._frames, None)
         if frame is None:
             self._frames = Clip(self._path).frames()
             frame = next(self._frames)
-        return frame.image
+        return Picture(image=frame.image)
 
     def close(self) -> None:
         """Nothing is held open for long."""
@@ -249,7 +259,12 @@ class Synthetic:
         self._wall = _wall(width, height)
         self._number = 0
 
-    def read(self) -> NDArray[np.uint8] | None:
+    @property
+    def mode(self) -> str:
+        """Size of the pictures."""
+        return f"{self._wall.shape[1]}x{self._wall.shape[0]}"
+
+    def read(self) -> Picture | None:
         """Put the next picture together."""
         picture = self._wall.copy()
         wide, high = self._size
@@ -265,7 +280,7 @@ class Synthetic:
                 interpolation=cv2.INTER_LINEAR,
             )
         self._number += 1
-        return picture
+        return Picture(image=picture)
 
     def _person(self, number: int) -> NDArray[np.uint8]:
         """There and back again, so that nothing ever jumps."""

@@ -12,6 +12,7 @@ import click
 
 from edge import __version__
 from edge.config import Config, demand_legal_basis, load_config, parse_config
+from emoshift.credentials import mask_credentials
 from emoshift.errors import EmoshiftError, UsageError
 from emoshift.logs import set_up_logs
 
@@ -37,7 +38,7 @@ def one_line_errors(command: F) -> F:
         try:
             return command(*args, **kwargs)
         except EmoshiftError as why:
-            click.echo(f"Error: {why}", err=True)
+            click.echo(f"Error: {mask_credentials(str(why))}", err=True)
             sys.exit(why.exit_code)
         except KeyboardInterrupt:
             click.echo(err=True)
@@ -146,17 +147,22 @@ def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
     Example:
       edge replay lesson.mp4 --json > events.jsonl
     """
+    from edge.capture.clip import Clip
     from edge.commands.terminal import transition_json, transition_line
     from edge.pipeline import replay as steps
 
     render = transition_json if as_json else transition_line
     frames = faces = found = 0
-    for step in steps(clip, configured(config_path, None, None)):
+    config = configured(config_path, None, None)
+    video = Clip(clip.expanduser(), rotate=config.camera.rotate, max_fps=config.camera.fps)
+    for step in steps(video, config):
         frames += 1
         faces += bool(step.faces)
         for transition in step.transitions:
             found += 1
             click.echo(render(transition))
+    if video.damaged:
+        click.echo(f"Warning: {video.damaged} damaged frames were left out", err=True)
     if not as_json:
         click.echo(f"{frames} frames, {faces} with a face, {found} transitions", err=True)
 

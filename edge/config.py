@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from edge.toml import read_toml
+from emoshift.credentials import mask_credentials
 from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
 
@@ -47,6 +48,8 @@ class Camera(_Table):
         width, height: Picture size to ask for, pixels.
         fps: Frame rate to ask for, and the most that is processed.
         rotate: Clockwise turn of the picture, degrees.
+        pixel_format: Four characters that a Video4Linux camera is asked for, such as ``MJPG`` or
+            ``YUYV``; ``auto`` asks for MJPEG only where size and rate cannot be had otherwise.
     """
 
     source: Annotated[str, Field(min_length=1)] = "0"
@@ -55,6 +58,7 @@ class Camera(_Table):
     height: Annotated[int, Field(ge=64, le=4320)] = 720
     fps: Annotated[float, Field(gt=0, le=240)] = 30.0
     rotate: Literal[0, 90, 180, 270] = 0
+    pixel_format: Annotated[str, Field(pattern=r"^(auto|[A-Za-z0-9]{3,4})$")] = "auto"
 
 
 class Faces(_Table):
@@ -271,7 +275,7 @@ def _problem(error: dict[str, Any]) -> str:
     found = error.get("input")
     if isinstance(found, dict | BaseModel) or "password" in name:
         return f"{name}: {message}"
-    return f"{name}: {message}; found {found!r}"
+    return f"{name}: {message}; found {mask_credentials(repr(found))}"
 
 
 def _unknown_key(path: tuple[str, ...]) -> str:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.bundle.installed import configured_bundle
-from edge.capture.clip import Clip
 from edge.classifier.ensemble import Ensemble
 from edge.faces.backend import ComputeBudget
 from edge.faces.select_backend import open_faces
@@ -20,9 +19,9 @@ from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from edge.bundle.loader import Bundle
+    from edge.capture.clip import Clip
     from edge.config import Config
     from edge.faces.backend import FaceFinder
     from edge.values import Face, Frame, Prediction, Transition
@@ -165,15 +164,14 @@ def open_pipeline(
         )
 
 
-def replay(path: Path, config: Config) -> Iterator[Step]:
-    """Take every frame of a clip through the pipeline, timed by the clip's own frame rate.
+def replay(clip: Clip, config: Config) -> Iterator[Step]:
+    """Take every frame of a clip through the pipeline, timed by the clip's own time stamps.
 
     The same clip gives the same steps every time, whatever the machine's speed.
 
     Raises:
         InputError: The clip cannot be read.
     """
-    clip = Clip(path)
     with open_pipeline(config, random_seed=REPLAY_SEED) as pipeline:
         for frame in clip.frames():
             yield pipeline.step(frame)

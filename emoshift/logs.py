@@ -1,6 +1,6 @@
 """Logs that a stranger can neither forge nor flood: one line a record, escaped, repeats counted.
 
-Imports the standard library alone: the vision process uses it before it has given up the network.
+Imports the standard library, and what imports no more, alone: the vision process uses it before it has given up the network.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import sys
 import time
 from collections import OrderedDict
 from typing import Final, TextIO
+
+from emoshift.credentials import mask_credentials
 
 LINES_A_MINUTE: Final = 20
 """Lines of one kind (the same logger and the same text before its values are put in)."""
@@ -53,11 +55,11 @@ def set_up_logs(level: int, *, dates: bool = False, stream: TextIO | None = None
 
 
 class SafeFormatter(logging.Formatter):
-    """Escapes what is not printable and indents every line of a record but the first."""
+    """Escapes what is not printable, masks passwords, indents every line of a record but the first."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""
-        text = super().format(record)
+        text = mask_credentials(super().format(record))
         if len(text) > _LONGEST:
             text = f"{text[:_LONGEST]}... ({len(text)} characters)"
         if text.isprintable():

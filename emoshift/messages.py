@@ -314,6 +314,8 @@ class Info(_Message):
         face_finder: The back end that finds the faces. Not sent by older devices.
         face_finder_reason: Why it was chosen, and what it cannot do here. Not sent by older
             devices.
+        capture: Picture size, pixel format and rate that the camera agreed to; empty until it
+            does. Not sent by older devices.
     """
 
     schema_: Literal["emoshift.info/1"] = Field(
@@ -327,6 +329,7 @@ class Info(_Message):
     min_faces: Annotated[int, Field(ge=1, le=10_000)]
     face_finder: Reason = ""
     face_finder_reason: Reason = ""
+    capture: Reason = ""
 
 
 class States(_Part):

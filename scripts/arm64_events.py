@@ -16,11 +16,12 @@ _TIME_S = 0.05
 
 def replay(clip: str, bundle: str) -> None:
     """Print the clip's transitions, one JSON object each."""
+    from edge.capture.clip import Clip
     from edge.config import Config
     from edge.pipeline import replay as steps
 
     config = Config.model_validate({"faces": {"backend": "direct"}, "models": {"bundle": bundle}})
-    for step in steps(Path(clip), config):
+    for step in steps(Clip(Path(clip)), config):
         for change in step.transitions:
             before = None if change.before is None else change.before.label
             told = {

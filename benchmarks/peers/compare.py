@@ -208,7 +208,7 @@ def _write_frames(path: Path) -> None:
     for _ in range(FRAMES // 2):
         picture = pictures.read()
         if picture is not None:
-            frames.append(picture)
+            frames.append(picture.image)
     np.save(path, np.stack(frames + frames[::-1]))
 
 

@@ -13,6 +13,7 @@ from benchmarks.transitions import learned, report
 from benchmarks.transitions.compare import compare
 from edge import __version__
 from edge.bundle.installed import configured_bundle
+from edge.capture.clip import Clip
 from edge.cli import one_line_errors
 from edge.config import Models, parse_config
 from edge.pipeline import replay
@@ -308,7 +309,7 @@ def _parameters(config: Config) -> TransitionParameters:
 
 
 def _replay(config: Config) -> Replay:
-    return lambda path: replay(path, config)
+    return lambda path: replay(Clip(path), config)
 
 
 def _note(message: str) -> None:

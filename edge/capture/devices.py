@@ -1,30 +1,26 @@
-"""Cameras, streams and files through OpenCV, and Pi cameras through picamera2."""
+"""Opens whatever `camera.source` names: a clip, a camera, a stream or a pipeline."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
+from edge.capture.clip import Clip
+from edge.capture.ffmpeg import Stream
+from edge.capture.gstreamer import GStreamer
 from edge.capture.latest_frame import NewestFrame
+from edge.capture.picamera import PiCamera
+from edge.capture.pictures import as_bgr, turned
 from edge.capture.playback import Playback
-from emoshift.errors import CameraError
+from edge.capture.protocol import Picture
+from edge.capture.v4l2 import V4L2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy.typing import NDArray
-
     from edge.capture.protocol import Capture, Device
     from edge.config import Camera
-
-STREAM_TIMEOUT_MS = 5000
-_TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
 
 def open_capture(camera: Camera, *, clock: Callable[[], float] = time.monotonic) -> Capture:
@@ -34,103 +30,51 @@ def open_capture(camera: Camera, *, clock: Callable[[], float] = time.monotonic)
         InputError: The source is a file that cannot be played.
     """
     if is_clip(camera.source):
-        return Playback(Path(camera.source), clock=clock)
+        return Playback(open_clip(camera), clock=clock)
     return NewestFrame(
-        lambda: _Turned(_open(camera), camera.rotate), clock=clock, max_fps=camera.fps
+        lambda: _Turned(open_device(camera), camera.rotate), clock=clock, max_fps=camera.fps
     )
+
+
+def open_clip(camera: Camera) -> Clip:
+    """Open a clip with the turn and the rate that the configuration asks for.
+
+    Raises:
+        InputError: The file cannot be played.
+    """
+    return Clip(clip_path(camera.source), rotate=camera.rotate, max_fps=camera.fps)
 
 
 def is_clip(source: str) -> bool:
     """Whether a source names a file rather than a device or a stream."""
+    if source.startswith("file://"):
+        return True
     return not (
-        source.isdigit()
+        source.isdecimal()
         or source.startswith(("/dev/", "gstreamer:", "picamera2:"))
         or "://" in source
     )
 
 
-def _open(camera: Camera) -> Device:
+def clip_path(source: str) -> Path:
+    """Return the path of a clip; ``~`` is the home folder."""
+    return Path(source.removeprefix("file://")).expanduser()
+
+
+def open_device(camera: Camera) -> Device:
+    """Open a camera or a stream.
+
+    Raises:
+        CameraError: It cannot be opened; says why and what to do.
+    """
     source = camera.source
     if source.startswith("picamera2:"):
-        return _PiCamera(source.removeprefix("picamera2:"), camera)
+        return PiCamera(source.removeprefix("picamera2:"), camera)
     if source.startswith("gstreamer:"):
-        return _OpenCV(source.removeprefix("gstreamer:"), cv2.CAP_GSTREAMER, ())
+        return GStreamer(source.removeprefix("gstreamer:"))
     if "://" in source:
-        # RTSP over TCP: over UDP a lossy school network gives torn pictures.
-        os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
-        limits = (
-            cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, STREAM_TIMEOUT_MS,
-            cv2.CAP_PROP_READ_TIMEOUT_MSEC, STREAM_TIMEOUT_MS,
-        )  # fmt: skip
-        return _OpenCV(source, cv2.CAP_FFMPEG, limits)
-    path = f"/dev/video{source}" if source.isdigit() else source
-    if not Path(path).exists():
-        raise CameraError(f"{path}: no such device; plug the camera in, or set camera.source")
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise CameraError(f"{path}: no permission; add this user to the group 'video'")
-    settings = (
-        cv2.CAP_PROP_FRAME_WIDTH, camera.width,
-        cv2.CAP_PROP_FRAME_HEIGHT, camera.height,
-        cv2.CAP_PROP_FPS, round(camera.fps),
-        cv2.CAP_PROP_BUFFERSIZE, 1,
-    )  # fmt: skip
-    return _OpenCV(path, cv2.CAP_V4L2, settings)
-
-
-class _OpenCV:
-    """Anything OpenCV's `VideoCapture` reads."""
-
-    def __init__(self, source: str, backend: int, settings: tuple[int, ...]) -> None:
-        # What is not known beforehand is given with the call; V4L2 wants it afterwards.
-        first = settings if backend == cv2.CAP_FFMPEG else ()
-        self._device = cv2.VideoCapture(source, backend, list(first))
-        if not self._device.isOpened():
-            raise CameraError(f"{source}: cannot be opened (busy, or not a camera)")
-        if not first:
-            for name, value in zip(settings[::2], settings[1::2], strict=True):
-                self._device.set(name, value)
-
-    def read(self) -> NDArray[np.uint8] | None:
-        good, image = self._device.read()
-        return np.asarray(image, dtype=np.uint8) if good else None
-
-    def close(self) -> None:
-        self._device.release()
-
-
-class _PiCamera:
-    """A Raspberry Pi camera module through the system's picamera2."""
-
-    def __init__(self, number: str, camera: Camera) -> None:
-        try:
-            from picamera2 import Picamera2
-        except ImportError as why:
-            raise CameraError(
-                f"picamera2 is not installed ({why}); run: sudo apt install python3-picamera2, and"
-                " use a virtual environment made with --system-site-packages"
-            ) from why
-        try:
-            self._camera: Any = Picamera2(int(number or 0))
-            self._camera.configure(
-                self._camera.create_video_configuration(
-                    # Its RGB888 is blue first in memory, which is OpenCV's order.
-                    main={"format": "RGB888", "size": (camera.width, camera.height)},
-                    controls={"FrameRate": camera.fps},
-                )
-            )
-            self._camera.start()
-        except (RuntimeError, IndexError, ValueError) as why:
-            raise CameraError(f"picamera2:{number}: cannot be opened: {why}") from why
-
-    def read(self) -> NDArray[np.uint8] | None:
-        try:
-            return np.asarray(self._camera.capture_array("main"), dtype=np.uint8)
-        except (RuntimeError, TimeoutError):
-            return None
-
-    def close(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._camera.close()
+        return Stream(source)
+    return V4L2(camera)
 
 
 class _Turned:
@@ -138,13 +82,18 @@ class _Turned:
 
     def __init__(self, device: Device, degrees: int) -> None:
         self._device = device
-        self._turn = _TURNS.get(degrees)
+        self._degrees = degrees
 
-    def read(self) -> NDArray[np.uint8] | None:
-        image = self._device.read()
-        if image is None or self._turn is None:
-            return image
-        return np.asarray(cv2.rotate(image, self._turn), dtype=np.uint8)
+    @property
+    def mode(self) -> str:
+        return self._device.mode
+
+    def read(self) -> Picture | None:
+        picture = self._device.read()
+        if picture is None:
+            return None
+        image = turned(as_bgr(picture.image), self._degrees)
+        return Picture(image=image, stamp_s=picture.stamp_s)
 
     def close(self) -> None:
         self._device.close()

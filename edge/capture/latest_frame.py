@@ -10,6 +10,7 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Final
 
+from edge.capture.pictures import RateLimit, as_bgr
 from edge.capture.protocol import CaptureState, CaptureStatus
 from edge.values import Frame, frozen
 from emoshift.errors import CameraError
@@ -20,13 +21,17 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.capture.protocol import Device
+    from edge.capture.protocol import Device, Picture
 
 log = logging.getLogger(__name__)
 
 FIRST_RETRY_S: Final = 0.5
 LONGEST_RETRY_S: Final = 4.0
 FROZEN_AFTER_S: Final = 3.0
+MOST_FAILED: Final = 30
+"""Failed reads in a row after which a device is opened again."""
+SILENT_AFTER_S: Final = 3.0
+"""Time without one good picture after which failed reads are a loss, however few they are."""
 
 
 class NewestFrame:
@@ -36,9 +41,9 @@ class NewestFrame:
         open_device: Opens the device; raises `CameraError` with a reason where it cannot.
         clock: Monotonic seconds.
         max_fps: Frames beyond this rate are skipped.
-        frozen_after_s: A live picture always has noise; one that repeats to the last bit for this
-            long is a stuck device, which is opened again and counts as lost until it shows another
-            picture.
+        frozen_after_s: A device whose time stamp stands still for this long repeats an old
+            picture: it is opened again, and counts as lost until its time goes on. The picture
+            itself says nothing: a compressed stream of a quiet room repeats to the last bit.
     """
 
     def __init__(
@@ -51,15 +56,16 @@ class NewestFrame:
     ) -> None:
         self._open_device = open_device
         self._clock = clock
-        self._least_gap_s = 0.9 / max_fps
+        self._max_fps = max_fps
         self._frozen_after_s = frozen_after_s
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._newest: Frame | None = None
         self._state = CaptureState.OPENING
         self._reason = ""
-        self._frames = self._dropped = self._reopened = 0
-        self._frozen_print: int | None = None
+        self._frames = self._dropped = self._reopened = self._damaged = 0
+        self._mode = ""
+        self._frozen_stamp_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -81,6 +87,8 @@ class NewestFrame:
                 frames=self._frames,
                 dropped=self._dropped,
                 reopened=self._reopened,
+                damaged=self._damaged,
+                mode=self._mode,
             )
 
     def close(self) -> None:
@@ -119,31 +127,50 @@ class NewestFrame:
             device = self._open_device()
         except CameraError as why:
             return str(why)
+        with self._changed:
+            self._mode = device.mode
+        log.info("camera: %s", device.mode)
         try:
             return self._read_all(device)
+        except CameraError as why:
+            return str(why)
         finally:
             device.close()
 
     def _read_all(self, device: Device) -> str:
-        last_s = float("-inf")
-        still_since_s, last_print = self._clock(), self._frozen_print
+        limit = RateLimit(self._max_fps)
+        watch = _StampWatch(self._frozen_stamp_s, self._clock())
+        good_s, failed = self._clock(), 0
         while not self._stopping.is_set():
-            image = device.read()
+            picture = device.read()
             now_s = self._clock()
-            if image is None:
-                return "no picture from the device (unplugged, or taken by another program)"
-            if (seen := _fingerprint(image)) != last_print:
-                last_print, still_since_s = seen, now_s
-            elif now_s - still_since_s > self._frozen_after_s:
-                self._frozen_print = seen
-                return f"the picture has not changed for {self._frozen_after_s:g} s (frozen)"
-            if seen == self._frozen_print:
+            if picture is None:
+                failed += 1
+                self._count_damaged()
+                if failed >= MOST_FAILED or now_s - good_s > SILENT_AFTER_S:
+                    return "no picture from the device (unplugged, or taken by another program)"
                 continue
-            self._frozen_print = None
-            if now_s - last_s >= self._least_gap_s:
-                last_s = now_s
-                self._put(image, now_s)
+            good_s, failed = now_s, 0
+            stands_s = watch.stands_still_s(picture, now_s)
+            if stands_s > self._frozen_after_s:
+                self._frozen_stamp_s = picture.stamp_s
+                return f"the camera repeats one picture since {self._frozen_after_s:g} s (frozen)"
+            if picture.stamp_s is not None and picture.stamp_s == self._frozen_stamp_s:
+                continue
+            self._frozen_stamp_s = None
+            if limit.takes(now_s):
+                self._put(as_bgr(picture.image), now_s)
         return "stopped"
+
+    def _count_damaged(self) -> None:
+        with self._changed:
+            self._damaged += 1
+            first = self._damaged == 1
+        log.log(
+            logging.WARNING if first else logging.DEBUG,
+            "a frame from the camera was damaged and left out (%d so far)",
+            self._damaged,
+        )
 
     def _put(self, image: NDArray[np.uint8], now_s: float) -> None:
         with self._changed:
@@ -159,6 +186,15 @@ class NewestFrame:
             self._changed.notify_all()
 
 
-def _fingerprint(image: NDArray[np.uint8]) -> int:
-    """A number that changes with sensor noise, from a coarse grid of the picture."""
-    return hash(image[::16, ::16].tobytes())
+class _StampWatch:
+    """Notices a device whose time stamp stands still."""
+
+    def __init__(self, stamp_s: float | None, now_s: float) -> None:
+        self._stamp_s = stamp_s
+        self._since_s = now_s
+
+    def stands_still_s(self, picture: Picture, now_s: float) -> float:
+        """How long the stamp has been the same; 0 where there is none to judge by."""
+        if picture.stamp_s is None or picture.stamp_s != self._stamp_s:
+            self._stamp_s, self._since_s = picture.stamp_s, now_s
+        return now_s - self._since_s

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
-from edge.capture.clip import Clip
 from edge.capture.protocol import CaptureState, CaptureStatus
 from edge.values import Frame
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from edge.capture.clip import Clip
+
+log = logging.getLogger(__name__)
 
 
 class Playback:
     """Plays a clip against the clock; frames nobody was ready for are dropped.
 
     Args:
-        path: The video file.
+        clip: The video file.
         clock: Monotonic seconds.
         sleep: Waits for so many seconds.
-
-    Raises:
-        InputError: The file cannot be played.
     """
 
     def __init__(
         self,
-        path: Path,
+        clip: Clip,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._clip = Clip(path)
-        self._frames = self._clip.frames()
+        self._clip = clip
+        self._frames = clip.frames()
         self._clock = clock
         self._sleep = sleep
         self._started_s: float | None = None
@@ -47,20 +47,13 @@ class Playback:
 
     def next_frame(self, timeout_s: float) -> Frame | None:
         """Wait for the next frame that is due; ``None`` after the time-out or at the end."""
-        frame = self._pending or self._read()
-        self._pending = None
+        frame, self._pending = self._pending or self._read(), None
         if frame is None:
             return None
         if self._started_s is None:
-            self._started_s = self._clock()
+            self._started_s = self._clock() - frame.captured_s
+        frame = self._newest_due(frame, self._started_s)
         due_s = self._started_s + frame.captured_s
-        # Too late for this one: what is due now is newer.
-        while (newer := self._started_s + frame.captured_s + 1 / self._clip.fps) <= self._clock():
-            following = self._read()
-            if following is None:
-                break
-            self._dropped += 1
-            frame, due_s = following, newer
         wait_s = due_s - self._clock()
         if wait_s > timeout_s:
             self._pending = frame
@@ -69,7 +62,20 @@ class Playback:
         if wait_s > 0:
             self._sleep(wait_s)
         self._taken += 1
-        return Frame(image=frame.image, seq=frame.seq, captured_s=max(due_s, self._started_s))
+        return Frame(image=frame.image, seq=frame.seq, captured_s=due_s)
+
+    def _newest_due(self, frame: Frame, started_s: float) -> Frame:
+        """Pass over frames that a newer one has overtaken already."""
+        while started_s + frame.captured_s + 0.5 / self._clip.fps <= self._clock():
+            following = self._read()
+            if following is None:
+                break
+            if started_s + following.captured_s > self._clock():
+                self._pending = following
+                break
+            self._dropped += 1
+            frame = following
+        return frame
 
     def status(self) -> CaptureStatus:
         """Say how far the clip is."""
@@ -79,6 +85,8 @@ class Playback:
             frames=self._taken + self._dropped,
             dropped=self._dropped,
             reopened=0,
+            damaged=self._clip.damaged,
+            mode=self._clip.mode,
         )
 
     def close(self) -> None:
@@ -87,10 +95,14 @@ class Playback:
         self._state = CaptureState.ENDED
 
     def _read(self) -> Frame | None:
+        if self._state is CaptureState.ENDED:
+            return None
         try:
             return next(self._frames)
         except StopIteration:
             self._state = CaptureState.ENDED
         except InputError as why:
             self._state, self._reason = CaptureState.ENDED, str(why)
+        if self._clip.damaged:
+            log.warning("%d damaged frames were left out", self._clip.damaged)
         return None

@@ -13,11 +13,34 @@ if TYPE_CHECKING:
     from edge.values import Frame
 
 
-class Device(Protocol):
-    """One opened camera, stream or file: the only thing an adapter has to provide."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """One picture as a device gave it.
 
-    def read(self) -> NDArray[np.uint8] | None:
-        """Wait for the next picture, shape ``(height, width, 3)``, BGR; ``None`` when it failed."""
+    Attributes:
+        image: Shape ``(height, width, 3)``, uint8, BGR.
+        stamp_s: The source's own time stamp, seconds from any origin; ``None`` where it has none.
+            A device whose stamp stands still repeats an old picture.
+    """
+
+    image: NDArray[np.uint8]
+    stamp_s: float | None = None
+
+
+class Device(Protocol):
+    """One opened camera or stream: the only thing an adapter has to provide."""
+
+    @property
+    def mode(self) -> str:
+        """What was negotiated, such as ``1280x720 MJPG, 30 frames a second``."""
+        ...
+
+    def read(self) -> Picture | None:
+        """Wait for the next picture; ``None`` for one that failed or was damaged.
+
+        Raises:
+            CameraError: The device is gone, or the stream has ended.
+        """
         ...
 
     def close(self) -> None:
@@ -44,6 +67,8 @@ class CaptureStatus:
         frames: Frames grabbed so far.
         dropped: Frames that were replaced by a newer one before anyone took them.
         reopened: How often the device had to be opened again.
+        damaged: Frames that could not be read.
+        mode: Picture size, pixel format and rate as negotiated; empty before the first opening.
     """
 
     state: CaptureState
@@ -51,6 +76,8 @@ class CaptureStatus:
     frames: int
     dropped: int
     reopened: int
+    damaged: int = 0
+    mode: str = ""
 
 
 class Capture(Protocol):

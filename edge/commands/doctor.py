@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.bundle.installed import configured_bundle
-from edge.capture.devices import is_clip
+from edge.commands.probe_camera import probe_camera
 from edge.faces.select_backend import mediapipe_missing
 from edge.litert import runtime_name
 from emoshift.clock import read_clock
@@ -46,6 +46,7 @@ def examine(config: Config) -> Iterator[Finding]:
     """Check everything the daemon will need, cheapest first; nothing is changed."""
     yield _system()
     yield _opencv()
+    yield _decoder()
     yield _numpy()
     yield _runtime()
     yield _faces(config)
@@ -91,6 +92,16 @@ def _opencv() -> Finding:
         detail=f"{', '.join(found)} overwrite each other; uninstall all, then install"
         " opencv-python-headless alone",
     )
+
+
+def _decoder() -> Finding:
+    try:
+        import av
+    except ImportError as why:
+        detail = f"PyAV cannot be imported: {why}; it reads clips and network cameras"
+        return Finding(what="decoder", good=False, detail=detail)
+    versions = ".".join(str(part) for part in av.library_versions["libavcodec"])
+    return Finding(what="decoder", good=True, detail=f"PyAV {av.__version__}, avcodec {versions}")
 
 
 def _numpy() -> Finding:
@@ -141,22 +152,8 @@ def _bundle(config: Config) -> Finding:
 
 
 def _camera(config: Config) -> Finding:
-    source = config.camera.source
-    if is_clip(source):
-        good = Path(source).is_file()
-        return Finding(
-            what="camera", good=good, detail=source if good else f"{source}: no such file"
-        )
-    if source.isdigit() or source.startswith("/dev/"):
-        path = f"/dev/video{source}" if source.isdigit() else source
-        if not Path(path).exists():
-            return Finding(what="camera", good=False, detail=f"{path}: no such device; plug it in")
-        if not os.access(path, os.R_OK | os.W_OK):
-            return Finding(
-                what="camera", good=False, detail=f"{path}: no permission; join the group 'video'"
-            )
-        return Finding(what="camera", good=True, detail=path)
-    return Finding(what="camera", good=True, detail=f"{source} (opened only by edge run)")
+    good, said = probe_camera(config.camera)
+    return Finding(what="camera", good=good, detail=said)
 
 
 def _legal_basis(config: Config) -> Finding:

@@ -21,6 +21,7 @@ import errno
 import logging
 import os
 import platform
+import re
 import socket
 import struct
 from dataclasses import dataclass
@@ -30,15 +31,8 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-NETWORK_SOURCES: Final = (
-    "rtsp://",
-    "rtsps://",
-    "rtmp://",
-    "http://",
-    "https://",
-    "udp://",
-    "tcp://",
-)
+_SCHEME: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
+_NETWORK_ELEMENT: Final = re.compile(r"\b(?:udp|tcpclient|tcpserver)src\b")
 
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
@@ -89,7 +83,8 @@ _MACHINES: Final = {
 
 def needs_network(source: str) -> bool:
     """Whether a camera source is a stream that comes over the network."""
-    return any(scheme in source.lower() for scheme in NETWORK_SOURCES)
+    schemes = set(_SCHEME.findall(source.lower())) - {"file"}
+    return bool(schemes) or _NETWORK_ELEMENT.search(source) is not None
 
 
 def isolate() -> Isolation:

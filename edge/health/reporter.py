@@ -83,9 +83,13 @@ class HealthReporter:
         self._quality_s = float("-inf")
         self._health_s = self._summary_s = time.monotonic()
         self._states: Counter[Emotion | None] | None = None
+        self._isolation: str | None = None
+        self._mode = ""
 
     def publish_info(self, isolation: str) -> None:
-        """Say once what this device is."""
+        """Say what this device is; said again by itself once the camera has agreed to a mode."""
+        self._isolation = isolation
+        self._mode = self._capture.status().mode
         info = Info(
             device=self._config.device.name,
             camera=self._config.camera.name,
@@ -95,6 +99,7 @@ class HealthReporter:
             min_faces=self._config.mqtt.class_min_faces,
             face_finder=self._pipeline.finder.name,
             face_finder_reason=self._pipeline.finder.reason[:256],
+            capture=self._mode[:256],
         )
         self._outbox.put_snapshot("info", info.to_json())
 
@@ -134,6 +139,8 @@ class HealthReporter:
         now_s = time.monotonic()
         if force or now_s - self._summary_s >= _SUMMARY_EVERY_S:
             self._summary_s = now_s
+            if self._isolation is not None and self._capture.status().mode != self._mode:
+                self.publish_info(self._isolation)
             self._govern(now_s)
             self._publish_class()
         if force or now_s - self._health_s >= self._config.health.interval_s:

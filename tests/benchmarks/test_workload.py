@@ -41,8 +41,8 @@ def test_impossible_numbers_of_faces(faces):
 def test_pictures_repeat_themselves():
     """The same request gives the same pictures, and they move."""
     one, other = Synthetic(Request(faces=2)), Synthetic(Request(faces=2))
-    pictures = [one.read() for _ in range(5)]
-    assert all((a == other.read()).all() for a in pictures)
+    pictures = [one.read().image for _ in range(5)]
+    assert all((a == other.read().image).all() for a in pictures)
     assert pictures[0].shape == (480, 640, 3)
     assert (pictures[0] != pictures[4]).any()
 

@@ -89,8 +89,21 @@ def test_pictures_that_show_nothing(watching: Watching) -> None:
         assert told["camera_state"] == "streaming"
         watching.show("noise")
         watching.until("the noise", sharpness=lambda s: s is not None and s > 5000)
-        watching.show("black")  # to the last bit: no sensor does that
-        told = watching.until("the black", camera_state="lost")
+        watching.show("black")  # to the last bit, as behind a cover: its time stamps go on
+        told = watching.until("the black", brightness=lambda b: b == 0)
+        assert told["camera_state"] == "streaming"
+        watching.show("man")
+        watching.until("the man again", camera_state="streaming", faces=1)
+        assert watching.stop() == 0
+    assert "camera lost" not in watching.log()
+
+
+def test_a_camera_that_repeats_one_picture(watching: Watching) -> None:
+    """A device whose time stamp stands still is lost, said once, and comes back."""
+    with watching:
+        watching.until("the man", 120.0, faces=1)
+        watching.show("frozen")
+        told = watching.until("the loss", camera_state="lost")
         assert (told["brightness"], told["sharpness"]) == (None, None)
         time.sleep(8.0)
         watching.show("man")

@@ -60,7 +60,7 @@ def crowd(faces: int, width: int, height: int, count: int) -> NDArray[np.uint8]:
         calm = cv2.resize(wall, (width, height), interpolation=cv2.INTER_CUBIC)
         return np.stack([calm + np.uint8(i % 7) for i in range(count)])
     people = Synthetic(wish)
-    return np.stack([np.asarray(people.read()) for _ in range(count)])
+    return np.stack([people.read().image for _ in range(count)])
 
 
 def talking_man(width: int, height: int) -> NDArray[np.uint8]:

@@ -5,42 +5,49 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from edge.capture.latest_frame import NewestFrame
-from edge.capture.protocol import CaptureState
+from edge.capture.latest_frame import MOST_FAILED, NewestFrame
+from edge.capture.protocol import CaptureState, Picture
 from emoshift.errors import CameraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from numpy.typing import NDArray
-
-Picture = "NDArray[np.uint8] | None"
+GONE = Picture(image=np.zeros((1, 1, 3), np.uint8))
 
 
 class FedDevice:
-    """A device that shows the pictures it is fed; ``None`` means it failed."""
+    """A device that shows the pictures it is fed; `GONE` means that it was unplugged."""
+
+    mode = "32x32 TEST"
 
     def __init__(self) -> None:
-        self.pictures: queue.Queue[NDArray[np.uint8] | None] = queue.Queue()
+        self.pictures: queue.Queue[Picture | None] = queue.Queue()
         self.closed = threading.Event()
+        self.finished = threading.Event()
 
-    def read(self) -> NDArray[np.uint8] | None:
-        try:
-            return self.pictures.get(timeout=0.2)
-        except queue.Empty:
-            return None
+    def read(self) -> Picture | None:
+        while not self.finished.is_set():
+            try:
+                picture = self.pictures.get(timeout=0.05)
+            except queue.Empty:
+                continue
+            if picture is GONE:
+                raise CameraError("the device is gone")
+            return picture
+        return None
 
     def close(self) -> None:
         self.closed.set()
 
 
-def picture(value: int) -> NDArray[np.uint8]:
-    return np.full((32, 32, 3), value, dtype=np.uint8)
+def picture(value: int, stamp_s: float | None = None) -> Picture:
+    return Picture(image=np.full((32, 32, 3), value, dtype=np.uint8), stamp_s=stamp_s)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -56,12 +63,27 @@ def device() -> FedDevice:
     return FedDevice()
 
 
+@contextmanager
+def reading(device: FedDevice, **settings: Any) -> Iterator[NewestFrame]:
+    newest = NewestFrame(lambda: device, **{"clock": time.monotonic, "max_fps": 1e6, **settings})
+    try:
+        yield newest
+    finally:
+        device.finished.set()
+        newest.close()
+    assert device.closed.is_set()
+
+
 @pytest.fixture
 def capture(device: FedDevice) -> Iterator[NewestFrame]:
-    newest = NewestFrame(lambda: device, clock=time.monotonic, max_fps=1e6)
-    yield newest
-    newest.close()
-    assert device.closed.is_set()
+    with reading(device) as newest:
+        yield newest
+
+
+def seconds() -> Callable[[], float]:
+    """A clock that is a second later at every reading."""
+    times = iter(range(1_000_000))
+    return lambda: float(next(times))
 
 
 def test_only_the_newest_is_kept(device: FedDevice, capture: NewestFrame) -> None:
@@ -77,17 +99,43 @@ def test_only_the_newest_is_kept(device: FedDevice, capture: NewestFrame) -> Non
 
 
 def test_a_lost_device_comes_back(device: FedDevice, capture: NewestFrame) -> None:
-    """After a failed read the state says so, and the next picture is handed out as usual."""
+    """When it is gone the state says so, and the next picture is handed out as usual."""
     device.pictures.put(picture(1))
     assert capture.next_frame(2.0) is not None
-    device.pictures.put(None)
+    device.pictures.put(GONE)
     wait_until(lambda: capture.status().state is CaptureState.LOST)
-    assert "no picture" in capture.status().reason
+    assert capture.status().reason == "the device is gone"
     device.pictures.put(picture(2))
-    device.pictures.put(picture(3))
     assert capture.next_frame(3.0) is not None
-    assert capture.status().state is CaptureState.RUNNING
-    assert capture.status().reopened >= 1
+    status = capture.status()
+    assert status.state is CaptureState.RUNNING
+    assert status.reopened >= 1
+    assert status.mode == "32x32 TEST"
+
+
+def test_a_failed_read_is_no_loss(
+    device: FedDevice, capture: NewestFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Damaged frames are left out, counted and said once; the device stays open."""
+    device.pictures.put(picture(1))
+    for _ in range(MOST_FAILED - 1):
+        device.pictures.put(None)
+    device.pictures.put(picture(2))
+    wait_until(lambda: capture.status().frames == 2)
+    status = capture.status()
+    assert (status.damaged, status.reopened) == (MOST_FAILED - 1, 0)
+    assert status.state is CaptureState.RUNNING
+    assert (
+        len([r for r in caplog.records if "damaged" in r.message and r.levelname == "WARNING"]) == 1
+    )
+
+
+def test_nothing_but_failed_reads_is_a_loss(device: FedDevice, capture: NewestFrame) -> None:
+    """After so many in a row the device is opened again."""
+    for _ in range(MOST_FAILED):
+        device.pictures.put(None)
+    wait_until(lambda: capture.status().state is CaptureState.LOST)
+    assert "no picture from the device" in capture.status().reason
 
 
 def test_a_missing_device_is_a_state() -> None:
@@ -106,34 +154,43 @@ def test_a_missing_device_is_a_state() -> None:
         capture.close()
 
 
-def test_a_frozen_picture_is_a_loss(device: FedDevice) -> None:
-    """A device that repeats one picture to the last bit is opened again."""
-    times = iter(range(1_000_000))
-    capture = NewestFrame(lambda: device, clock=lambda: float(next(times)), frozen_after_s=3.0)
-    try:
-        for _ in range(6):
-            device.pictures.put(picture(7))
-        wait_until(lambda: "frozen" in capture.status().reason)
-    finally:
-        capture.close()
+@pytest.mark.parametrize("stamps_s", [None, "advancing"])
+def test_a_picture_that_repeats_is_no_loss(device: FedDevice, stamps_s: str | None) -> None:
+    """A covered lens or a compressed quiet room repeats to the last bit; that is no fault."""
+    with reading(device, clock=seconds(), frozen_after_s=3.0) as capture:
+        for number in range(20):
+            device.pictures.put(picture(7, None if stamps_s is None else number / 30))
+        wait_until(lambda: capture.status().frames == 20)
+        assert capture.status().state is CaptureState.RUNNING
 
 
-def test_a_picture_that_stays_frozen_is_said_once(
+def test_a_stamp_that_stands_still_is_a_loss(
     device: FedDevice, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Opened again, the same picture is no return; another one is."""
-    times = iter(range(1_000_000))
-    capture = NewestFrame(lambda: device, clock=lambda: float(next(times)), frozen_after_s=3.0)
-    try:
-        for _ in range(12):
-            device.pictures.put(picture(7))
+    """A device that hands out one old picture again is opened again; said once, until it goes on.
+
+    Opened again, the same stamp is no return; another one is.
+    """
+    with reading(device, clock=seconds(), frozen_after_s=3.0) as capture:
+        device.pictures.put(picture(6, 1.0))
+        for value in range(6):
+            device.pictures.put(picture(value, 2.0))
+        wait_until(lambda: "frozen" in capture.status().reason)
+        for _ in range(6):
+            device.pictures.put(picture(7, 2.0))
         wait_until(device.pictures.empty)
         assert capture.status().state is CaptureState.LOST
         while capture.next_frame(0.0) is not None:
             pass
-        device.pictures.put(picture(8))
+        device.pictures.put(picture(8, 2.5))
         assert capture.next_frame(4.0) is not None
-    finally:
-        capture.close()
     said = [r for r in caplog.records if r.levelname == "WARNING" and "frozen" in r.message]
     assert len(said) == 1
+
+
+def test_another_form_of_picture_is_a_reason(device: FedDevice, capture: NewestFrame) -> None:
+    """Pictures that nobody understands are one line, not a crash."""
+    odd = Picture(image=np.zeros((4, 4, 2), np.uint8))
+    device.pictures.put(odd)
+    wait_until(lambda: capture.status().state is CaptureState.LOST)
+    assert "camera.pixel_format" in capture.status().reason

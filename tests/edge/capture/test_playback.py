@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from edge.capture.devices import is_clip
+from edge.capture.clip import Clip
 from edge.capture.playback import Playback
 from edge.capture.protocol import CaptureState
+from tests.support.videos import noise, write_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +32,7 @@ class Clock:
 def test_frames_come_when_they_are_due(counting_clip: Path) -> None:
     """A reader that keeps up gets every frame at its time."""
     clock = Clock()
-    playback = Playback(counting_clip, clock=clock, sleep=clock.sleep)
+    playback = Playback(Clip(counting_clip), clock=clock, sleep=clock.sleep)
     seen = []
     while (frame := playback.next_frame(1.0)) is not None:
         seen.append((frame.seq, clock.now_s))
@@ -42,7 +44,7 @@ def test_frames_come_when_they_are_due(counting_clip: Path) -> None:
 def test_a_slow_reader_gets_fewer_frames_not_older_ones(counting_clip: Path) -> None:
     """Frames that were overtaken are dropped and counted."""
     clock = Clock()
-    playback = Playback(counting_clip, clock=clock, sleep=clock.sleep)
+    playback = Playback(Clip(counting_clip), clock=clock, sleep=clock.sleep)
     ages = []
     while (frame := playback.next_frame(1.0)) is not None:
         ages.append(clock.now_s - frame.captured_s)
@@ -53,18 +55,26 @@ def test_a_slow_reader_gets_fewer_frames_not_older_ones(counting_clip: Path) -> 
     assert status.frames == 30
 
 
-@pytest.mark.parametrize(
-    ("source", "clip"),
-    [
-        ("0", False),
-        ("/dev/video2", False),
-        ("rtsp://camera/stream", False),
-        ("gstreamer:nvarguscamerasrc ! appsink", False),
-        ("picamera2:0", False),
-        ("lesson.mp4", True),
-        ("/home/school/lesson.mp4", True),
-    ],
-)
-def test_what_counts_as_a_clip(source: str, *, clip: bool) -> None:
-    """Devices, streams and pipelines are no files."""
-    assert is_clip(source) is clip
+def test_uneven_times_are_kept(tmp_path: Path) -> None:
+    """A clip of variable frame rate is played by its time stamps, not by an average."""
+    times_s = [0.0, 0.04, 0.08, 1.5, 1.54, 4.0]
+    clip = write_clip(tmp_path / "phone.mp4", noise(6), times_s=times_s)
+    clock = Clock()
+    playback = Playback(Clip(clip), clock=clock, sleep=clock.sleep)
+    seen = []
+    while playback.status().state is CaptureState.RUNNING:
+        if (frame := playback.next_frame(0.5)) is not None:
+            seen.append((frame.captured_s - 100, clock.now_s - 100))
+    assert [captured_s for captured_s, _ in seen] == pytest.approx(times_s)
+    assert [at_s for _, at_s in seen] == pytest.approx(times_s)
+
+
+def test_a_clip_that_breaks_off_says_why(tmp_path: Path) -> None:
+    """What could not be read is the reason of the end."""
+    black = write_clip(tmp_path / "black.mp4", [np.zeros((64, 96, 3), np.uint8)] * 5)
+    clock = Clock()
+    playback = Playback(Clip(black), clock=clock, sleep=clock.sleep)
+    while playback.next_frame(1.0) is not None:
+        pass
+    assert playback.status().state is CaptureState.ENDED
+    assert "one flat colour" in playback.status().reason

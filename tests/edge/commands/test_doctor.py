@@ -42,7 +42,17 @@ def test_a_good_device(tmp_path: Path, counting_clip: Path, broker_port: int) ->
         }
     )
     assert list(found) == [
-        *("system", "opencv", "numpy", "runtime", "faces", "bundle", "camera", "legal basis"),
+        *(
+            "system",
+            "opencv",
+            "decoder",
+            "numpy",
+            "runtime",
+            "faces",
+            "bundle",
+            "camera",
+            "legal basis",
+        ),
         *("outbox", "broker", "clock"),
     ]
     assert [f.what for f in found.values() if not f.good and f.what != "clock"] == []
@@ -59,7 +69,7 @@ def test_each_fault_is_found(tmp_path: Path) -> None:
         }
     )
     said = {f.what: f.detail for f in found.values() if not f.good}
-    assert "plug it in" in said["camera"]
+    assert "plug the camera in" in said["camera"]
     assert "no such bundle" in said["bundle"]
     assert "device.legal_basis" in said["legal basis"]
     assert "127.0.0.1:9" in said["broker"]

@@ -170,6 +170,10 @@ def test_the_probe_reaches_out_without_isolation(
         ("picamera2:0", False),
         ("gstreamer:nvarguscamerasrc ! appsink", False),
         ("gstreamer:rtspsrc location=rtsp://camera/1 ! appsink", True),
+        ("gstreamer:udpsrc port=5000 ! rtpjpegdepay ! jpegdec", True),
+        ("gstreamer:uridecodebin uri=file:///lesson.mp4", False),
+        ("file:///lesson.mp4", False),
+        ("srt://camera:9000", True),
         ("rtsp://camera/1", True),
         ("RTSP://camera/1", True),
     ],
@@ -207,7 +211,12 @@ def test_nothing_is_loaded_before_the_network_is_gone() -> None:
     assert not modules & {"numpy", "pydantic", "cv2", "edge.config", "edge.values"}
     ours = {name for name in modules if name.startswith(("edge.", "emoshift."))}
     daemon = {"edge.daemon", "edge.daemon.process", "edge.daemon.isolation"}
-    assert ours == daemon | {"edge.toml", "emoshift.errors", "emoshift.logs"}
+    assert ours == daemon | {
+        "edge.toml",
+        "emoshift.credentials",
+        "emoshift.errors",
+        "emoshift.logs",
+    }
 
 
 def test_the_vision_half_knows_no_broker() -> None:

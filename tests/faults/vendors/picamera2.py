@@ -7,8 +7,8 @@ from the adapter on is the real thing, in a real process. The folder that FAULTY
 - ``<scene>.npy``: pictures, shape ``(n, height, width, 3)``, uint8, played in a loop.
 
 Some scenes need no pictures: ``unplugged`` fails, ``stuck`` never answers, ``black`` is black to
-the last bit, ``dark`` is black with a sensor's noise, ``noise`` is nothing but noise. ``frozen``
-repeats the picture before it.
+the last bit (a covered lens), ``dark`` is black with a sensor's noise, ``noise`` is nothing but
+noise. ``frozen`` repeats the picture before it, and its time stamp.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Picamera2:
         self._place = self._shown = self._number = 0
         self._scenes: dict[str, np.ndarray] = {}
         self._noise = np.random.default_rng(0).integers(0, 256, (16, *SIZE), dtype=np.uint8)
-        self._last = np.zeros(SIZE, np.uint8)
+        self._last, self._stamp_ns = np.zeros(SIZE, np.uint8), 0
         self._gap_s = 1 / 30
         self._due_s = time.monotonic()
         if self._scene() == "unplugged":
@@ -52,7 +52,7 @@ class Picamera2:
     def close(self) -> None:
         pass
 
-    def capture_array(self, _stream: str) -> np.ndarray:
+    def capture_arrays(self, _streams: list[str]) -> tuple[list[np.ndarray], dict[str, int]]:
         self._due_s = max(self._due_s + self._gap_s, time.monotonic() - self._gap_s)
         time.sleep(max(0.0, self._due_s - time.monotonic()))
         while (scene := self._scene()) == "stuck":
@@ -62,8 +62,8 @@ class Picamera2:
         self._shown += 1
         self._number += 1
         if scene != "frozen":
-            self._last = self._picture(scene)
-        return self._last.copy()
+            self._last, self._stamp_ns = self._picture(scene), time.monotonic_ns()
+        return [self._last.copy()], {"SensorTimestamp": self._stamp_ns}
 
     def _picture(self, scene: str) -> np.ndarray:
         noise = self._noise[self._number % len(self._noise)]
