@@ -24,6 +24,6 @@ def read_toml(path: Path) -> dict[str, Any]:
     if len(data) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES // 1024} kB")
     try:
-        return tomllib.loads(data.decode("utf-8"))
+        return tomllib.loads(data.decode("utf-8-sig"))
     except RecursionError as why:
         raise ValueError("brackets too deep") from why

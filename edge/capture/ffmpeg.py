@@ -15,6 +15,7 @@ import av.error
 import av.filter
 import av.logging
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from edge.capture.pictures import turned
 from edge.capture.protocol import Picture
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from av.video.format import VideoFormat
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
 MOST_DAMAGED: Final = 300
 """Damaged frames in a row after which a source is given up: ten seconds of most cameras."""
@@ -80,6 +82,7 @@ class Decoder:
         # Threads by frame are faster but hold back a picture for each.
         self._stream.thread_type = "SLICE" if live else "AUTO"
         self._deinterlacer: _Deinterlacer | None = None
+        self._converter = VideoReformatter()
         self.damaged = self.packets = 0
         # Settled now: the library crashes when a closed container is asked.
         self.fps = _rate(self._stream)
@@ -179,7 +182,8 @@ class Decoder:
         if frame.is_corrupt:
             return None
         try:
-            image = np.asarray(frame.to_ndarray(format="bgr24"), dtype=np.uint8)
+            bgr = self._converter.reformat(frame, format="bgr24", threads=1)
+            image = _pixels(bgr)
         except (av.error.FFmpegError, ValueError, MemoryError):
             return None
         return Picture(image=turned(image, -frame.rotation), stamp_s=frame.time)
@@ -296,6 +300,13 @@ def _video(container: InputContainer) -> VideoStream:
     if stream.codec_context is None:
         raise DecodeError("its codec is not known")
     return stream
+
+
+def _pixels(bgr: VideoFrame) -> NDArray[np.uint8]:
+    """Show a frame's own memory as an array; copied only where its rows are padded."""
+    plane = bgr.planes[0]
+    rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)
+    return np.ascontiguousarray(rows[:, : 3 * bgr.width]).reshape(bgr.height, bgr.width, 3)
 
 
 def _rate(stream: VideoStream) -> float | None:

@@ -51,7 +51,8 @@ GOLDEN = {
     Kind.INFO: (
         '{"schema":"emoshift.info/1","device":"room-12","camera":"front","software":"0.1.0",'
         '"model":"default-1","isolation":"namespace","min_faces":5,'
-        '"face_finder":"direct (yunet)","face_finder_reason":"runs on every board"}'
+        '"face_finder":"direct (yunet)","face_finder_reason":"runs on every board",'
+        '"capture":"1280x720 MJPG, 30 frames a second"}'
     ),
     Kind.CLASS: (
         '{"schema":"emoshift.class/1","device":"room-12","camera":"front",'
@@ -107,6 +108,7 @@ WRITTEN = {
         min_faces=5,
         face_finder="direct (yunet)",
         face_finder_reason="runs on every board",
+        capture="1280x720 MJPG, 30 frames a second",
     ),
     Kind.CLASS: summarise_class(
         {Emotion.HAPPY: 3, Emotion.NEUTRAL: 2, None: 1},
@@ -167,7 +169,10 @@ GOOD = {
     "a whole number for a number": (Kind.TRANSITION, {"confidence": 1, "dwell_s": 0}),
     "a clean stop": (Kind.STATUS, {"state": "stopped"}),
     "a device of MQTT 3.1.1": (Kind.STATUS, {"protocol": "3.1.1"}),
-    "an older device's info": (Kind.INFO, {"face_finder": ..., "face_finder_reason": ...}),
+    "an older device's info": (
+        Kind.INFO,
+        dict.fromkeys(["face_finder", "face_finder_reason", "capture"], ...),
+    ),
     "a suppressed class": (Kind.CLASS, {"suppressed": True, "faces": None, "states": None}),
     "an older device's health": (
         Kind.HEALTH,
