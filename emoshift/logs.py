@@ -55,7 +55,7 @@ def set_up_logs(level: int, *, dates: bool = False, stream: TextIO | None = None
 
 
 class SafeFormatter(logging.Formatter):
-    """Escapes what is not printable, masks passwords, indents every line of a record but the first."""
+    """Masks passwords, escapes what is not printable, indents every line but a record's first."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one record."""

@@ -1,5 +1,7 @@
-"""Every file of the shared odd inputs, by what is expected of it; the kinds behind them have tests
-of their own, with files made there, that run everywhere."""
+"""Every file of the shared odd inputs, by what is expected of it.
+
+The kinds behind them have tests of their own, with files made there, that run everywhere.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from emoshift.logs import SafeFormatter
         ("http://admin@cam/video", "http://***@cam/video"),
         ("mqtt+ssl://u:p@broker", "mqtt+ssl://***@broker"),
         ("rtsp://admin:p@ss/w0rd@cam/1", "rtsp://***@cam/1"),
-        ("http://cam/video?user=a&password=S3cret&size=2", "http://cam/video?user=a&password=***&size=2"),
+        ("http://cam/?user=a&password=S3cret&size=2", "http://cam/?user=a&password=***&size=2"),
         ("http://cam/cgi?pwd=S3cret", "http://cam/cgi?pwd=***"),
         ("rtspsrc user-id=a user-pw=S3cret ! x", "rtspsrc user-id=a user-pw=*** ! x"),
         ('rtspsrc location="rtsp://a:b@cam" ! x', 'rtspsrc location="rtsp://***@cam" ! x'),
