@@ -1,6 +1,7 @@
 """Logs that a stranger can neither forge nor flood: one line a record, escaped, repeats counted.
 
-Imports no more than the standard library: the vision process uses it before it has given up the network.
+Imports no more than the standard library: the vision process uses it before it has given up the
+network.
 """
 
 from __future__ import annotations
