@@ -106,7 +106,7 @@ def attention(
     """Return what needs somebody, gravest first, as (weight, reason) pairs."""
     found: list[tuple[int, str]] = []
     here = presence(state, now_ms)
-    weights = {"offline": 100, "silent": 95, "unknown": 20, "stopped": 10}
+    weights = {"offline": 100, "silent": 95, "unknown": 20}  # who was stopped cleanly needs nobody
     if here in weights:
         found.append((weights[here], here))
     if problems.get(state.address):

@@ -56,7 +56,17 @@ def _access(connection: Connection) -> None:
     connection.execute(insert(tables.ACCESS).from_select(["account", "place"], viewers))
 
 
-STEPS: Final[tuple[Callable[[Connection], None], ...]] = (_history, _people, _access)
+def _annotations(connection: Connection) -> None:
+    """4: notes of a teacher on the time line."""
+    tables.METADATA.create_all(connection, tables=(tables.ANNOTATION,))
+
+
+STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
+    _history,
+    _people,
+    _access,
+    _annotations,
+)
 
 
 def migrate(engine: Engine, *, to: int = len(STEPS)) -> int:

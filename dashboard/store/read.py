@@ -51,11 +51,15 @@ class Bucket:
         start_ms: Its beginning.
         states: Share of faces per state in the order of `STATES`, or ``None``.
         changes: Transitions per emotion that began, in the order of `EMOTIONS`, or ``None``.
+        minutes: Minutes in it that may be shown.
+        faces: Faces in view, mean of those minutes.
     """
 
     start_ms: int
     states: tuple[float, ...] | None
     changes: tuple[int, ...] | None
+    minutes: int
+    faces: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,15 @@ class Lesson:
     title: str
     started_ms: int
     ended_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """A note of one account at one moment of a class, such as "group work"."""
+
+    id: int
+    at_ms: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +184,8 @@ class Archive:
         wanted = (
             select(
                 bucket,
+                func.count().label("minutes"),
+                func.sum(t.CLASS.c.shown).label("shown"),
                 *(func.sum(t.CLASS.c[name]).label(f"s_{name}") for name in STATES),
                 *(
                     func.sum(func.coalesce(t.TALLY.c[name], 0)).label(f"c_{name}")
@@ -197,6 +212,19 @@ class Archive:
         with self._connect() as connection:
             rows = connection.execute(wanted).all()
         return [_bucket(row, width) for row in rows]
+
+    def last_class_minute(self, device: int, start_ms: int, end_ms: int) -> int | None:
+        """Return the end of the last minute of a span that may be shown, or ``None``."""
+        wanted = select(func.max(t.CLASS.c.minute)).where(
+            t.CLASS.c.device == device,
+            t.CLASS.c.minute >= start_ms // MINUTE_MS,
+            t.CLASS.c.minute < -(-end_ms // MINUTE_MS),
+            t.CLASS.c.hidden == 0,
+            t.CLASS.c.shown > 0,
+        )
+        with self._connect() as connection:
+            minute = connection.execute(wanted).scalar()
+        return None if minute is None else (int(minute) + 1) * MINUTE_MS
 
     def events(
         self, device: int, start_ms: int, end_ms: int, *, limit: int | None = None
@@ -317,6 +345,31 @@ class Archive:
                 for row in rows
             ]
 
+    def lesson(self, device: int, number: int) -> Lesson | None:
+        """Return one marked lesson of a device."""
+        wanted = select(t.LESSON).where(t.LESSON.c.device == device, t.LESSON.c.id == number)
+        with self._connect() as connection:
+            row = connection.execute(wanted).first()
+        return None if row is None else _lesson(row)
+
+    def annotations(self, device: int, author: str, start_ms: int, end_ms: int) -> list[Annotation]:
+        """Return the notes that one account made on a class, oldest first; nobody else's."""
+        wanted = (
+            select(t.ANNOTATION)
+            .where(
+                t.ANNOTATION.c.device == device,
+                t.ANNOTATION.c.author == author,
+                t.ANNOTATION.c.at_ms >= start_ms,
+                t.ANNOTATION.c.at_ms < end_ms,
+            )
+            .order_by(t.ANNOTATION.c.at_ms)
+        )
+        with self._connect() as connection:
+            return [
+                Annotation(id=row.id, at_ms=row.at_ms, text=row.text)
+                for row in connection.execute(wanted)
+            ]
+
     def lessons(self, device: int, *, limit: int = 20) -> list[Lesson]:
         """Return marked lessons, newest first."""
         wanted = (
@@ -326,15 +379,7 @@ class Archive:
             .limit(limit)
         )
         with self._connect() as connection:
-            return [
-                Lesson(
-                    id=row.id,
-                    title=row.title,
-                    started_ms=row.started_ms,
-                    ended_ms=row.ended_ms,
-                )
-                for row in connection.execute(wanted)
-            ]
+            return [_lesson(row) for row in connection.execute(wanted)]
 
 
 def bucket_width_min(minutes: int) -> int:
@@ -354,6 +399,10 @@ def _device(row: Row[Any]) -> Device:
     )
 
 
+def _lesson(row: Row[Any]) -> Lesson:
+    return Lesson(id=row.id, title=row.title, started_ms=row.started_ms, ended_ms=row.ended_ms)
+
+
 def _bucket(row: Row[Any], width_min: int) -> Bucket:
     states = tuple(int(getattr(row, f"s_{name}")) for name in STATES)
     total = sum(states)
@@ -361,6 +410,8 @@ def _bucket(row: Row[Any], width_min: int) -> Bucket:
         start_ms=int(row.bucket) * width_min * MINUTE_MS,
         states=tuple(count / total for count in states) if total else None,
         changes=tuple(int(getattr(row, f"c_{name}")) for name in EMOTIONS),
+        minutes=int(row.minutes),
+        faces=total / int(row.shown),
     )
 
 

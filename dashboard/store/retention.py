@@ -24,7 +24,7 @@ class Keep:
 
     Attributes:
         events_days: Single transitions and device notes.
-        minutes_days: Aggregates by minute, and lessons.
+        minutes_days: Aggregates by minute, lessons, and teachers' notes.
         audit_days: The audit log.
     """
 
@@ -51,6 +51,8 @@ def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
         gone += connection.execute(delete(t.NOTE).where(t.NOTE.c.at_ms < events_before)).rowcount
         old = t.LESSON.c.started_ms < minutes_before * MINUTE_MS
         gone += connection.execute(delete(t.LESSON).where(old)).rowcount
+        noted = t.ANNOTATION.c.at_ms < minutes_before * MINUTE_MS
+        gone += connection.execute(delete(t.ANNOTATION).where(noted)).rowcount
     return gone + AuditLog(engine).forget(before_ms=now_ms - round(keep.audit_days * DAY_MS))
 
 

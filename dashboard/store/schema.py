@@ -164,6 +164,17 @@ ACCOUNT: Final = Table(
     Column("disabled", Boolean, nullable=False, default=False),
 )
 
+ANNOTATION: Final = Table(
+    "annotation",
+    METADATA,
+    Column("id", _Number, primary_key=True),
+    Column("device", Integer, nullable=False),
+    Column("author", ForeignKey("account.name", ondelete="CASCADE"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("text", String(200), nullable=False),
+    Index("annotation_by_time", "device", "author", "at_ms"),
+)
+
 SESSION: Final = Table(
     "session",
     METADATA,

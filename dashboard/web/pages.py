@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dashboard.i18n import catalogue
-from dashboard.live.state import DeviceState, required_faces
+from dashboard.live.state import DeviceState, presence, required_faces
 from dashboard.store.accounts import Role
 from dashboard.store.audit import Action
-from dashboard.store.lessons import end_lesson, start_lesson
+from dashboard.store.lessons import (
+    end_lesson,
+    remove_note,
+    start_lesson,
+    undo_lesson,
+    write_note,
+)
 from dashboard.web.context import (
     Context,
     Refused,
@@ -33,19 +39,25 @@ from dashboard.web.views import (
     class_history,
     class_now,
     compare_lessons,
+    compared,
     describe_event,
     fleet_row,
     latency_series,
     latest_changes,
+    lesson_span,
+    sentence,
 )
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from dashboard.store.read import Lesson
+    from dashboard.web.views import Span
     from emoshift.topics import Address
 
 _EVENTS: Final = 100
 _AUDIT_LINES: Final = 500
+_LONGEST_NUMBER: Final = 16
 
 
 def state_of(context: Context, address: Address) -> DeviceState:
@@ -74,12 +86,21 @@ async def home(_request: Request) -> Response:
 
 @signed_in()
 async def first_class(request: Request) -> Response:
-    """Go to the class last looked at, or the first there is."""
+    """Go to the class that is live: the one last shown if it is, else any, else the last shown."""
+    devices = context_of(request).hub.devices
     last = request.cookies.get("emoshift_room", "")
     rooms = rooms_of(request)
-    chosen = next((room for room in rooms if str(room) == last), rooms[0] if rooms else None)
-    if chosen is None:
+    if not rooms:
         return render(request, "empty.html")
+    moment = now_ms()
+    chosen = min(
+        rooms,
+        key=lambda room: (
+            presence(devices[room], moment) != "online",
+            str(room) != last,
+            room,
+        ),
+    )
     return RedirectResponse(f"/class/{chosen}", status_code=303)
 
 
@@ -98,15 +119,21 @@ async def class_page(request: Request) -> Response:
     """Show one class."""
     context, address = context_of(request), await class_of(request)
     state = state_of(context, address)
+    query, moment = request.query_params, now_ms()
+    free = "from" in query or "first" in query or "lesson" in query
+    lesson = await ask(lambda: _chosen_lesson(context, address, query.get("lesson", "")))
     answer = render(
         request,
         "class.html",
         address=address,
         rooms=rooms_of(request),
+        lesson=lesson,
+        marked=query.get("marked"),
+        info=state.info,
         spans=list(SPANS_MS),
-        span=request.query_params.get("span", "lesson"),
+        span="" if free else query.get("span", "lesson"),
         required=required_faces(state, context.config.web.min_faces),
-        now=class_now(state, now_ms(), min_faces=context.config.web.min_faces),
+        now=class_now(state, moment, min_faces=context.config.web.min_faces),
     )
     answer.set_cookie("emoshift_room", str(address), httponly=True, samesite="lax")
     return answer
@@ -117,24 +144,58 @@ async def class_data(request: Request) -> Response:
     """Return a class over time, and its lessons."""
     context, address = context_of(request), await class_of(request)
     state_of(context, address)
-    moment = now_ms()
-    span = choose_span(request.query_params, now_ms=moment)
+    moment, words = now_ms(), catalogue(language_of(request))
+    query, author = request.query_params, request.state.session.account.name
     archive = context.archive
 
     def read() -> dict[str, Any]:
+        span = choose_span(query, now_ms=moment)
         device = archive.device(address)
         if device is None:
-            return {"buckets": [], "lessons": [], "latest": []}
+            return {**_ends(span), "buckets": [], "lessons": [], "latest": [], "notes": []}
         lessons = archive.lessons(device.id)
-        buckets = class_history(archive, device.id, span)
+        chosen = next((one for one in lessons if one.ended_ms is None), None)
+        if (asked := _chosen_lesson(context, address, query.get("lesson", ""))) is not None:
+            chosen, span = asked, lesson_span(asked, now_ms=moment)
+        notes = archive.annotations(device.id, author, span.start_ms, span.end_ms)
         return {
-            "buckets": buckets,
-            "latest": latest_changes(archive, device.id, buckets) if span.live else [],
+            **_ends(span),
+            "buckets": class_history(archive, device.id, span),
+            "latest": latest_changes(archive, device.id, span),
             "lessons": compare_lessons(archive, device.id, lessons, now_ms=moment),
+            "sentence": sentence(archive, device.id, chosen, now_ms=moment, words=words),
+            "notes": [{"id": note.id, "t": note.at_ms, "text": note.text} for note in notes],
         }
 
-    found = await ask(read)
-    return JSONResponse({"from": span.start_ms, "to": span.end_ms, "live": span.live, **found})
+    return JSONResponse(await ask(read))
+
+
+def _chosen_lesson(context: Context, address: Address, number: str) -> Lesson | None:
+    if not number.isdecimal() or len(number) >= _LONGEST_NUMBER:
+        return None
+    device = context.archive.device(address)
+    return None if device is None else context.archive.lesson(device.id, int(number))
+
+
+def _ends(span: Span) -> dict[str, Any]:
+    return {"from": span.start_ms, "to": span.end_ms, "live": span.live}
+
+
+@signed_in()
+async def compare_data(request: Request) -> Response:
+    """Return two lessons or weeks of a class, to be laid side by side."""
+    context, address = context_of(request), await class_of(request)
+    state_of(context, address)
+    moment, archive = now_ms(), context.archive
+    choices = [request.query_params.get(name, "") for name in ("a", "b")]
+
+    def read() -> list[dict[str, Any] | None]:
+        device = archive.device(address)
+        if device is None:
+            return [None, None]
+        return [compared(archive, device.id, choice, now_ms=moment) for choice in choices]
+
+    return JSONResponse(dict(zip("ab", await ask(read), strict=True)))
 
 
 @signed_in()
@@ -161,6 +222,31 @@ async def mark_lesson(request: Request) -> Response:
             await record(request, Action.REFUSED, f"ending a lesson in {address}")
             raise Refused(403)
         await record(request, Action.LESSON, f"ended in {address}")
+    elif form.get("action") == "undo":
+        ours = None if session.account.role is Role.ADMIN else session.account.name
+        await ask(lambda: undo_lesson(context.engine, device.id, by=ours, now_ms=moment))
+        await record(request, Action.LESSON, f"mark undone in {address}")
+        return RedirectResponse(f"/class/{address}", status_code=303)
+    return RedirectResponse(f"/class/{address}?marked={form.get('action')}", status_code=303)
+
+
+@signed_in()
+async def mark_note(request: Request) -> Response:
+    """Write or remove a note on the time line; only its author sees it."""
+    context, address = context_of(request), await class_of(request)
+    session = request.state.session
+    form = await form_of(request, session.csrf)
+    device = await ask(lambda: context.archive.device(address))
+    if device is None:
+        raise Refused(404)
+    text = " ".join(str(form.get("text", "")).split())
+    number = str(form.get("remove", ""))
+    engine, author = context.engine, session.account.name
+    if number.isdecimal() and len(number) < _LONGEST_NUMBER:
+        await ask(lambda: remove_note(engine, device.id, author=author, number=int(number)))
+    elif text:
+        moment = now_ms()
+        await ask(lambda: write_note(engine, device.id, author=author, at_ms=moment, text=text))
     return RedirectResponse(f"/class/{address}", status_code=303)
 
 

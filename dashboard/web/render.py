@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from babel.numbers import format_decimal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
@@ -50,6 +51,7 @@ def _environment(language: str) -> Environment:
         Role=Role,
     )
     environment.filters["iso"] = _iso
+    environment.filters["number"] = partial(format_decimal, locale=language)
     environment.filters["data"] = data_block
     return environment
 

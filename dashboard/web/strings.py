@@ -23,24 +23,37 @@ def state_names(words: gettext.NullTranslations) -> dict[str, str]:
     }
 
 
+def looked_names(words: gettext.NullTranslations) -> dict[str, str]:
+    """Say how a face looked, for use in a sentence."""
+    _ = words.gettext
+    return {
+        "angry": _("looked angry"),
+        "disgust": _("looked disgusted"),
+        "fear": _("looked afraid"),
+        "happy": _("looked happy"),
+        "sad": _("looked sad"),
+        "surprise": _("looked surprised"),
+    }
+
+
 def attention_names(words: gettext.NullTranslations) -> dict[str, str]:
     """Say what needs attention."""
     _ = words.gettext
     return {
         "offline": _("offline"),
-        "silent": _("says nothing"),
+        "silent": _("not responding"),
         "unknown": _("never seen online"),
         "stopped": _("stopped"),
-        "problems": _("sends bad messages"),
+        "problems": _("invalid messages"),
         "isolation": _("camera process is not isolated"),
-        "camera": _("no camera"),
+        "camera": _("camera stopped"),
         "outbox-failing": _("cannot store events"),
         "hot": _("too hot"),
         "slow": _("slower than its budget"),
         "degraded": _("reduced quality"),
-        "outbox": _("events wait"),
+        "outbox": _("events queued"),
         "drift": _("pictures unlike its training"),
-        "dropped": _("has given events up"),
+        "dropped": _("events were dropped"),
     }
 
 
@@ -50,7 +63,7 @@ def presence_names(words: gettext.NullTranslations) -> dict[str, str]:
     return {
         "online": _("online"),
         "offline": _("offline"),
-        "silent": _("says nothing"),
+        "silent": _("not responding"),
         "stopped": _("stopped"),
         "unknown": _("unknown"),
     }
@@ -68,14 +81,23 @@ def script_words(words: gettext.NullTranslations) -> dict[str, object]:
         "noDevice": _("The device is not there."),
         "waiting": _("Nothing is known yet."),
         "linkLost": _("Connection lost; trying again."),
-        "brokerAway": _("The broker is away: what you see may be old."),
+        "brokerAway": _("Broker not reachable: what you see may be old."),
         "noCharts": _("The chart library is missing; the table below tells the same."),
-        "databaseAway": _("The database is away: history is not up to date, nothing is lost."),
+        "databaseAway": _("Database not reachable: the history waits. Nothing is lost."),
         "workerAway": _("No worker is storing events."),
         "changes": _("Transitions"),
         "time": _("Time"),
-        "ok": _("all well"),
+        "ok": _("OK"),
         "now": _("now"),
-        "noData": _("Nothing was recorded in this span."),
+        "tooFew": _("Too few minutes to compare."),
+        "perFace": _("Changes a face in ten minutes"),
+        "minutes": _("Minutes shown"),
+        "remove": _("Remove"),
+        "before": _("earlier lessons"),
+        "thisWeek": _("This week"),
+        "lastWeek": _("Last week"),
+        "wrongAlone": _("about so many would be wrong on people who only talk"),
+        "empty": _("Nothing was recorded in this span."),
+        "noData": _("no data"),
         "devicesShown": _("devices shown"),
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from dashboard.live.state import (
@@ -13,12 +15,15 @@ from dashboard.live.state import (
     required_faces,
     told_summary,
 )
+from dashboard.web.summary import MAX_LESSONS, figures, summarise
 from emoshift.emotions import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from gettext import NullTranslations
 
     from dashboard.store.read import Archive, Bucket, Event, Lesson
+    from dashboard.web.summary import Figures
     from emoshift.topics import Address
 
 MINUTE_MS: Final = 60_000
@@ -32,6 +37,8 @@ _LONGEST_MS: Final = 400 * 24 * 60 * MINUTE_MS
 _COMPARED: Final = 8
 _LATEST: Final = 12
 _LATEST_MINUTES: Final = 10
+_SEARCHED: Final = 200
+_LONGEST_CHOICE: Final = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +51,34 @@ class Span:
 
 
 def choose_span(query: Mapping[str, str], *, now_ms: int) -> Span:
-    """Read a span from a query: a named one, or ``from`` and ``to`` in milliseconds."""
+    """Read a span from a query: a named one, two days, or ``from`` and ``to`` in milliseconds."""
     try:
-        start_ms, end_ms = int(query["from"]), int(query["to"])
+        if "first" in query:
+            start_ms, end_ms = _days(query)
+        else:
+            start_ms, end_ms = int(query["from"]), int(query["to"])
     except (KeyError, ValueError):
         width_ms = SPANS_MS.get(query.get("span", "lesson"), SPANS_MS["lesson"])
         return Span(start_ms=now_ms - width_ms, end_ms=now_ms + MINUTE_MS, live=True)
     end_ms = min(max(end_ms, 0), now_ms + MINUTE_MS)
     start_ms = min(max(start_ms, end_ms - _LONGEST_MS, 0), end_ms)
     return Span(start_ms=start_ms, end_ms=end_ms, live=False)
+
+
+def _days(query: Mapping[str, str]) -> tuple[int, int]:
+    """Read two days, ``first`` and ``last``, of the viewer's zone (``zone``: minutes behind)."""
+    zone = timedelta(minutes=max(-1440, min(1440, int(query.get("zone") or "0"))))
+    first = date.fromisoformat(query["first"])
+    last = date.fromisoformat(query.get("last") or query["first"])
+    starts = datetime.combine(min(first, last), time(), UTC) + zone
+    ends = datetime.combine(max(first, last), time(), UTC) + zone + timedelta(days=1)
+    return round(starts.timestamp() * 1000), round(ends.timestamp() * 1000)
+
+
+def lesson_span(lesson: Lesson, *, now_ms: int) -> Span:
+    """Return the span of one lesson; a running one ends now."""
+    end_ms = lesson.ended_ms or now_ms + MINUTE_MS
+    return Span(start_ms=lesson.started_ms, end_ms=end_ms, live=lesson.ended_ms is None)
 
 
 def class_now(state: DeviceState, now_ms: int, *, min_faces: int) -> dict[str, Any]:
@@ -90,19 +116,77 @@ def describe(bucket: Bucket) -> dict[str, Any]:
     return {"t": bucket.start_ms, "states": shares, "changes": bucket.changes}
 
 
-def latest_changes(
-    archive: Archive, device: int, buckets: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Describe the newest transitions of the minutes that are told, oldest first."""
-    told = {bucket["t"] for bucket in buckets[-_LATEST_MINUTES:]}
-    if not told:
+def latest_changes(archive: Archive, device: int, span: Span) -> list[dict[str, Any]]:
+    """Describe the newest transitions of a span, oldest first.
+
+    Only those of minutes in which the class was large enough are shown, whatever width the buckets
+    of the span have.
+    """
+    end_ms = archive.last_class_minute(device, span.start_ms, span.end_ms)
+    if end_ms is None:
         return []
-    events = archive.events(device, min(told), max(told) + MINUTE_MS, limit=_LATEST)
+    start_ms = max(span.start_ms, end_ms - _LATEST_MINUTES * MINUTE_MS)
+    minutes = {bucket.start_ms for bucket in archive.class_history(device, start_ms, end_ms)}
+    events = archive.events(device, start_ms, end_ms)
+    shown = (e for e in events if e.placed_ms // MINUTE_MS * MINUTE_MS in minutes)
+    newest = list(itertools.islice(shown, _LATEST))
     return [
         {"id": event.event_id, "t": event.placed_ms, "from": event.before, "to": event.after}
-        for event in reversed(list(events))
-        if event.placed_ms // MINUTE_MS * MINUTE_MS in told
+        for event in reversed(newest)
     ]
+
+
+def sentence(
+    archive: Archive, device: int, lesson: Lesson | None, *, now_ms: int, words: NullTranslations
+) -> dict[str, Any] | None:
+    """Say in one sentence how a lesson compares with earlier ones of the same title."""
+    if lesson is None:
+        return None
+    same = [
+        one
+        for one in archive.lessons(device, limit=_SEARCHED)
+        if one.title == lesson.title and one.started_ms < lesson.started_ms and one.ended_ms
+    ]
+    earlier = (_figures(archive, device, one, now_ms=now_ms) for one in same[: 2 * MAX_LESSONS])
+    return summarise(
+        _figures(archive, device, lesson, now_ms=now_ms),
+        [found for found in earlier if found is not None],
+        title=lesson.title,
+        words=words,
+    )
+
+
+def _figures(archive: Archive, device: int, lesson: Lesson, *, now_ms: int) -> Figures | None:
+    end_ms = lesson.ended_ms or now_ms
+    return figures(archive.class_history(device, lesson.started_ms, end_ms))
+
+
+def compared(archive: Archive, device: int, choice: str, *, now_ms: int) -> dict[str, Any] | None:
+    """Sum up what is to be laid beside something else: ``lesson-N``, ``this-week``, ``last-week``.
+
+    Returns:
+        The figures; ``None`` where there is no such thing, or too little of it to be shown.
+    """
+    week_ms = SPANS_MS["week"]
+    spans = {
+        "this-week": (now_ms - week_ms, now_ms),
+        "last-week": (now_ms - 2 * week_ms, now_ms - week_ms),
+    }
+    if choice.startswith("lesson-") and choice[7:].isdecimal() and len(choice) < _LONGEST_CHOICE:
+        lesson = archive.lesson(device, int(choice[7:]))
+        found = None if lesson is None else _figures(archive, device, lesson, now_ms=now_ms)
+    elif choice in spans:
+        found = figures(archive.class_history(device, *spans[choice]))
+    else:
+        found = None
+    if found is None:
+        return None
+    return {
+        "minutes": found.minutes,
+        "faces": round(found.faces, 1),
+        "changes": round(10 * found.changes, 2),
+        "states": [round(share, 4) for share in found.shares],
+    }
 
 
 def compare_lessons(

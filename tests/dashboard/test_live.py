@@ -119,8 +119,8 @@ def test_throttle_grows_and_forgives():
     [
         ("de", "en", "de"),
         (None, "de-AT,de;q=0.9,en;q=0.5", "de"),
-        (None, "fr,en;q=0.5,de;q=0.7", "de"),
-        ("xx", "fr", "en"),
+        (None, "it,en;q=0.5,de;q=0.7", "de"),
+        ("xx", "it", "en"),
         (None, ";;q=x", "en"),
     ],
 )

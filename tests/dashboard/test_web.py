@@ -269,3 +269,93 @@ def test_catalogues_are_complete():
         for source, translated in found.items():
             names = re.findall(r"%\((\w+)\)s", source)
             assert names == re.findall(r"%\((\w+)\)s", translated), json.dumps(source)
+
+
+def lessons_of(client: TestClient) -> list[dict[str, object]]:
+    return client.get(f"/class/{ROOM}/data").json()["lessons"]
+
+
+def test_a_lesson_mark_can_be_taken_back(client):
+    """Undoing a start lets the lesson before run on; undoing an end lets the lesson run on."""
+    sign_in(client, "viewer")
+    before = lessons_of(client)
+    form = {"csrf": csrf_of(client)}
+    path = f"/class/{ROOM}/lesson"
+    answer = client.post(path, data={**form, "action": "start", "title": "By mistake"})
+    page = client.get(answer.headers["location"], headers=HTML).text
+    assert 'value="undo"' in page
+    client.post(path, data={**form, "action": "undo"})
+    assert [one["id"] for one in lessons_of(client)] == [one["id"] for one in before]
+    assert lessons_of(client)[0]["to"] is None
+    client.post(path, data={**form, "action": "end"})
+    assert lessons_of(client)[0]["to"] is not None
+    client.post(path, data={**form, "action": "undo"})
+    assert lessons_of(client)[0]["to"] is None
+
+
+def test_notes_are_private(client):
+    """A note is seen by its author alone, and removed by nobody else."""
+    sign_in(client, "viewer")
+    form = {"csrf": csrf_of(client)}
+    path = f"/class/{ROOM}/note"
+    client.post(path, data={**form, "text": "  group   work "})
+    (note,) = client.get(f"/class/{ROOM}/data").json()["notes"]
+    assert note["text"] == "group work"
+    client.cookies.clear()
+    sign_in(client, "admin")
+    assert client.get(f"/class/{ROOM}/data").json()["notes"] == []
+    client.post(path, data={"csrf": csrf_of(client), "remove": str(note["id"])})
+    client.cookies.clear()
+    sign_in(client, "viewer")
+    assert len(client.get(f"/class/{ROOM}/data").json()["notes"]) == 1
+    client.post(path, data={"csrf": csrf_of(client), "remove": str(note["id"])})
+    assert client.get(f"/class/{ROOM}/data").json()["notes"] == []
+
+
+def test_latest_transitions_on_every_span(client):
+    """Whatever the span, its newest transitions are shown, those of a past lesson included."""
+    sign_in(client, "viewer")
+    for span in ("lesson", "day", "week", "term"):
+        found = client.get(f"/class/{ROOM}/data", params={"span": span}).json()
+        latest = found["latest"]
+        assert latest, span
+        assert found["to"] - latest[-1]["t"] < 12 * 60_000, span
+    past = next(one for one in lessons_of(client) if one["to"] is not None)
+    found = client.get(f"/class/{ROOM}/data", params={"lesson": past["id"]}).json()
+    assert (found["from"], found["to"]) == (past["from"], past["to"])
+    assert all(past["from"] <= one["t"] < past["to"] for one in found["latest"])
+    assert found["latest"]
+
+
+def test_a_day_is_chosen_in_the_viewers_zone(client):
+    """Days begin at midnight of the viewer's zone; nonsense falls back to the last lesson."""
+    sign_in(client, "viewer")
+    day = {"first": "2026-11-02", "last": "2026-11-03", "zone": "-60"}
+    found = client.get(f"/class/{ROOM}/data", params=day).json()
+    assert found["to"] - found["from"] == 2 * 24 * 3600 * 1000
+    assert found["from"] % (24 * 3600 * 1000) == 23 * 3600 * 1000
+    for wrong in ({"first": "x"}, {"first": "2026-11-02", "zone": "y"}, {"lesson": "9" * 40}):
+        assert client.get(f"/class/{ROOM}/data", params=wrong).json()["live"] is True
+
+
+def test_two_lessons_side_by_side(client):
+    """Lessons and weeks are compared by the same figures; what is not there is null."""
+    sign_in(client, "viewer")
+    first = lessons_of(client)[1]["id"]
+    choice = {"a": f"lesson-{first}", "b": "this-week"}
+    found = client.get(f"/class/{ROOM}/compare", params=choice).json()
+    for side in found.values():
+        assert sum(side["states"]) == pytest.approx(1, abs=0.001)
+        assert side["minutes"] >= 10
+        assert side["faces"] >= 5
+    nothing = client.get(f"/class/{ROOM}/compare", params={"a": "lesson-x", "b": ""}).json()
+    assert nothing == {"a": None, "b": None}
+
+
+def test_numbers_without_scripts(client):
+    """A browser without scripts is told so; a class of nobody shows one reason and no axes."""
+    sign_in(client, "viewer")
+    page = client.get(f"/class/{ROOM}", headers=HTML).text
+    assert "<noscript>" in page
+    assert "An expression is not a feeling" in page
+    assert re.search(r'id="reason" class="hint" >[^<]+<', page)

@@ -1,14 +1,16 @@
 // The class page: counts now, latest transitions, the river of states, lessons.
-import { EMOTIONS, STATES, chart, clockTime, colour, condition, dateTime, element, follow, frame, load, words } from "./common.js";
+import { EMOTIONS, STATES, chart, clockTime, colour, condition, dateTime, element, follow, frame, legend, load, number, rem, words } from "./common.js";
 
 const page = document.getElementById("class");
 const path = page.dataset.path;
 const query = new URLSearchParams(location.search);
-if (!query.has("from") && !query.has("span")) query.set("span", page.dataset.span);
+if (!["from", "first", "lesson", "span"].some((name) => query.has(name))) query.set("span", page.dataset.span);
 const rows = new Map([...document.querySelectorAll("#states li")].map((row) => [row.dataset.state, row]));
 const river = chart("river");
 const changes = chart("changes");
-let shown = { from: 0, to: 0, live: true, buckets: [], lessons: [] };
+legend("legend", STATES, [river, changes]);
+const wrongPerFace = page.dataset.wrong === "" ? null : Number(page.dataset.wrong);
+let shown = { from: 0, to: 0, live: true, buckets: [], lessons: [], notes: [] };
 
 function showNow(now) {
   condition(now);
@@ -18,10 +20,11 @@ function showNow(now) {
   const reason = document.getElementById("reason");
   reason.hidden = now.reason === null;
   reason.textContent = now.reason === null ? "" : words[now.reason];
+  document.getElementById("states").hidden = now.reason !== null;
   document.getElementById("faces").textContent = now.faces === null ? "" : `${now.faces} ${words.faces}`;
   for (const [state, row] of rows) {
     const count = now.states?.[state];
-    row.querySelector(".count").textContent = count ?? "–";
+    row.querySelector(".count").textContent = number(count);
     row.querySelector(".bar span").style.width = now.faces ? `${(100 * (count ?? 0)) / now.faces}%` : "0";
   }
 }
@@ -64,31 +67,69 @@ function bucketWidth(buckets) {
   return width;
 }
 
-function marks() {
-  const data = shown.lessons.flatMap((lesson) => [
-    { xAxis: lesson.from, label: { formatter: `▶ ${lesson.title}` } },
-    ...(lesson.to ? [{ xAxis: lesson.to, label: { formatter: "■" } }] : []),
-  ]).filter((mark) => mark.xAxis >= shown.from && mark.xAxis <= shown.to);
-  return { silent: true, symbol: "none", lineStyle: { color: colour("ink"), type: "dashed" }, label: { color: colour("ink"), position: "insideEndTop", rotate: 0 }, data };
+function marks(from, to) {
+  // Labels that would overlap the one before are left out; the line stays.
+  const box = document.getElementById("river");
+  const room = ((to - from) * rem(8)) / Math.max(box.clientWidth, 1);
+  const all = [
+    ...shown.lessons.map((lesson) => ({ at: lesson.from, text: lesson.title, dash: "dashed" })),
+    ...shown.lessons.filter((lesson) => lesson.to).map((lesson) => ({ at: lesson.to, text: "", dash: "dashed" })),
+    ...shown.notes.map((note) => ({ at: note.t, text: note.text, dash: "dotted" })),
+  ].filter((mark) => mark.at >= from && mark.at <= to).sort((a, b) => a.at - b.at);
+  let last = -Infinity;
+  const data = all.map((mark) => {
+    const show = mark.text !== "" && mark.at - last > room;
+    if (show) last = mark.at;
+    const align = mark.at > to - room ? "right" : "left";
+    return { xAxis: mark.at, lineStyle: { type: mark.dash }, label: { show, formatter: mark.text, align, width: rem(8), overflow: "truncate" } };
+  });
+  return { silent: true, symbol: "none", lineStyle: { color: colour("ink") }, label: { color: colour("ink"), fontSize: rem(0.85), position: "end", rotate: 0, distance: 2 }, data };
+}
+
+function dataRange() {
+  // A long span begins where data begins, so that it is not mostly blank.
+  const width = bucketWidth(shown.buckets);
+  const first = shown.buckets[0]?.t ?? shown.from;
+  const from = query.has("lesson") ? shown.from : Math.max(shown.from, first - width);
+  return { from: Math.min(from, shown.to - 60000), to: shown.to };
+}
+
+function wrongLine(width) {
+  // How many changes of a bucket would be seen on people who only talk.
+  const faces = wrongPerFace === null ? null : document.getElementById("faces").textContent.match(/\d+/);
+  if (!faces) return {};
+  const wrong = wrongPerFace * Number(faces[0]) * (width / 60000);
+  return { markLine: { silent: true, symbol: "none", lineStyle: { color: colour("ink"), type: "dashed" }, data: [{ yAxis: wrong }], label: { formatter: words.wrongAlone, position: "insideStartTop", color: colour("ink"), fontSize: rem(0.8) } } };
 }
 
 function draw() {
   const width = bucketWidth(shown.buckets);
   const points = gaps(shown.buckets, width);
+  const { from, to } = dataRange();
+  const nothing = !shown.buckets.length;
+  const empty = document.getElementById("empty");
+  empty.hidden = !nothing;
+  empty.textContent = nothing ? words.empty : "";
+  for (const id of ["river", "changes", "changes-title", "legend", "table-box"]) document.getElementById(id).hidden = nothing;
+  if (nothing) return;
+  const zoom = [{ type: "inside", filterMode: "none", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false }];
   river.setOption({
-    ...frame(shown.from, shown.to, "%", { min: 0, max: 100 }),
+    ...frame(from, to, "%", { min: 0, max: 100 }),
+    dataZoom: zoom,
     series: STATES.map((state, i) => ({
-      name: words.states[state], type: "line", stack: "all", symbol: "none", smooth: 0.2, lineStyle: { width: 0 },
-      color: colour(state), areaStyle: { opacity: 0.95 }, emphasis: { focus: "series" },
+      name: words.states[state], type: "line", stack: "all", symbol: "none", smooth: 0.2, lineStyle: { width: 1.5, color: colour("card") },
+      color: colour(state), areaStyle: { opacity: 1 }, emphasis: { focus: "series" },
       data: points.map((p) => [p.t, p.states ? Math.round(1000 * p.states[i]) / 10 : null]),
-      ...(i === 0 ? { markLine: marks() } : {}),
+      ...(i === 0 ? { markLine: marks(from, to) } : {}),
     })),
   }, { notMerge: true });
   changes.setOption({
-    ...frame(shown.from, shown.to, ""),
+    ...frame(from, to, ""),
+    dataZoom: zoom,
     series: EMOTIONS.map((state, i) => ({
       name: words.states[state], type: "bar", stack: "all", color: colour(state), barMaxWidth: 18, barMinWidth: 1,
       data: shown.buckets.map((p) => [p.t + width / 2, p.changes?.[i] ?? 0]),
+      ...(i === 0 ? wrongLine(width) : {}),
     })),
   }, { notMerge: true });
   if (document.getElementById("table-box").open) drawTable();
@@ -100,8 +141,8 @@ function drawTable() {
     element("th", { scope: "col", text: words.changes }));
   const body = shown.buckets.slice(-120).reverse().map((p) => element("tr", {},
     element("th", { scope: "row", text: dateTime(p.t) }),
-    ...STATES.map((_, i) => element("td", { text: p.states ? Math.round(100 * p.states[i]) : "–" })),
-    element("td", { text: p.changes ? p.changes.reduce((a, b) => a + b, 0) : "–" })));
+    ...STATES.map((_, i) => element("td", { text: number(p.states ? Math.round(100 * p.states[i]) : null) })),
+    element("td", { text: number(p.changes ? p.changes.reduce((a, b) => a + b, 0) : null) })));
   document.getElementById("table").replaceChildren(element("thead", {}, head), element("tbody", {}, ...body));
 }
 
@@ -109,15 +150,15 @@ function drawLessons() {
   const body = shown.lessons.map((lesson) => {
     const stack = element("div", { className: "stack", role: "img", "aria-label": describe(lesson.states) });
     for (const [i, share] of (lesson.states ?? []).entries()) {
-      const part = element("span", { className: `s-${STATES[i]}` });
+      const part = element("span", { className: `share s-${STATES[i]}` });
       part.style.width = `${100 * share}%`;
       stack.append(part);
     }
-    const link = element("a", { href: `?from=${lesson.from}&to=${lesson.to ?? Date.now()}`, text: lesson.title });
+    const link = element("a", { href: `?lesson=${lesson.id}`, text: lesson.title });
     return element("tr", {}, element("th", { scope: "row" }, link),
       element("td", { text: dateTime(lesson.from) }),
       element("td", { text: lesson.to ? dateTime(lesson.to) : words.now }),
-      element("td", { text: lesson.perMinute ?? "–" }), element("td", {}, stack));
+      element("td", { text: number(lesson.perMinute) }), element("td", {}, stack));
   });
   document.querySelector("#lessons tbody").replaceChildren(...body);
 }
@@ -133,8 +174,70 @@ async function refresh() {
   shown = await load(`${path}/data?${query}`);
   draw();
   drawLessons();
+  showSummary(shown.sentence);
+  showNotes();
+  offerComparison();
   showChanges(shown.latest);
 }
+
+// -- the sentence, notes, and two lessons side by side
+
+const cells = (name, ...texts) => element("tr", {}, element("th", { scope: "row", text: name }), ...texts.map((text) => element("td", { text })));
+
+function showSummary(found) {
+  document.getElementById("summary").hidden = !found;
+  if (!found) return;
+  document.getElementById("headline").textContent = found.text;
+  document.getElementById("basis").replaceChildren(element("tbody", {},
+    cells(words.minutes, number(found.minutes)),
+    cells(words.faces, number(found.faces)),
+    cells(words.perFace, number(found.changes)),
+    cells(`${words.perFace}, ${words.before}`, number(found.usualChanges))));
+}
+
+function showNotes() {
+  document.getElementById("notes").replaceChildren(...shown.notes.map((note) => element("li", {},
+    element("time", { text: clockTime(note.t), datetime: new Date(note.t).toISOString() }), ` ${note.text} `,
+    element("button", { type: "submit", name: "remove", value: note.id, className: "quiet", text: words.remove }))));
+}
+
+const comparison = document.getElementById("compare");
+let offered = "";
+function offerComparison() {
+  const lessons = shown.lessons.map((lesson) => [`lesson-${lesson.id}`, `${lesson.title}, ${dateTime(lesson.from)}`]);
+  const choices = [...lessons, ["this-week", words.thisWeek], ["last-week", words.lastWeek]];
+  if (offered === JSON.stringify(choices)) return;
+  offered = JSON.stringify(choices);
+  for (const [i, select] of [comparison.a, comparison.b].entries()) {
+    const before = select.value;
+    select.replaceChildren(...choices.map(([value, text]) => element("option", { value, text })));
+    select.value = choices.some(([value]) => value === before) ? before : choices[Math.min(i, choices.length - 1)][0];
+  }
+  compare().catch(console.warn);
+}
+
+function shareBar(state, share) {
+  const bar = element("span", { className: "bar", "aria-hidden": "true" }, element("span"));
+  bar.firstChild.style.width = `${100 * share}%`;
+  return element("td", { "data-state": state }, `${number(Math.round(100 * share))} %`, bar);
+}
+
+async function compare() {
+  const names = [comparison.a, comparison.b].map((select) => select.selectedOptions[0]?.textContent ?? "");
+  const found = await load(`${path}/compare?a=${comparison.a.value}&b=${comparison.b.value}`);
+  const sides = [found.a, found.b];
+  const reason = document.getElementById("compare-reason");
+  reason.hidden = sides.every(Boolean);
+  reason.textContent = words.tooFew;
+  const head = element("tr", {}, element("td"), ...names.map((name) => element("th", { scope: "col", text: name })));
+  const rows = STATES.map((state, i) => element("tr", {}, element("th", { scope: "row", text: words.states[state] }),
+    ...sides.map((side) => (side ? shareBar(state, side.states[i]) : element("td", { text: "–" })))));
+  rows.push(cells(words.perFace, ...sides.map((side) => number(side?.changes))));
+  rows.push(cells(words.minutes, ...sides.map((side) => number(side?.minutes))));
+  document.getElementById("compared").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
+}
+comparison.addEventListener("change", () => compare().catch(console.warn));
+document.querySelector("#days [name=zone]").value = new Date().getTimezoneOffset();
 
 function showMinutes(minutes) {
   if (!shown.live || !minutes.length || query.get("span") !== "lesson") return;

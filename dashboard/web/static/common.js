@@ -9,6 +9,8 @@ const language = navigator.languages.find((tag) => tag.split("-")[0] === page) ?
 
 const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const numbers = new Intl.NumberFormat(language, { maximumFractionDigits: 2 });
+export const number = (value) => (value === null || value === undefined ? "–" : typeof value === "number" ? numbers.format(value) : value);
 export const clockTime = (ms) => clock.format(new Date(ms));
 export const dateTime = (ms) => full.format(new Date(ms));
 
@@ -33,15 +35,16 @@ export function colour(name) {
   return (colours[name] ??= getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
 }
 
-// -- the banner says what does not work, and nothing when all does
+// -- the banner says what does not work: the gravest fault alone, for the others follow from it
 
+const GRAVEST_FIRST = ["link", "database", "data", "broker", "worker"];
 const faults = new Map();
 export function fault(name, message) {
   if ((faults.get(name) ?? "") === (message ?? "")) return;
   if (message) faults.set(name, message);
   else faults.delete(name);
-  const lines = [...faults.values()].map((text) => element("p", { text }));
-  document.getElementById("banner").replaceChildren(...lines);
+  const gravest = GRAVEST_FIRST.find((one) => faults.has(one));
+  document.getElementById("banner").replaceChildren(...(gravest ? [element("p", { text: faults.get(gravest) })] : []));
 }
 
 export function condition(now) {
@@ -84,34 +87,57 @@ export function chart(id) {
   const box = document.getElementById(id);
   if (!echarts) {
     box.textContent = words.noCharts;
-    return { setOption() {}, on() {} };
+    return { setOption() {}, on() {}, dispatchAction() {} };
   }
   const made = echarts.init(box, null, { renderer: "canvas" });
   new ResizeObserver(() => made.resize()).observe(box);
   return made;
 }
 
+// One pattern a state, the same as in style.css: pale on dark colours, dark on light ones.
+const pale = "rgba(255,255,255,.4)", dim = "rgba(0,0,0,.35)";
+const stripes = (rotation, color) => ({ symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 5], rotation, color });
 const decals = [
-  { symbol: "triangle", symbolSize: 0.8 },
-  { symbol: "diamond", symbolSize: 0.8 },
-  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 5], rotation: Math.PI / 6 },
-  { symbol: "none" },
-  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 5], rotation: -Math.PI / 4 },
-  { symbol: "circle", symbolSize: 0.8 },
-  { symbol: "none" },
-  { symbol: "rect", dashArrayX: [[4, 4], [0, 4, 4, 0]], dashArrayY: [4, 0], symbolSize: 1 },
+  stripes(-Math.PI / 4, pale),
+  { symbol: "circle", symbolSize: 0.5, dashArrayX: [[7, 0]], dashArrayY: [7, 0], color: dim },
+  stripes(Math.PI / 2, pale),
+  stripes(0, dim),
+  stripes(Math.PI / 4, pale),
+  { symbol: "diamond", symbolSize: 0.9, dashArrayX: [[8, 0], [0, 8, 8, 0]], dashArrayY: [8, 0], color: dim },
+  { symbol: "circle", symbolSize: 0.3, dashArrayX: [[9, 0], [0, 9]], dashArrayY: [9, 0], color: pale },
+  { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [1, 3], rotation: Math.PI / 2, color: dim },
 ];
+
+// Text of the charts grows with that of the page.
+export const rem = (size) => size * parseFloat(getComputedStyle(document.documentElement).fontSize);
+
+export function legend(id, states, charts) {
+  const list = document.getElementById(id);
+  if (!list || !echarts) return;
+  list.replaceChildren(...states.map((state) => {
+    const button = element("button", { type: "button", "aria-pressed": "true" },
+      element("span", { className: `swatch share s-${state}`, "aria-hidden": "true" }),
+      element("span", { text: words.states[state] }));
+    button.addEventListener("click", () => {
+      const on = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(on));
+      for (const one of charts) one.dispatchAction({ type: on ? "legendSelect" : "legendUnSelect", name: words.states[state] });
+    });
+    return element("li", {}, button);
+  }));
+}
 
 export function frame(from, to, yName, extra = {}) {
   const ink = colour("ink"), line = colour("line"), soft = colour("soft");
+  const text = rem(0.85);
   return {
     animation: false,
-    textStyle: { fontFamily: "inherit", color: ink },
+    textStyle: { fontFamily: "inherit", fontSize: text, color: ink },
     aria: { enabled: true, decal: { show: true, decals } },
-    grid: { left: 50, right: 16, top: 44, bottom: 28 },
-    legend: { top: 0, type: "scroll", textStyle: { color: ink }, pageTextStyle: { color: ink }, inactiveColor: soft },
-    tooltip: { trigger: "axis", renderMode: "richText", confine: true, order: "seriesDesc", backgroundColor: colour("card"), borderColor: line, textStyle: { color: ink } },
-    xAxis: { type: "time", min: from, max: to, axisLabel: { color: soft, hideOverlap: true }, axisLine: { lineStyle: { color: line } }, splitLine: { show: false } },
-    yAxis: { type: "value", name: yName, nameTextStyle: { color: soft, align: "left" }, axisLabel: { color: soft }, splitLine: { lineStyle: { color: line } }, ...extra },
+    grid: { left: rem(3.4), right: rem(1), top: rem(1.8), bottom: rem(2) },
+    legend: { show: false },
+    tooltip: { trigger: "axis", renderMode: "richText", confine: true, order: "seriesDesc", backgroundColor: colour("card"), borderColor: line, textStyle: { color: ink, fontSize: text } },
+    xAxis: { type: "time", min: from, max: to, axisLabel: { color: soft, hideOverlap: true, fontSize: text }, axisLine: { lineStyle: { color: line } }, splitLine: { show: false } },
+    yAxis: { type: "value", name: yName, nameTextStyle: { color: soft, align: "left", fontSize: text }, axisLabel: { color: soft, fontSize: text, formatter: (value) => number(value) }, splitLine: { lineStyle: { color: line } }, ...extra },
   };
 }
