@@ -314,13 +314,10 @@ class Info(_Message):
         face_finder: The back end that finds the faces. Not sent by older devices.
         face_finder_reason: Why it was chosen, and what it cannot do here. Not sent by older
             devices.
-<<<<<<< HEAD
         capture: Picture size, pixel format and rate that the camera agreed to; empty until it
             does. Not sent by older devices.
-=======
         false_changes_per_min: Wrong transitions a minute and face that the bundle's makers measured
             on people who only talk; null where unknown. Not sent by older devices.
->>>>>>> d3282b9 (Tell the teacher in one sentence, show doubt, and compare lessons)
     """
 
     schema_: Literal["emoshift.info/1"] = Field(
@@ -334,11 +331,8 @@ class Info(_Message):
     min_faces: Annotated[int, Field(ge=1, le=10_000)]
     face_finder: Reason = ""
     face_finder_reason: Reason = ""
-<<<<<<< HEAD
     capture: Reason = ""
-=======
     false_changes_per_min: Annotated[float, Field(ge=0, le=10_000)] | None = None
->>>>>>> d3282b9 (Tell the teacher in one sentence, show doubt, and compare lessons)
 
 
 class States(_Part):
