@@ -52,7 +52,7 @@ GOLDEN = {
         '{"schema":"emoshift.info/1","device":"room-12","camera":"front","software":"0.1.0",'
         '"model":"default-1","isolation":"namespace","min_faces":5,'
         '"face_finder":"direct (yunet)","face_finder_reason":"runs on every board",'
-        '"capture":"1280x720 MJPG, 30 frames a second"}'
+        '"capture":"1280x720 MJPG, 30 frames a second","false_changes_per_min":0.5}'
     ),
     Kind.CLASS: (
         '{"schema":"emoshift.class/1","device":"room-12","camera":"front",'
@@ -109,6 +109,7 @@ WRITTEN = {
         face_finder="direct (yunet)",
         face_finder_reason="runs on every board",
         capture="1280x720 MJPG, 30 frames a second",
+        false_changes_per_min=0.5,
     ),
     Kind.CLASS: summarise_class(
         {Emotion.HAPPY: 3, Emotion.NEUTRAL: 2, None: 1},
@@ -171,7 +172,9 @@ GOOD = {
     "a device of MQTT 3.1.1": (Kind.STATUS, {"protocol": "3.1.1"}),
     "an older device's info": (
         Kind.INFO,
-        dict.fromkeys(["face_finder", "face_finder_reason", "capture"], ...),
+        dict.fromkeys(
+            ["face_finder", "face_finder_reason", "capture", "false_changes_per_min"], ...
+        ),
     ),
     "a suppressed class": (Kind.CLASS, {"suppressed": True, "faces": None, "states": None}),
     "an older device's health": (
