@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge.assets import LANDMARKER, YUNET, find_asset
+from edge.assets import LANDMARKER, find_asset, find_detector
 from edge.bundle.installed import configured_bundle
 from edge.classifier.ensemble import Ensemble
 from edge.faces.backend import ComputeBudget
@@ -153,7 +153,7 @@ def open_pipeline(
     with open_faces(
         config.faces,
         landmarker=landmarker,
-        detector=find_asset(YUNET),
+        detector=find_detector(),
         random_seed=random_seed,
         threads=config.models.threads,
     ) as finder:

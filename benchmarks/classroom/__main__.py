@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from benchmarks.classroom.latency import (
 from benchmarks.classroom.layouts import classroom
 from benchmarks.classroom.limits import landmark_limits
 from benchmarks.classroom.measure import faceless, identity, recall_by_size
+from edge.assets import BLAZEFACE, YUNET
 from emoshift.errors import EmoshiftError
 
 faces_option = click.option("--faces", default=30, show_default=True, help="Faces in the picture.")
-SIZES_PX = (14.0, 16.0, 20.0, 26.0, 36.0, 60.0)
+SIZES_PX = (14.0, 16.0, 20.0, 26.0, 40.0, 60.0)
+DETECTORS = {"yunet": YUNET, "blazeface": BLAZEFACE}
 LIMITS_PX = (16.0, 20.0, 24.0, 28.0, 32.0, 40.0, 48.0, 64.0, 96.0)
 
 
@@ -43,17 +46,21 @@ def main() -> None:
 @main.command()
 @faces_option
 @click.option("--frames", default=60, show_default=True, help="Frames for each size and seed.")
-def recall(faces: int, frames: int) -> None:
+@click.option("--detector", type=click.Choice(list(DETECTORS)), default="yunet", show_default=True)
+def recall(faces: int, frames: int, detector: str) -> None:
     """Share of the faces found, by their width, on boards of 1280 x 720.
 
-    Example: python -m benchmarks.classroom recall --frames 60
+    Example: python -m benchmarks.classroom recall --frames 60 --detector blazeface
     """
     actors = load_actors()
-    scores = recall_by_size(actors, sizes_px=SIZES_PX, faces=faces, count=frames)
+    scores = recall_by_size(
+        actors, sizes_px=SIZES_PX, faces=faces, count=frames, detector=DETECTORS[detector]
+    )
     for size, score in scores.items():
         click.echo(
             f"{size:5.0f} px  recall {score.recall:.3f}  n {score.wanted}"
             f"  false tracks {len(score.false)}"
+            f"  round {1e3 * statistics.median(score.rounds_s):.1f} ms"
         )
 
 

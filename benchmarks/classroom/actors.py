@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.classroom.finders import landmark_model
 from edge.assets import SAMPLE_CLIP, find_asset
-from edge.faces.blazeface import Blaze
+from edge.faces.blazeface import ShortRangeBlazeFace
 from edge.faces.detector import Region
 from edge.faces.landmarker import Landmarker
 from edge.faces.mesh import mesh_box
@@ -89,11 +89,11 @@ def load_actors(data: Path | None = None) -> tuple[Actor, ...]:
             " run: edge assets fetch"
         )
     task = landmark_model()
-    detector, landmarker = Blaze(task), Landmarker(task)
+    detector, landmarker = ShortRangeBlazeFace(task), Landmarker(task)
     return tuple(_cut(path, detector, landmarker) for path in paths)
 
 
-def _cut(path: Path, detector: Blaze, landmarker: Landmarker) -> Actor:
+def _cut(path: Path, detector: ShortRangeBlazeFace, landmarker: Landmarker) -> Actor:
     frames = list(_frames(path))
     capture = cv2.VideoCapture(str(path))
     fps = capture.get(cv2.CAP_PROP_FPS)
@@ -157,7 +157,10 @@ def _frames(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def _follow(
-    path: Path, frames: list[NDArray[np.uint8]], detector: Blaze, landmarker: Landmarker
+    path: Path,
+    frames: list[NDArray[np.uint8]],
+    detector: ShortRangeBlazeFace,
+    landmarker: Landmarker,
 ) -> list[Box]:
     """Find the one face of a near-range clip in every frame, by its landmarks."""
     boxes = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.assets import LANDMARKER, YUNET, find_asset
+from edge.assets import LANDMARKER, YUNET, Asset, find_asset
 from edge.faces.select_backend import open_faces
 from emoshift.errors import InputError
 
@@ -27,12 +27,12 @@ def landmark_model() -> Path:
     return found
 
 
-def open_finder(config: Faces, *, threads: int = 1) -> FaceFinder:
+def open_finder(config: Faces, *, threads: int = 1, detector: Asset = YUNET) -> FaceFinder:
     """Open a back end in line, so that a run repeats itself."""
     return open_faces(
         config,
         landmarker=landmark_model(),
-        detector=find_asset(YUNET),
+        detector=find_asset(detector),
         random_seed=0,
         threads=threads,
         background=False,

@@ -9,6 +9,7 @@ import cv2
 from benchmarks.classroom.finders import open_finder
 from benchmarks.classroom.layouts import board, classroom, empty_room
 from benchmarks.classroom.score import Score
+from edge.assets import YUNET
 from edge.config import Faces
 from edge.values import Frame, frozen
 from emoshift.errors import InputError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from benchmarks.classroom.actors import Actor
     from benchmarks.classroom.scene import Scene, Truth
+    from edge.assets import Asset
     from edge.faces.backend import ComputeBudget
 
 WARM_S = 0.5
@@ -32,9 +34,11 @@ def score_scene(
     count: int,
     config: Faces | None = None,
     effort: ComputeBudget | None = None,
+    detector: Asset = YUNET,
 ) -> Score:
     """Run a back end in line over ``count`` frames of a scene and score what it finds."""
-    return score_frames(scene.frames(actors, count), config=config, effort=effort, warm_s=WARM_S)
+    frames = scene.frames(actors, count)
+    return score_frames(frames, config=config, effort=effort, detector=detector, warm_s=WARM_S)
 
 
 def score_frames(
@@ -42,16 +46,19 @@ def score_frames(
     *,
     config: Faces | None = None,
     effort: ComputeBudget | None = None,
+    detector: Asset = YUNET,
     warm_s: float = 0.0,
 ) -> Score:
     """Run a back end in line over frames with known faces."""
     score = Score()
     settings = config or Faces(backend="direct")
-    with open_finder(settings) as finder:
+    with open_finder(settings, detector=detector) as finder:
         if effort is not None:
             finder.set_budget(effort)
         for frame, truths in frames:
             faces = finder.find(frame)
+            if (round_s := finder.report.stages_s.get("detector_round")) is not None:
+                score.rounds_s.append(round_s)
             if frame.captured_s >= warm_s:
                 score.add(faces, truths, frame.captured_s)
     return score
@@ -64,6 +71,7 @@ def recall_by_size(
     faces: int = 30,
     count: int = 60,
     seeds: Iterable[int] = (100, 101),
+    detector: Asset = YUNET,
 ) -> dict[float, Score]:
     """Score boards of equal faces, 1280 x 720, one entry for each face width."""
     scores = {}
@@ -72,7 +80,9 @@ def recall_by_size(
         for seed in seeds:
             scene = board(actors, faces=faces, face_px=size, seed=seed)
             config = Faces(backend="direct", min_width_px=max(8, int(size * 0.7)))
-            total = total.plus(score_scene(scene, actors, count=count, config=config))
+            total = total.plus(
+                score_scene(scene, actors, count=count, config=config, detector=detector)
+            )
         scores[size] = total
     return scores
 

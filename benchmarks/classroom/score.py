@@ -32,6 +32,7 @@ class Score:
         wanted: Known faces visible enough.
         found: Those of them found.
         false: Tracks shown where no face is known, each counted once.
+        rounds_s: Duration of each of the detector's rounds, seconds.
         switches: Times that a known face was found under another track than before.
     """
 
@@ -40,6 +41,7 @@ class Score:
     found: int = 0
     false: set[int] = field(default_factory=set)
     switches: int = 0
+    rounds_s: list[float] = field(default_factory=list)
     _last: dict[int, int] = field(default_factory=dict)
     _seen_s: dict[int, float] = field(default_factory=dict)
 
@@ -87,6 +89,7 @@ class Score:
             found=self.found + other.found,
             false=self.false | {track + 1 + max(self.false, default=0) for track in other.false},
             switches=self.switches + other.switches,
+            rounds_s=self.rounds_s + other.rounds_s,
         )
 
     @property

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.assets import LANDMARKER, YUNET, find_asset
+from edge.assets import BLAZEFACE, LANDMARKER, YUNET, find_asset
 from edge.bundle.installed import configured_bundle
 from edge.commands.probe_camera import probe_camera
 from edge.faces.select_backend import mediapipe_missing
@@ -129,12 +129,13 @@ def _faces(config: Config) -> Finding:
         )
     if config.faces.backend == "mediapipe":
         return Finding(what="faces", good=obstacle is None, detail=reference)
-    far = (
-        ""
-        if find_asset(YUNET)
-        else f"; {YUNET.name} is missing, near range only: edge assets fetch"
-    )
-    return Finding(what="faces", good=True, detail=f"direct can run; {reference}{far}")
+    if find_asset(YUNET) is not None:
+        detector = "YuNet"
+    elif find_asset(BLAZEFACE) is not None:
+        detector = "full-range BlazeFace (YuNet is missing: edge assets fetch)"
+    else:
+        detector = "short-range BlazeFace, two metres at most; run: edge assets fetch"
+    return Finding(what="faces", good=True, detail=f"direct can run with {detector}; {reference}")
 
 
 def _bundle(config: Config) -> Finding:

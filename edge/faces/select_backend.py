@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 
-from edge.faces.blazeface import Blaze
+from edge.faces.blazeface import FullRangeBlazeFace, ShortRangeBlazeFace
 from edge.faces.detector_runner import AsyncRunner, SyncRunner
 from edge.faces.direct import DirectFaces
 from edge.faces.landmarker import Landmarker
@@ -37,14 +37,15 @@ def open_faces(
 ) -> FaceFinder:
     """Open the back end that ``config.backend`` names.
 
-    ``auto`` takes ``direct``, which runs on every board. Without the file of the classroom
-    detector, ``direct`` finds faces with the Face Landmarker's own near-range detector and says
-    so. ``mediapipe`` is taken as it is, or refused with the reason.
+    ``auto`` takes ``direct``, which runs on every board. Without a classroom detector's file,
+    ``direct`` finds faces with the Face Landmarker's own near-range detector and says so.
+    ``mediapipe`` is taken as it is, or refused with the reason.
 
     Args:
         config: How faces are found.
         landmarker: MediaPipe's ``face_landmarker.task``.
-        detector: YuNet, for classroom distances; ``None`` where it could not be fetched.
+        detector: YuNet (``.onnx``) or full-range BlazeFace (``.tflite``), for classroom distances;
+            ``None`` where neither could be fetched.
         random_seed: Makes the tracks' random names repeatable; ``None`` for live sources.
         threads: Threads each landmark model, and OpenCV in this process, may use.
         background: Whether the detector has a thread of its own, so that results depend on
@@ -64,11 +65,14 @@ def open_faces(
     cv2.setNumThreads(threads)
     reason = "configured" if config.backend == "direct" else "runs on every board"
     searched_by: Detector
-    if detector is not None:
-        searched_by = YuNet(detector)
+    if detector is None:
+        searched_by = ShortRangeBlazeFace(landmarker, threads=threads)
+        reason += "; near range only: the classroom detectors are missing (edge assets fetch)"
+    elif detector.suffix == ".tflite":
+        searched_by = FullRangeBlazeFace(detector, threads=threads)
+        reason += "; YuNet, which sees smaller faces at less cost, is missing (edge assets fetch)"
     else:
-        searched_by = Blaze(landmarker, threads=threads)
-        reason += "; near range only: the classroom detector is missing (edge assets fetch)"
+        searched_by = YuNet(detector)
     if background is None:
         background = random_seed is None
     return DirectFaces(

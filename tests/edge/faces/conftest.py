@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.assets import YUNET, find_asset
+from edge.assets import BLAZEFACE, YUNET, find_asset
 from edge.values import Frame
 
 if TYPE_CHECKING:
@@ -24,6 +24,15 @@ def yunet() -> Path:
     found = find_asset(YUNET)
     if found is None:
         pytest.skip(f"{YUNET.name} is not there; run: edge assets fetch")
+    return found
+
+
+@pytest.fixture(scope="session")
+def blazeface() -> Path:
+    """The classroom detector that takes YuNet's place."""
+    found = find_asset(BLAZEFACE)
+    if found is None:
+        pytest.skip(f"{BLAZEFACE.name} is not there; run: edge assets fetch --all")
     return found
 
 

@@ -119,12 +119,24 @@ def test_a_thread_of_its_own(models: Models, sample_frames: list[Frame]) -> None
 
 @pytest.mark.clip
 def test_without_the_classroom_detector(landmarker: Path) -> None:
-    """Its file missing, the near-range detector takes over and the reason says so."""
+    """Without any, the near-range detector takes over and the reason says so."""
     config = Faces(backend="direct")
     with open_faces(config, landmarker=landmarker, detector=None, random_seed=1) as finder:
         assert finder.name == "direct (blazeface short range)"
         assert "near range only" in finder.reason
         assert "edge assets fetch" in finder.reason
+
+
+@pytest.mark.clip
+def test_blazeface_takes_yunets_place(
+    landmarker: Path, blazeface: Path, sample_frames: list[Frame]
+) -> None:
+    """Full-range BlazeFace follows a face too; its name and what it lacks are told."""
+    with open_faces(Faces(), landmarker=landmarker, detector=blazeface, random_seed=1) as finder:
+        assert finder.name == "direct (blazeface full range)"
+        assert "YuNet" in finder.reason
+        seen = watch(finder, sample_frames[:30])
+    assert all(len(faces) == 1 for faces in seen[3:])
 
 
 @pytest.mark.clip

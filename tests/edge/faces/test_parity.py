@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edge.faces.blazeface import BOX_UP, TALLER, WIDER, Blaze
+from edge.faces.blazeface import SHORT, ShortRangeBlazeFace
 from edge.faces.detector import Region
 from edge.faces.landmarker import Landmarker
 from edge.faces.one_euro import OneEuro
@@ -86,29 +86,29 @@ class Differences:
         assert np.percentile(np.stack(self.shapes), 99) < 0.1
 
 
-def near_region(image: NDArray[np.uint8], detector: Blaze) -> Roi:
+def near_region(image: NDArray[np.uint8], detector: ShortRangeBlazeFace) -> Roi:
     """The region of the one face by the bundle's own detector."""
     height, width = image.shape[:2]
     whole = Region(x=0, y=0, width=width, height=height, scale=1.0)
     return roi_of_keypoints(detector.search(image, whole)[0].keypoints)
 
 
-def first_region(image: NDArray[np.uint8], detector: Blaze) -> Roi:
+def first_region(image: NDArray[np.uint8], detector: ShortRangeBlazeFace) -> Roi:
     """MediaPipe's own first region: the detector's raw box, half as large again, turned level."""
     height, width = image.shape[:2]
     whole = Region(x=0, y=0, width=width, height=height, scale=1.0)
     found = detector.search(image, whole)[0]
     (x0, y0), (x1, y1) = found.keypoints[:2].tolist()
-    wide, high = found.box.width / WIDER, found.box.height / TALLER
+    wide, high = found.box.width / SHORT.wider, found.box.height / SHORT.taller
     x, y = found.box.centre
-    return Roi(x, y + BOX_UP * high, 1.5 * wide, 1.5 * high, math.atan2(y1 - y0, x1 - x0))
+    return Roi(x, y + SHORT.box_up * high, 1.5 * wide, 1.5 * high, math.atan2(y1 - y0, x1 - x0))
 
 
 @pytest.mark.clip
 def test_pictures(landmarker: Path, sample_frames: list[Frame]) -> None:
     """On single pictures, from the same detector's region."""
     images = [frame.image for frame in sample_frames[::10]]
-    detector, models = Blaze(landmarker), Landmarker(landmarker)
+    detector, models = ShortRangeBlazeFace(landmarker), Landmarker(landmarker)
     differences = Differences()
     for image, wanted in zip(images, reference(landmarker, images, video=False), strict=True):
         assert wanted is not None
@@ -123,7 +123,7 @@ def test_the_clip_by_tracking(landmarker: Path, sample_frames: list[Frame]) -> N
     """On the sample clip, each region from the landmarks before, smoothed as MediaPipe does."""
     images = [frame.image for frame in sample_frames[:60]]
     models, smooth = Landmarker(landmarker), OneEuro()
-    roi = near_region(images[0], Blaze(landmarker))
+    roi = near_region(images[0], ShortRangeBlazeFace(landmarker))
     differences = Differences()
     for number, (image, wanted) in enumerate(
         zip(images, reference(landmarker, images, video=True), strict=True)
@@ -147,7 +147,7 @@ def test_real_people(landmarker: Path) -> None:
         images = [capture.read()[1] for _ in range(30)]
         capture.release()
         models, smooth = Landmarker(landmarker), OneEuro()
-        roi = near_region(images[0], Blaze(landmarker))
+        roi = near_region(images[0], ShortRangeBlazeFace(landmarker))
         differences = Differences()
         for number, (image, wanted) in enumerate(
             zip(images, reference(landmarker, images, video=True), strict=True)
