@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dashboard.config import Config
+    from emoshift.topics import Address
 
 
 class _Commands(click.Group):
@@ -323,6 +324,109 @@ def list_users(config: Config) -> None:
     for account in people.accounts():
         places = "all classes" if account.role == "admin" else " ".join(people.places(account.name))
         click.echo(f"{account.name}\t{account.role}\t{places or 'no class'}")
+
+
+@main.group()
+def devices() -> None:
+    """The devices that are believed, and those that wait."""
+
+
+def _addresses(names: tuple[str, ...]) -> list[Address]:
+    """Read device names."""
+    from emoshift.topics import ROOT, Kind, read_topic
+
+    found = []
+    for name in names:
+        parts = read_topic(f"{ROOT}/{name}/{Kind.STATUS}")
+        if parts is None:
+            raise UsageError(f"device: found {name!r}, expected site/device, such as school/room-1")
+        found.append(parts[0])
+    return found
+
+
+@devices.command("list")
+@_settings
+@click.option("--waiting", is_flag=True, help="Those that wait for approval alone.")
+def list_devices(config: Config, waiting: bool) -> None:
+    """List devices: approved, by whom, or waiting.
+
+    \b
+    Example:
+      edge-dashboard devices list --waiting
+    """
+    from dashboard.store.database import open_store
+    from dashboard.store.registry import enrolments
+
+    engine = open_store(config.history.database)
+    for one in enrolments(engine, approved=False if waiting else None):
+        click.echo(f"{one.address}\t{f'approved ({one.by})' if one.approved else 'waiting'}")
+
+
+@devices.command("add")
+@_settings
+@click.argument("names", nargs=-1, required=True)
+def add_devices(config: Config, names: tuple[str, ...]) -> None:
+    """Believe devices from now on, also before they were ever seen.
+
+    \b
+    Example:
+      edge-dashboard devices add school/room-1 school/room-2
+    """
+    _approve(config, names, waiting_only=False)
+
+
+@devices.command("approve")
+@_settings
+@click.argument("names", nargs=-1, required=True)
+def approve_devices(config: Config, names: tuple[str, ...]) -> None:
+    """Believe devices that wait.
+
+    \b
+    Example:
+      edge-dashboard devices approve school/room-1
+    """
+    _approve(config, names, waiting_only=True)
+
+
+def _approve(config: Config, names: tuple[str, ...], *, waiting_only: bool) -> None:
+    from dashboard.store.database import open_store
+    from dashboard.store.registry import approve, enrolments
+
+    addresses = _addresses(names)
+    engine = open_store(config.history.database)
+    waiting = {one.address for one in enrolments(engine, approved=False)}
+    for address in addresses:
+        if waiting_only and address not in waiting:
+            raise UsageError(
+                f"{address} does not wait; see edge-dashboard devices list, or use devices add"
+            )
+    for address in addresses:
+        approve(engine, address, by=getpass.getuser(), now_ms=time.time_ns() // 1_000_000)
+        _log_change(engine, f"device {address}: approved")
+        click.echo(f"{address}: approved")
+
+
+@devices.command("forget")
+@_settings
+@click.argument("names", nargs=-1, required=True)
+def forget_devices(config: Config, names: tuple[str, ...]) -> None:
+    """Forget devices and everything stored of them, and clear their retained messages.
+
+    One that goes on sending waits to be approved again.
+
+    \b
+    Example:
+      edge-dashboard devices forget school/room-1
+    """
+    from dashboard.store.database import open_store
+    from dashboard.store.registry import forget_device
+
+    addresses = _addresses(names)
+    engine = open_store(config.history.database)
+    for address in addresses:
+        gone = forget_device(engine, address, now_ms=time.time_ns() // 1_000_000)
+        _log_change(engine, f"device {address}: forgotten")
+        click.echo(f"{address}: forgotten, {gone} rows deleted")
 
 
 @main.group()

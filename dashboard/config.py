@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from dashboard.errors import ConfigError
+from dashboard.store.registry import AUTOMATIC
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -138,6 +139,19 @@ class Web(_Table):
         return self
 
 
+class Devices(_Table):
+    """Which devices are believed.
+
+    Attributes:
+        automatic: So many are approved by themselves; the others wait until somebody approves them
+            (``edge-dashboard devices``). 0 approves none.
+        forget_days: A device that was silent for so long is forgotten, with all that is stored.
+    """
+
+    automatic: Annotated[int, Field(ge=0, le=100_000)] = AUTOMATIC
+    forget_days: Annotated[float, Field(gt=0, le=3660)] = 400.0
+
+
 class Worker(_Table):
     """Who stores what is received.
 
@@ -164,6 +178,7 @@ class Config(_Table):
     broker: Broker = Broker()
     history: History = History()
     web: Web = Web()
+    devices: Devices = Devices()
     worker: Worker = Worker()
 
 

@@ -63,6 +63,7 @@ class Problem(StrEnum):
     MALFORMED = "malformed"
     SCHEMA = "schema"
     FORGED = "forged"
+    UNKNOWN_DEVICE = "unknown-device"
 
 
 class MessageError(ValueError):

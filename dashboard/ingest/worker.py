@@ -65,7 +65,7 @@ class Worker:
         self.figures = Figures()
         self._config = config
         self._engine = engine
-        self._history = History(engine)
+        self._history = History(engine, automatic=config.devices.automatic)
         self._queue: queue.SimpleQueue[tuple[Delivery, int]] = queue.SimpleQueue()
         self._behind = False
         settings = config.worker
@@ -234,6 +234,7 @@ class Worker:
             events_days=self._config.history.events_days,
             minutes_days=self._config.history.minutes_days,
             audit_days=self._config.history.audit_days,
+            devices_days=self._config.devices.forget_days,
         )
         try:
             if gone := forget(self._engine, keep, now_ms=time.time_ns() // 1_000_000):

@@ -19,6 +19,7 @@ from emoshift.topics import ROOT, Address, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from collections.abc import Set as AbstractSet
 
     from dashboard.config import Broker
     from dashboard.store.read import Device
@@ -27,7 +28,6 @@ LOG: Final = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 4096
 _QUEUE: Final = 512
-_MOST_DEVICES: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,8 @@ class Hub:
     """Current state of every device, and who wants to hear of changes.
 
     It subscribes to the state of all devices, and to the events of those alone that somebody
-    looks at. Everything but the link's callbacks runs on the event loop.
+    looks at. Devices that the history does not know are none: a worker enrols them first.
+    Everything but the link's callbacks runs on the event loop.
 
     Attributes:
         devices: What is known of each device.
@@ -115,6 +116,14 @@ class Hub:
     def stop(self) -> None:
         """Stop listening."""
         self._link.stop()
+
+    def retain(self, known: AbstractSet[Address]) -> set[Address]:
+        """Drop devices that the history has forgotten, and return those that are new here."""
+        for address in self.devices.keys() - known:
+            del self.devices[address]
+            self.refused.pop(address, None)
+            self._tell(Happening(kind="device", address=address))
+        return known - self.devices.keys()
 
     def recall(self, known: Iterable[Device]) -> None:
         """Begin with what the history knows of devices; what the broker says replaces it."""
@@ -188,9 +197,9 @@ class Hub:
     def take(self, message: Message, retained: bool) -> None:
         """Fold one message into what is known, and tell whoever listens."""
         address, body = message.address, message.body
-        if address not in self.devices and len(self.devices) >= _MOST_DEVICES:
+        known = self.devices.get(address)
+        if known is None:
             return
-        known = self.devices.get(address, DeviceState(address=address))
         self.devices[address] = fold(known, message, retained=retained)
         if not isinstance(body, Transition):
             self._tell(Happening(kind="device", address=address, received_ms=message.received_ms))

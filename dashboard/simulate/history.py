@@ -34,7 +34,7 @@ _LESSONS: Final = (
 
 def write_past(engine: Engine, rooms: Sequence[Classroom], *, now_ms: int, seed: int) -> None:
     """Write a few lessons of every room, the last of them still running."""
-    history = History(engine)
+    history = History(engine, automatic=len(rooms))
     chance = random.Random(seed)
     for _, ago_ms, minutes in _LESSONS:
         start_ms = now_ms - ago_ms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from emoshift.messages import (
     ClassSummary,
@@ -19,6 +19,9 @@ from emoshift.topics import Address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+T = TypeVar("T")
 
 NOWHERE: Final = Address("-", "-")
 """Where problems are counted whose topic names no device, or one that was never believed."""
@@ -88,10 +91,39 @@ class Batch:
         entry.last_ms = max(entry.last_ms, received_ms)
         entry.detail = detail[:300]
 
+    def only(self, approved: AbstractSet[Address]) -> Batch:
+        """Return what approved devices sent; the rest is counted as from unknown devices."""
+        strange = self.seen.keys() - approved
+        if not strange:
+            return self
+        kept = Batch(
+            seen={address: at for address, at in self.seen.items() if address in approved},
+            statuses=_of(approved, self.statuses),
+            infos=_of(approved, self.infos),
+            transitions=_of(approved, self.transitions),
+            classes=_of(approved, self.classes),
+            healths=_of(approved, self.healths),
+            problems=self.problems,
+        )
+        for address in strange:
+            kept.note_problem(
+                NOWHERE,
+                Problem.UNKNOWN_DEVICE,
+                detail=f"{address} is not approved; run: edge-dashboard devices list",
+                received_ms=self.seen[address],
+            )
+        return kept
+
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
         return not self.seen and not self.problems
+
+
+def _of(
+    approved: AbstractSet[Address], rows: list[tuple[Address, T, int]]
+) -> list[tuple[Address, T, int]]:
+    return [row for row in rows if row[0] in approved]
 
 
 def gather(messages: Iterable[Message]) -> Batch:

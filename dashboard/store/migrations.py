@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Column, Integer, MetaData, Table, insert, literal, select, text, update
+from sqlalchemy import Column, Integer, MetaData, Table, insert, literal, select, text, true, update
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dashboard.errors import StoreError
@@ -61,11 +61,24 @@ def _annotations(connection: Connection) -> None:
     tables.METADATA.create_all(connection, tables=(tables.ANNOTATION,))
 
 
+def _registry(connection: Connection) -> None:
+    """5: which devices are believed; those that are known already are."""
+    tables.METADATA.create_all(connection, tables=(tables.ENROLMENT, tables.REGISTRY))
+    connection.execute(insert(tables.REGISTRY).values(version=1))
+    device = tables.DEVICE.c
+    known = select(
+        device.site, device.name, true(), device.first_seen_ms, device.seen_ms, literal("migration")
+    )
+    names = ["site", "name", "approved", "first_ms", "seen_ms", "by"]
+    connection.execute(insert(tables.ENROLMENT).from_select(names, known))
+
+
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _history,
     _people,
     _access,
     _annotations,
+    _registry,
 )
 
 

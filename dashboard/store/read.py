@@ -158,6 +158,12 @@ class Archive:
             rows = connection.execute(select(t.DEVICE).order_by(t.DEVICE.c.site, t.DEVICE.c.name))
             return [_device(row) for row in rows]
 
+    def addresses(self) -> set[Address]:
+        """Return the names of all devices."""
+        with self._connect() as connection:
+            rows = connection.execute(select(t.DEVICE.c.site, t.DEVICE.c.name))
+            return {Address(row.site, row.name) for row in rows}
+
     def device(self, address: Address) -> Device | None:
         """Return one device, or ``None`` for one that never sent a believed message."""
         with self._connect() as connection:

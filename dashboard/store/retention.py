@@ -5,17 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, exists, func, select
 
 from dashboard.store import schema as t
 from dashboard.store.audit import AuditLog
 from dashboard.store.events import MINUTE_MS
+from dashboard.store.registry import forget_device, grow_version
+from emoshift.topics import Address
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Table
 
 DAY_MS: Final = 24 * 3600 * 1000
 _STEP: Final = 5000
+_MODELS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,11 +29,13 @@ class Keep:
         events_days: Single transitions and device notes.
         minutes_days: Aggregates by minute, lessons, and teachers' notes.
         audit_days: The audit log.
+        devices_days: Devices that are silent, with all that is stored of them.
     """
 
     events_days: float
     minutes_days: float
     audit_days: float
+    devices_days: float
 
 
 def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
@@ -41,6 +46,12 @@ def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
     events_before = now_ms - round(keep.events_days * DAY_MS)
     minutes_before = (now_ms - round(keep.minutes_days * DAY_MS)) // MINUTE_MS
     gone = 0
+    silent_before = now_ms - round(keep.devices_days * DAY_MS)
+    with engine.connect() as connection:
+        silent = connection.execute(select(t.DEVICE).where(t.DEVICE.c.seen_ms < silent_before))
+        addresses = [Address(row.site, row.name) for row in silent]
+    for address in addresses:
+        gone += forget_device(engine, address, now_ms=now_ms)
     with engine.connect() as connection:
         devices = list(connection.execute(select(t.DEVICE.c.id)).scalars())
     for device in devices:
@@ -53,7 +64,23 @@ def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
         gone += connection.execute(delete(t.LESSON).where(old)).rowcount
         noted = t.ANNOTATION.c.at_ms < minutes_before * MINUTE_MS
         gone += connection.execute(delete(t.ANNOTATION).where(noted)).rowcount
+    gone += _forget_numbers(engine)
     return gone + AuditLog(engine).forget(before_ms=now_ms - round(keep.audit_days * DAY_MS))
+
+
+def _forget_numbers(engine: Engine) -> int:
+    """Delete boots and models of which no event is left."""
+    with engine.begin() as connection:
+        boots = ~exists().where(t.EVENT.c.boot == t.BOOT.c.id)
+        gone = connection.execute(delete(t.BOOT).where(boots)).rowcount
+        models = connection.execute(select(func.count()).select_from(t.MODEL)).scalar() or 0
+        if models > _MODELS:  # looking costs a walk over all events
+            used = select(t.EVENT.c.model).distinct()
+            unused = delete(t.MODEL).where(t.MODEL.c.id.not_in(used))
+            gone += connection.execute(unused).rowcount
+        if gone:
+            grow_version(connection)
+    return gone
 
 
 def _forget_events(engine: Engine, device: int, before_ms: int) -> int:

@@ -219,6 +219,23 @@ AUDIT: Final = Table(
     Index("audit_by_time", "at_ms"),
 )
 
+ENROLMENT: Final = Table(
+    "enrolment",
+    METADATA,
+    Column("site", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("approved", Boolean, nullable=False),
+    Column("first_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    Column("by", String(64), nullable=False),
+)
+
+REGISTRY: Final = Table(
+    "registry",
+    METADATA,
+    Column("version", BigInteger, nullable=False),
+)
+
 FLAG_UNSYNCED: Final = 1
 FLAG_HISTORICAL: Final = 2
 FLAG_DEGRADED: Final = 4

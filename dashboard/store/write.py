@@ -12,6 +12,7 @@ from dashboard.store import schema as t
 from dashboard.store.batch import NOWHERE, Batch
 from dashboard.store.database import insert_into
 from dashboard.store.events import MINUTE_MS, Row, store_in_postgresql, store_in_sqlite
+from dashboard.store.registry import AUTOMATIC, admit, registry_version
 from emoshift.emotions import STATES
 from emoshift.messages import MAX_AHEAD_MS, Problem, Transition, to_ms
 from emoshift.topics import Address
@@ -41,8 +42,10 @@ class Written:
 class History:
     """The writer of one database; several of them, in several processes, may share it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, automatic: int = AUTOMATIC) -> None:
         self._engine = engine
+        self._automatic = automatic
+        self._version = 0
         self._devices: dict[Address, int] = {}
         self._boots: dict[str, tuple[int, int]] = {}
         self._models: dict[str, int] = {}
@@ -60,12 +63,21 @@ class History:
                 return self._write(connection, batch)
         except BaseException:
             # Numbers learned in a transaction that was undone may never be used.
-            self._devices.clear()
-            self._boots.clear()
-            self._models.clear()
+            self._forget_numbers()
             raise
 
+    def _forget_numbers(self) -> None:
+        self._devices.clear()
+        self._boots.clear()
+        self._models.clear()
+
     def _write(self, connection: Connection, batch: Batch) -> Written:
+        if (version := registry_version(connection)) != self._version:
+            self._forget_numbers()  # something was forgotten since
+            self._version = version
+        fresh = {a: at for a, at in batch.seen.items() if a not in self._devices}
+        approved = admit(connection, fresh, automatic=self._automatic)
+        batch = batch.only(approved | self._devices.keys())
         self._learn_devices(connection, batch.seen)
         written = self._write_transitions(connection, batch)
         self._write_presence(connection, batch)

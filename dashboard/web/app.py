@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 LOG: Final = logging.getLogger(__name__)
 
 _WATCH_S: Final = 2.0
+_FEW: Final = 20
 _WORKER_GONE_MS: Final = 15_000
 
 
@@ -100,6 +101,7 @@ def _routes() -> list[Route | Mount]:
         Route(f"/class/{one}/export.{{format}}", exports.export_class, methods=get),
         Route("/fleet", pages.fleet_page, methods=get),
         Route("/fleet/live", streams.fleet_stream, methods=get),
+        Route(f"/device/{one}/approve", pages.approve_device, methods=post),
         Route(f"/device/{one}", pages.device_page, methods=get),
         Route(f"/device/{one}/data", pages.device_data, methods=get),
         Route(f"/device/{one}/live", streams.device_stream, methods=get),
@@ -151,11 +153,23 @@ def _error(request: Request, status: int) -> Response:
     return JSONResponse({"error": status}, status_code=status)
 
 
+async def _follow_registry(context: Context) -> None:
+    """Show devices that a worker has enrolled since, and none that was forgotten."""
+    archive = context.archive
+    fresh = context.hub.retain(await to_thread.run_sync(archive.addresses))
+    if len(fresh) > _FEW:
+        context.hub.recall(await to_thread.run_sync(archive.devices))
+        return
+    found = [await to_thread.run_sync(archive.device, address) for address in sorted(fresh)]
+    context.hub.recall(device for device in found if device is not None)
+
+
 async def _watch(context: Context) -> None:
     """Look every moment whether the database and a worker are there."""
     while True:
         try:
             workers = await to_thread.run_sync(context.archive.workers)
+            await _follow_registry(context)
             context.condition.database = True
             fresh = [w for w in workers if now_ms() - w.seen_ms < _WORKER_GONE_MS]
             context.condition.worker = bool(fresh)

@@ -17,6 +17,7 @@ from dashboard.store.lessons import (
     undo_lesson,
     write_note,
 )
+from dashboard.store.registry import approve, enrolments
 from dashboard.web.context import (
     Context,
     Refused,
@@ -264,6 +265,7 @@ async def fleet_page(request: Request) -> Response:
     rows.sort(key=lambda row: (-row["weight"], row["id"]))
     problems = await ask(context.archive.problems)
     workers = await ask(context.archive.workers)
+    waiting = await ask(lambda: enrolments(context.engine, approved=False))
     return render(
         request,
         "fleet.html",
@@ -272,10 +274,26 @@ async def fleet_page(request: Request) -> Response:
         needy=sum(row["weight"] > 0 for row in rows),
         problems=problems,
         workers=workers,
+        waiting=waiting,
         moment=moment,
         attention_names=attention_names(words),
         presence_names=presence_names(words),
     )
+
+
+@signed_in(role=Role.ADMIN)
+async def approve_device(request: Request) -> Response:
+    """Approve a device that waits."""
+    context, address = context_of(request), address_of(request)
+    session = request.state.session
+    await form_of(request, session.csrf)
+    engine, by = context.engine, session.account.name
+    waiting = {one.address for one in await ask(lambda: enrolments(engine, approved=False))}
+    if address not in waiting:
+        raise Refused(404)
+    await ask(lambda: approve(engine, address, by=by, now_ms=now_ms()))
+    await record(request, Action.CHANGE, f"device {address}: approved")
+    return RedirectResponse("/fleet", status_code=303)
 
 
 @signed_in(role=Role.ADMIN)

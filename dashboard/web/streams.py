@@ -107,7 +107,7 @@ async def _class_events(request: Request, context: Context, address: Address) ->
     last: dict[str, Any] = {}
     with context.hub.listen(address) as listener:
         yield "retry: 1000\n\n"
-        while True:
+        while address in context.hub.devices:
             state, moment = state_of(context, address), now_ms()
             now = {**class_now(state, moment, min_faces=min_faces), **context.hub_condition()}
             if now != last:
@@ -118,7 +118,8 @@ async def _class_events(request: Request, context: Context, address: Address) ->
                 next_history_s, stale = time.monotonic() + _HISTORY_S, False
             happenings = await _gather(listener)
             stale = stale or bool(happenings)
-            told = told_summary(context.hub.devices[address], now_ms(), min_faces=min_faces)
+            state = context.hub.devices.get(address, state)
+            told = told_summary(state, now_ms(), min_faces=min_faces)
             if told is not None and (news := _describe(happenings, admin=False)):
                 yield _event("changes", news)
             if listener.overrun or any(h.kind == "again" for h in happenings):
@@ -186,7 +187,7 @@ async def _device_events(
     last: dict[str, Any] = {}
     with context.hub.listen(address) as listener:
         yield "retry: 1000\n\n"
-        while True:
+        while address in context.hub.devices:
             state = state_of(context, address)
             row = fleet_row(state, now_ms(), problems=context.hub.refused)
             now = {**row, **context.hub_condition()}
@@ -246,7 +247,7 @@ async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str
                 next_all_s = time.monotonic() + 10
             rows = [
                 fleet_row(context.hub.devices[a], now_ms(), problems=context.hub.refused)
-                for a in sorted(dirty)
+                for a in sorted(dirty & context.hub.devices.keys())
             ]
             changed = [row for row in rows if known.get(row["id"]) != row]
             known.update({row["id"]: row for row in changed})

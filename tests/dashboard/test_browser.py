@@ -81,12 +81,14 @@ class Site:
         self.port, self.mqtt_port = free_port(), mqtt_port
         self.database = str(folder / "history.db")
         self.url = f"http://127.0.0.1:{self.port}"
+        self.settings = folder / "dashboard.toml"
+        self.settings.write_text("[devices]\nautomatic = 2000\n", encoding="utf-8")
         engine = open_store(self.database)
         self.archive = Archive(engine)
         self.rooms = make_school(6, seed=1)
         write_past(engine, self.rooms, now_ms=time.time_ns() // 1_000_000, seed=1)
         for name, password in PASSWORDS.items():
-            People(engine).put(name, password, Role(name))
+            People(engine).put(name, password, Role(name), places=["*"])
         self.device = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
         self.device.connect("127.0.0.1", mqtt_port)
         self.device.loop_start()
@@ -95,6 +97,7 @@ class Site:
         """Start the pages with a worker, and wait until both are there."""
         options = ["--mqtt-host", "127.0.0.1", "--mqtt-port", str(self.mqtt_port)]
         options += ["--database", self.database, "--port", str(self.port)]
+        options += ["--config", str(self.settings)]
         process = subprocess.Popen([sys.executable, "-m", "dashboard", "serve", *options])
         wait_until(lambda: any(w.connected for w in self.archive.workers()), timeout_s=150)
         return process

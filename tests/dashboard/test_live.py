@@ -20,7 +20,7 @@ from dashboard.live.state import (
     presence,
     told_summary,
 )
-from dashboard.web.rate_limit import FREE_TRIES, Throttle
+from dashboard.web.rate_limit import FREE_TRIES, Key, Throttle
 from emoshift.messages import Message, read_message
 from emoshift.topics import Address
 from tests.support.dashboard import NOW_MS
@@ -87,6 +87,7 @@ def test_listeners_hear_each_event_once(room):
 
     async def story() -> None:
         hub = Hub(Broker())
+        hub.devices[ROOM] = DeviceState(address=ROOM)
         with hub.listen(ROOM) as mine, hub.listen(Address("school", "other")) as other:
             event = read(room.change(NOW_MS))
             for _ in range(3):
@@ -102,16 +103,15 @@ def test_listeners_hear_each_event_once(room):
 
 def test_throttle_grows_and_forgives():
     """A few tries are free; then the wait doubles; success forgives."""
-    throttle = Throttle()
-    for _ in range(FREE_TRIES):
-        assert throttle.wait_s("a", now_s=0) == 0
-        throttle.fail("a", now_s=0)
-    first = throttle.wait_s("a", now_s=0)
-    throttle.fail("a", now_s=first)
-    assert throttle.wait_s("a", now_s=first) == 2 * first
-    assert throttle.wait_s("b", now_s=0) == 0
-    throttle.forgive("a")
-    assert throttle.wait_s("a", now_s=0) == 0
+    throttle, mine, other = Throttle(), Key("pair", "a"), Key("pair", "b")
+    for _ in range(FREE_TRIES["pair"]):
+        assert throttle.begin(mine, now_s=0) == 0
+    first = throttle.begin(mine, now_s=0)
+    assert throttle.begin(mine, now_s=first) == 0
+    assert throttle.begin(mine, now_s=first) == 2 * first
+    assert throttle.begin(other, now_s=0) == 0
+    throttle.succeed(mine)
+    assert throttle.begin(mine, now_s=0) == 0
 
 
 @pytest.mark.parametrize(
