@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import subprocess
 import sys
@@ -67,8 +68,10 @@ def serve(folder: Path, *options: str) -> Iterator[Server]:
     engine = open_store(database)
     People(engine).put(NAME, PASSWORD, Role.ADMIN)
     engine.dispose()
+    # The usual limit of a service; an attacker needs more connections than that.
+    limited = ["prlimit", "--nofile=1024:1024"] if shutil.which("prlimit") else []
     command = [
-        sys.executable, "-m", "dashboard", "serve", "--no-worker", "--database", database,
+        *limited, sys.executable, "-m", "dashboard", "serve", "--no-worker", "--database", database,
         "--port", str(port), "--mqtt-host", "127.0.0.1", "--mqtt-port", str(free_port()), *options,
     ]  # fmt: skip
     with log.open("wb") as out:

@@ -82,5 +82,21 @@ def test_unknown_keys(tmp_path, sqlite):
 
 def test_migrate(sqlite):
     """Migrating says from where to where."""
-    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 5\n")
-    assert run("migrate", "--database", sqlite) == (0, "version 5 -> 5\n")
+    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 4\n")
+    assert run("migrate", "--database", sqlite) == (0, "version 4 -> 4\n")
+
+
+def test_plain_http(tmp_path, sqlite):
+    """Other machines are served without TLS only when that is asked for in so many words."""
+    path = tmp_path / "dashboard.toml"
+
+    def said(text: str) -> str:
+        path.write_text(text, encoding="utf-8")
+        return run("migrate", "--config", str(path), "--database", sqlite)[1]
+
+    assert "allow_plain_http" in said('[web]\nhost = "0.0.0.0"\n')
+    assert "version" in said('[web]\nhost = "0.0.0.0"\nallow_plain_http = true\n')
+    assert "version" in said('[web]\nhost = "0.0.0.0"\ntrusted_proxies = ["192.0.2.1"]\n')
+    assert "expected an address" in said('[web]\ntrusted_proxies = ["*"]\n')
+    for here in ("127.0.0.1", "::1", "localhost"):
+        assert "version" in said(f'[web]\nhost = "{here}"\n')
