@@ -88,6 +88,7 @@ class Hub:
     def __init__(self, broker: Broker) -> None:
         self.devices: dict[Address, DeviceState] = {}
         self.refused: Counter[Address] = Counter()
+        self.drift_rise: dict[Address, float] = {}
         self.closing = False
         self._listeners: set[Listener] = set()
         self._watched: Counter[Address] = Counter()

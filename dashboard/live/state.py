@@ -20,8 +20,8 @@ CLASS_STALE_MS: Final = 30_000
 
 _BUDGET_MS: Final = 100.0
 _HOT_C: Final = 80.0
-_DRIFTED: Final = 2.0
-"""Rooms differ from posed pictures without being at fault: six people in real clips gave 1.2."""
+DRIFT_RISE: Final = 0.25
+"""Rise of the drift over its first weeks that calls for a calibration (docs/operations.md)."""
 _WAITING: Final = 100
 
 
@@ -101,9 +101,16 @@ def p95_ms(health: Health | None) -> float | None:
 
 
 def attention(
-    state: DeviceState, now_ms: int, *, problems: Mapping[Address, int]
+    state: DeviceState,
+    now_ms: int,
+    *,
+    problems: Mapping[Address, int],
+    drift_rise: Mapping[Address, float],
 ) -> tuple[tuple[int, str], ...]:
-    """Return what needs somebody, gravest first, as (weight, reason) pairs."""
+    """Return what needs somebody, gravest first, as (weight, reason) pairs.
+
+    ``drift_rise`` is how far each device's drift has risen over its first week's.
+    """
     found: list[tuple[int, str]] = []
     here = presence(state, now_ms)
     weights = {"offline": 100, "silent": 95, "unknown": 20}  # who was stopped cleanly needs nobody
@@ -122,7 +129,7 @@ def attention(
             (55, "slow", p95 is not None and p95 > _BUDGET_MS),
             (50, "degraded", health.level > 0),
             (45, "outbox", health.outbox_depth >= _WAITING),
-            (40, "drift", (health.drift or 0.0) >= _DRIFTED),
+            (40, "drift", drift_rise.get(state.address, 0.0) >= DRIFT_RISE),
             (35, "dropped", health.outbox_dropped > 0),
         )
         found += [(weight, reason) for weight, reason, holds in checks if holds]

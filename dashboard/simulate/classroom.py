@@ -89,6 +89,11 @@ class Classroom:
         """How many faces the camera sees."""
         return len(self._states)
 
+    @property
+    def sees(self) -> bool:
+        """Whether its camera works."""
+        return self.temper.camera_state != "lost"
+
     def _track(self) -> str:
         return f"{self._random.getrandbits(48):012x}"
 
@@ -132,7 +137,7 @@ class Classroom:
     def summary(self, now_ms: int, *, min_faces: int = 5) -> Outgoing:
         """Count the class."""
         counts = {name: self._states.count(name) for name in STATES}
-        told = len(self._states) >= min_faces
+        told = self.sees and len(self._states) >= min_faces
         return self._tell(
             Kind.CLASS,
             qos=1,
@@ -168,7 +173,7 @@ class Classroom:
             fps=round(max(0.0, temper.fps + noise.uniform(-0.4, 0.4)), 2) if temper.fps else 0.0,
             frames=self._frames,
             dropped_frames=self._frames // 50,
-            faces=len(self._states),
+            faces=len(self._states) if self.sees else 0,
             stages=stages,
             outbox_depth=temper.outbox,
             outbox_dropped=0,

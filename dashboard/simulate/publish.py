@@ -164,7 +164,8 @@ class Simulator:
                 due = 0
             for _ in range(int(due)):
                 room = chance.randrange(rooms)
-                self._publish(room, self._rooms[room].change(now_ms))
+                if self._rooms[room].sees:
+                    self._publish(room, self._rooms[room].change(now_ms))
                 self._told.transitions += 1
             while plan[0][0] <= passed_s:
                 at_s, room, what = heapq.heappop(plan)

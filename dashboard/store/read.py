@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine, Row
 
 MAX_POINTS: Final = 1500
+DAY_MIN: Final = 24 * 60
+WEEK_MIN: Final = 7 * DAY_MIN
 """Most points of one chart; longer spans get wider buckets."""
 
 _WIDTHS_MIN: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
@@ -272,6 +274,38 @@ class Archive:
             return [
                 (row.minute * MINUTE_MS, json.loads(row.body)) for row in connection.execute(wanted)
             ]
+
+    def drift_rise(self, *, now_ms: int) -> dict[Address, float]:
+        """Return how far each device's drift has risen: its last day's mean over its first week's.
+
+        A device of which less than two weeks are known is left out: it has no level of its own yet.
+        """
+        now, found = now_ms // MINUTE_MS, {}
+        for device in self.devices():
+            with self._connect() as connection:
+                first = connection.execute(
+                    select(func.min(t.HEALTH.c.minute)).where(t.HEALTH.c.device == device.id)
+                ).scalar()
+            if first is None or now - first < 2 * WEEK_MIN:
+                continue
+            usual = self._mean_drift(device.id, first, first + WEEK_MIN)
+            latest = self._mean_drift(device.id, now - DAY_MIN, now)
+            if usual is not None and latest is not None:
+                found[device.address] = latest - usual
+        return found
+
+    def _mean_drift(self, device: int, first: int, last: int) -> float | None:
+        """Mean drift of some minutes, one reading an hour."""
+        wanted = select(t.HEALTH.c.body).where(
+            t.HEALTH.c.device == device,
+            t.HEALTH.c.minute >= first,
+            t.HEALTH.c.minute < last,
+            t.HEALTH.c.minute % 60 == 0,
+        )
+        with self._connect() as connection:
+            bodies = [json.loads(body) for body in connection.execute(wanted).scalars()]
+        drifts = [body["drift"] for body in bodies if body.get("drift") is not None]
+        return sum(drifts) / len(drifts) if drifts else None
 
     def notes(self, device: int, *, limit: int = 50) -> list[Note]:
         """Return what happened to a device, newest first."""

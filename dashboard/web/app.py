@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger(__name__)
 
+_DRIFT_EVERY_MS: Final = 3600 * 1000
 _WATCH_S: Final = 2.0
 _FEW: Final = 20
 _WORKER_GONE_MS: Final = 15_000
@@ -165,9 +167,15 @@ async def _follow_registry(context: Context) -> None:
 
 
 async def _watch(context: Context) -> None:
-    """Look every moment whether the database and a worker are there."""
+    """Look every moment whether the database and a worker are there, and every hour for drift."""
+    next_drift_ms = 0
     while True:
         try:
+            if now_ms() >= next_drift_ms:
+                next_drift_ms = now_ms() + _DRIFT_EVERY_MS
+                context.hub.drift_rise = await to_thread.run_sync(
+                    partial(context.archive.drift_rise, now_ms=now_ms())
+                )
             workers = await to_thread.run_sync(context.archive.workers)
             await _follow_registry(context)
             context.condition.database = True

@@ -10,8 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from dashboard.live.state import p95_ms, presence
+from dashboard.live.state import p95_ms, presence, told_summary
 from dashboard.web.context import Context, Refused, ask, context_of, now_ms
+from emoshift.emotions import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,12 +67,22 @@ class _Snapshot(Collector):
         refused = CounterMetricFamily(
             "emoshift_refused_messages", "Messages that were not believed", labels=_LABELS
         )
+        faces = GaugeMetricFamily(
+            "emoshift_class_faces",
+            "Faces in a state; left out where the class is too small to be shown",
+            labels=(*_LABELS, "state"),
+        )
+        min_faces = self._context.config.web.min_faces
         for address, state in list(hub.devices.items()):
             where = (address.site, address.device)
+            summary = told_summary(state, moment, min_faces=min_faces)
+            if summary is not None and summary.states is not None:
+                for name, count in zip(STATES, summary.states.counts(), strict=True):
+                    faces.add_metric((*where, name), count)
             gauges["online"].add_metric(where, float(presence(state, moment) == "online"))
             refused.add_metric(where, hub.refused[address])
-            if (health := state.health) is None:
-                continue
+            if (health := state.health) is None or presence(state, moment) != "online":
+                continue  # what a device said before it left is no longer true
             p95 = p95_ms(health)
             for name, value in (
                 ("fps", health.fps),
@@ -85,6 +96,7 @@ class _Snapshot(Collector):
                     gauges[name].add_metric(where, value)
         yield from gauges.values()
         yield refused
+        yield faces
         yield GaugeMetricFamily(
             "emoshift_dashboard_broker_up", "The broker is there", value=float(hub.connected)
         )

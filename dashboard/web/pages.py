@@ -33,7 +33,12 @@ from dashboard.web.context import (
 )
 from dashboard.web.render import render
 from dashboard.web.signin import form_of
-from dashboard.web.strings import attention_names, presence_names
+from dashboard.web.strings import (
+    attention_names,
+    column_names,
+    presence_names,
+    trend_names,
+)
 from dashboard.web.views import (
     SPANS_MS,
     choose_span,
@@ -43,7 +48,7 @@ from dashboard.web.views import (
     compared,
     describe_event,
     fleet_row,
-    latency_series,
+    health_series,
     latest_changes,
     lesson_span,
     sentence,
@@ -258,10 +263,7 @@ async def fleet_page(request: Request) -> Response:
     await record_view(request, "fleet")
     moment = now_ms()
     words = catalogue(language_of(request))
-    rows = [
-        fleet_row(state, moment, problems=context.hub.refused)
-        for state in context.hub.devices.values()
-    ]
+    rows = [fleet_row(state, moment, hub=context.hub) for state in context.hub.devices.values()]
     rows.sort(key=lambda row: (-row["weight"], row["id"]))
     problems = await ask(context.archive.problems)
     workers = await ask(context.archive.workers)
@@ -269,6 +271,7 @@ async def fleet_page(request: Request) -> Response:
     return render(
         request,
         "fleet.html",
+        columns=column_names(words),
         rows=rows,
         online=sum(row["presence"] == "online" for row in rows),
         needy=sum(row["weight"] > 0 for row in rows),
@@ -310,9 +313,11 @@ async def device_page(request: Request) -> Response:
     return render(
         request,
         "device.html",
+        span=request.query_params.get("span", "day"),
+        trends=trend_names(words),
         address=address,
         state=state,
-        row=fleet_row(state, now_ms(), problems=context.hub.refused),
+        row=fleet_row(state, now_ms(), hub=context.hub),
         notes=await ask(lambda: archive.notes(number)),
         missing=await ask(lambda: archive.missing(number)),
         problems=problems,
@@ -334,11 +339,11 @@ async def device_data(request: Request) -> Response:
     def read() -> dict[str, Any]:
         device = archive.device(address)
         if device is None:
-            return {"latency": latency_series([]), "events": []}
+            return {"latency": health_series([]), "events": []}
         healths = archive.health_history(device.id, span.start_ms, span.end_ms)
         events = archive.events(device.id, 0, span.end_ms, limit=_EVENTS)
         return {
-            "latency": latency_series(healths),
+            "latency": health_series(healths),
             "events": [describe_event(event) for event in events],
         }
 

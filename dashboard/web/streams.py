@@ -189,7 +189,7 @@ async def _device_events(
         yield "retry: 1000\n\n"
         while address in context.hub.devices:
             state = state_of(context, address)
-            row = fleet_row(state, now_ms(), problems=context.hub.refused)
+            row = fleet_row(state, now_ms(), hub=context.hub)
             now = {**row, **context.hub_condition()}
             if now != last:
                 yield _event("device", now)
@@ -231,7 +231,7 @@ async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str
     dirty: set[Address] = set()
     shown_ms = _shown_ms(request)
     known = {  # what the page was rendered with need not be told again
-        str(address): fleet_row(state, shown_ms, problems=context.hub.refused)
+        str(address): fleet_row(state, shown_ms, hub=context.hub)
         for address, state in context.hub.devices.items()
         if state.seen_ms < shown_ms
     }
@@ -246,7 +246,7 @@ async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str
                 dirty = set(context.hub.devices)  # silence is told by no message
                 next_all_s = time.monotonic() + 10
             rows = [
-                fleet_row(context.hub.devices[a], now_ms(), problems=context.hub.refused)
+                fleet_row(context.hub.devices[a], now_ms(), hub=context.hub)
                 for a in sorted(dirty & context.hub.devices.keys())
             ]
             changed = [row for row in rows if known.get(row["id"]) != row]

@@ -36,6 +36,47 @@ def looked_names(words: gettext.NullTranslations) -> dict[str, str]:
     }
 
 
+def column_names(words: gettext.NullTranslations) -> dict[str, tuple[str, str]]:
+    """Name each column of the fleet, and say in a sentence what it means."""
+    _ = words.gettext
+    return {
+        "needs": (_("Needs attention"), _("What somebody should look at, gravest first.")),
+        "id": (_("Device"), _("Its name, and the site it stands in.")),
+        "presence": (_("State"), _("Whether the device is connected to the broker.")),
+        "camera": (_("Camera"), _("Whether pictures arrive.")),
+        "fps": (_("Frames/s"), _("Pictures processed a second.")),
+        "p95": (
+            _("p95 ms"),
+            _("From picture to decision, milliseconds: 95 of 100 pictures took less."),
+        ),
+        "temperature": ("°C", _("Temperature of the processor; from 80 the device slows down.")),
+        "level": (_("Level"), _("0 is full quality; higher levels save work under load.")),
+        "outbox": (_("Outbox"), _("Events stored on the device that the broker has not got yet.")),
+        "model": (_("Model"), _("The bundle of networks in use.")),
+        "isolation": (
+            _("Isolation"),
+            _("What keeps the process that sees the camera off the network."),
+        ),
+        "drift": (
+            _("Drift"),
+            _("How unlike its training the pictures are; what counts is a rise over weeks."),
+        ),
+    }
+
+
+def trend_names(words: gettext.NullTranslations) -> dict[str, str]:
+    """Name what is drawn over weeks."""
+    _ = words.gettext
+    return {
+        "fps": _("Frames/s"),
+        "temperature_c": "°C",
+        "brightness": _("Brightness"),
+        "sharpness": _("Sharpness"),
+        "drift": _("Drift"),
+        "abstained": _("Not sure"),
+    }
+
+
 def attention_names(words: gettext.NullTranslations) -> dict[str, str]:
     """Say what needs attention."""
     _ = words.gettext
@@ -52,7 +93,7 @@ def attention_names(words: gettext.NullTranslations) -> dict[str, str]:
         "slow": _("slower than its budget"),
         "degraded": _("reduced quality"),
         "outbox": _("events queued"),
-        "drift": _("pictures unlike its training"),
+        "drift": _("pictures have changed: calibrate this room again"),
         "dropped": _("events were dropped"),
     }
 

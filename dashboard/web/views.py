@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from gettext import NullTranslations
 
+    from dashboard.live.hub import Hub
     from dashboard.store.read import Archive, Bucket, Event, Lesson
     from dashboard.web.summary import Figures
-    from emoshift.topics import Address
 
 MINUTE_MS: Final = 60_000
 SPANS_MS: Final = {
@@ -217,12 +217,10 @@ def compare_lessons(
     return found
 
 
-def fleet_row(
-    state: DeviceState, now_ms: int, *, problems: Mapping[Address, int]
-) -> dict[str, Any]:
+def fleet_row(state: DeviceState, now_ms: int, *, hub: Hub) -> dict[str, Any]:
     """Describe one device in the list of all."""
     health, info = state.health, state.info
-    needs = attention(state, now_ms, problems=problems)
+    needs = attention(state, now_ms, problems=hub.refused, drift_rise=hub.drift_rise)
     return {
         "id": str(state.address),
         "site": state.address.site,
@@ -267,8 +265,12 @@ def describe_event(event: Event) -> dict[str, Any]:
     }
 
 
-def latency_series(healths: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
-    """Turn stored health into one line per stage, milliseconds at the 95th percentile."""
+TRENDS: Final = ("fps", "temperature_c", "brightness", "sharpness", "drift", "abstained")
+"""Keys of the health message that are drawn over weeks."""
+
+
+def health_series(healths: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, Any]:
+    """Turn stored health into one line per stage (milliseconds, p95) and one per trend."""
     stages = sorted({name for _, body in healths for name in body["stages"]})
     return {
         "t": [at_ms for at_ms, _ in healths],
@@ -276,6 +278,5 @@ def latency_series(healths: Sequence[tuple[int, dict[str, Any]]]) -> dict[str, A
             name: [body["stages"].get(name, {}).get("p95_ms") for _, body in healths]
             for name in stages
         },
-        "fps": [body["fps"] for _, body in healths],
-        "temperature": [body["temperature_c"] for _, body in healths],
+        "trends": {name: [body.get(name) for _, body in healths] for name in TRENDS},
     }

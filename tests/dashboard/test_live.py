@@ -78,8 +78,10 @@ def test_attention(room):
     """The gravest need comes first."""
     health = read(room.health(NOW_MS), camera_state="lost", level=3, temperature_c=85.0)
     state = after(read(room.status("online")), health, read(room.info(), isolation="none"))
-    reasons = [reason for _, reason in attention(state, NOW_MS, problems={ROOM: 2})]
-    assert reasons == ["camera", "problems", "hot", "isolation", "degraded"]
+    reasons = [
+        reason for _, reason in attention(state, NOW_MS, problems={ROOM: 2}, drift_rise={ROOM: 0.3})
+    ]
+    assert reasons == ["camera", "problems", "hot", "isolation", "degraded", "drift"]
 
 
 def test_listeners_hear_each_event_once(room):

@@ -290,3 +290,19 @@ def test_numbers_that_leap(engine, room):
     assert History(engine).write(gather([far, *near])).new == 6
     again = History(engine).write(gather([*near, far, *near]))
     assert (again.new, again.doubled) == (0, 11)
+
+
+def test_drift_is_judged_by_its_rise(engine):
+    """A device's drift is compared with its own first week; a young device is left out."""
+    hours = {"steady": (24 * 30, 3.0, 3.0), "risen": (24 * 30, 3.0, 3.4), "young": (24, 3.0, 9.0)}
+    history = History(engine)
+    for name, (ago, first, last) in hours.items():
+        room = Classroom(Address("school-1", name), seed=1)
+        for at in (ago, ago - 5, 5, 1):
+            drift = first if at > 24 else last
+            at_ms = MINUTE // 3_600_000 * 3_600_000 - at * 3_600_000
+            message = json.loads(room.health(at_ms).payload) | {"drift": drift}
+            body = json.dumps(message).encode()
+            history.write(gather([read_message(room.health(at_ms).topic, body, received_ms=at_ms)]))
+    rise = Archive(engine).drift_rise(now_ms=MINUTE)
+    assert {a.device: round(value, 2) for a, value in rise.items()} == {"steady": 0, "risen": 0.4}

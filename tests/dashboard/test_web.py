@@ -15,11 +15,13 @@ pytest.importorskip("httpx2")  # the test client needs it; a running dashboard d
 
 from starlette.testclient import TestClient
 
+from dashboard.live.state import fold
 from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.history import write_past
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
+from emoshift.messages import read_message
 from emoshift.topics import Address
 from tests.support.dashboard import settings
 
@@ -205,8 +207,18 @@ def test_event_export(client):
 def test_metrics_need_their_token(client):
     """A scrape with the token reads every device; one without is refused."""
     assert client.get("/metrics").status_code == 401
-    answer = client.get("/metrics", headers={"authorization": "Bearer scrape"})
-    assert 'emoshift_fps{device="room-101",site="school-1"}' in answer.text
+    scrape = {"authorization": "Bearer scrape"}
+    fps = 'emoshift_fps{device="room-101",site="school-1"}'
+    assert fps not in client.get("/metrics", headers=scrape).text  # nobody has heard from it yet
+    devices, room = (
+        client.app.state.context.hub.devices,
+        Classroom(Address(*ROOM.split("/")), seed=1),
+    )
+    message = room.status("online")
+    status = read_message(message.topic, message.payload, received_ms=time.time_ns() // 1_000_000)
+    devices[room.address] = fold(devices[room.address], status)
+    answer = client.get("/metrics", headers=scrape)
+    assert fps in answer.text
     assert "emoshift_dashboard_broker_up 0.0" in answer.text
 
 
@@ -359,3 +371,19 @@ def test_numbers_without_scripts(client):
     assert "<noscript>" in page
     assert "An expression is not a feeling" in page
     assert re.search(r'id="reason" class="hint" >[^<]+<', page)
+
+
+def test_class_metrics_keep_the_rule(client):
+    """Faces by state are exported for a class that may be shown, and for no other."""
+    context = client.app.state.context
+    now_ms = time.time_ns() // 1_000_000
+    for name, faces in (("room-101", 24), ("room-102", 3)):
+        room = Classroom(Address("school-1", name), seed=1, faces=faces)
+        for message in (room.status("online"), room.info(), room.summary(now_ms, min_faces=1)):
+            found = read_message(message.topic, message.payload, received_ms=now_ms)
+            state = context.hub.devices[room.address]
+            context.hub.devices[room.address] = fold(state, found)
+    answer = client.get("/metrics", headers={"authorization": "Bearer scrape"}).text
+    shown = re.findall(r'emoshift_class_faces\{device="([^"]+)",.*\} (\S+)', answer)
+    assert {device for device, _ in shown} == {"room-101"}
+    assert sum(float(count) for _, count in shown) == 24

@@ -1,8 +1,10 @@
 // The device page: health, events and latency of one device.
-import { chart, clockTime, condition, dateTime, element, follow, frame, load, words } from "./common.js";
+import { chart, clockTime, colour, condition, dateTime, element, follow, frame, load, number, rem, words } from "./common.js";
 
 const path = document.getElementById("device").dataset.path;
 const latency = chart("latency");
+const trends = new Map([...document.querySelectorAll(".trends .chart")].map((box) => [box.id.slice(6), chart(box.id)]));
+const span = new URLSearchParams(location.search).get("span") ?? "day";
 const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8f98"];
 const SYMBOLS = ["circle", "triangle", "rect", "diamond", "pin", "arrow", "roundRect"];
 
@@ -11,7 +13,7 @@ function showDevice(now) {
   const pill = document.getElementById("presence");
   pill.dataset.presence = now.presence;
   pill.textContent = words.presence[now.presence];
-  for (const fact of document.querySelectorAll("#facts dd[data-key]")) fact.textContent = now[fact.dataset.key] ?? "–";
+  for (const fact of document.querySelectorAll("#facts dd[data-key]")) fact.textContent = number(now[fact.dataset.key]);
   const needs = now.needs.map((need) => element("span", { className: "need", text: words.attention[need] }));
   document.getElementById("needs").replaceChildren(...(needs.length ? needs : [element("span", { className: "fine", text: words.ok })]));
 }
@@ -41,7 +43,7 @@ function broken(times, values) {
 const usual = (times) => (times.length > 1 ? Math.min(...times.slice(1).map((at, k) => at - times[k])) : 0);
 
 async function refresh() {
-  const data = await load(`${path}/data`);
+  const data = await load(`${path}/data?span=${encodeURIComponent(span)}`);
   showChanges(data.events);
   const { t, stages } = data.latency;
   const names = Object.keys(stages);
@@ -53,6 +55,13 @@ async function refresh() {
       connectNulls: false, data: broken(t, stages[name]),
     })),
   }, { notMerge: true });
+  for (const [name, drawn] of trends) {
+    drawn.setOption({
+      ...frame(t[0] ?? data.from, data.to, "", { scale: name !== "fps", min: name === "fps" || name === "abstained" ? 0 : null }),
+      grid: { left: rem(3.4), right: rem(0.5), top: rem(0.6), bottom: rem(1.8) },
+      series: [{ type: "line", color: colour("accent"), symbol: "none", connectNulls: false, data: broken(t, data.latency.trends[name]) }],
+    }, { notMerge: true });
+  }
   const head = element("tr", {}, element("th", { scope: "col", text: words.time }), ...names.map((name) => element("th", { scope: "col", text: name })));
   const rows = t.map((at, k) => element("tr", {}, element("th", { scope: "row", text: dateTime(at) }), ...names.map((name) => element("td", { text: stages[name][k] ?? "–" })))).reverse().slice(0, 120);
   document.getElementById("latency-table").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));

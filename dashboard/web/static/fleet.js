@@ -1,5 +1,5 @@
 // The fleet page: rows change as devices tell; filter and order stay as chosen.
-import { condition, element, follow, words } from "./common.js";
+import { condition, element, follow, number, words } from "./common.js";
 
 const body = document.querySelector("#fleet tbody");
 const rows = new Map([...body.rows].map((row) => [row.dataset.id, row]));
@@ -28,7 +28,7 @@ function show(changed) {
     const pill = found.cells[2].firstElementChild;
     pill.dataset.presence = row.presence;
     pill.textContent = words.presence[row.presence];
-    KEYS.forEach((key, i) => { found.cells[3 + i].textContent = row[key] ?? "–"; });
+    KEYS.forEach((key, i) => { found.cells[3 + i].textContent = number(row[key]); });
   }
   count();
 }
