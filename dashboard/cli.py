@@ -97,7 +97,8 @@ def serve(config: Config, no_worker: bool) -> None:
       edge-dashboard serve --mqtt-host broker.school.example
     """
     from dashboard.charts import find_charts
-    from dashboard.run import child, run_web
+    from dashboard.ingest.supervisor import Supervisor
+    from dashboard.run import run_web
     from dashboard.store.accounts import People
     from dashboard.store.database import open_store
 
@@ -115,8 +116,8 @@ def serve(config: Config, no_worker: bool) -> None:
         *_option("--mqtt-host", options["mqtt_host"]),
         *_option("--mqtt-port", options["mqtt_port"]),
     ]
-    with child("worker", "--leashed", *chosen):
-        run_web(config)
+    with Supervisor(["worker", "--leashed", *chosen]) as worker:
+        run_web(config, supervised=worker.state)
 
 
 def _option(name: str, value: object) -> list[str]:
@@ -138,6 +139,72 @@ def worker(config: Config, leashed: bool) -> None:
     from dashboard.ingest.process import run_worker
 
     run_worker(config, leashed=leashed)
+
+
+@main.group("dead-letters")
+def dead_letters() -> None:
+    """Messages that the database refused."""
+
+
+@dead_letters.command("list")
+@_settings
+def list_dead_letters(config: Config) -> None:
+    """Show them: number, date, topic, and what the database said.
+
+    \b
+    Example:
+      edge-dashboard dead-letters list
+    """
+    from dashboard.store.database import open_store
+    from dashboard.store.dead_letters import DeadLetters
+
+    for letter in DeadLetters(open_store(config.history.database)).read():
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(letter.received_ms / 1000))
+        click.echo(f"{letter.id:>6}  {when}  {letter.topic}  {printable(letter.reason)}")
+
+
+@dead_letters.command("retry")
+@_settings
+@click.argument("numbers", nargs=-1, type=int)
+def retry_dead_letters(config: Config, numbers: tuple[int, ...]) -> None:
+    """Store them now: all, or those with certain NUMBERS.
+
+    \b
+    Example:
+      edge-dashboard dead-letters retry
+    """
+    from sqlalchemy.exc import DBAPIError
+
+    from dashboard.store.database import open_store
+    from dashboard.store.dead_letters import DeadLetters
+    from dashboard.store.write import History
+
+    engine = open_store(config.history.database)
+    letters, history, stored = DeadLetters(engine), History(engine), 0
+    for letter in letters.read(numbers or None):
+        try:
+            letters.retry(letter, history)
+        except (DBAPIError, ValueError) as why:
+            click.echo(f"{letter.id}: {printable(str(getattr(why, 'orig', why)))}", err=True)
+        else:
+            stored += 1
+    click.echo(f"{stored} stored")
+
+
+@dead_letters.command("drop")
+@_settings
+@click.argument("numbers", nargs=-1, type=int, required=True)
+def drop_dead_letters(config: Config, numbers: tuple[int, ...]) -> None:
+    """Delete those with certain NUMBERS for good.
+
+    \b
+    Example:
+      edge-dashboard dead-letters drop 17 18
+    """
+    from dashboard.store.database import open_store
+    from dashboard.store.dead_letters import DeadLetters
+
+    click.echo(f"{DeadLetters(open_store(config.history.database)).drop(numbers)} dropped")
 
 
 @main.command()

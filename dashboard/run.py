@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import secrets
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -19,20 +17,18 @@ from dashboard.charts import fetch_charts
 from dashboard.config import Config, load_config
 from dashboard.embedded import broker, free_port
 from dashboard.errors import UnavailableError
+from dashboard.ingest.supervisor import Supervised, Supervisor
 from dashboard.simulate.classroom import make_school
 from dashboard.simulate.history import write_past
 from dashboard.simulate.publish import Load, Simulator
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
-from dashboard.store.read import Archive
 from dashboard.web.app import make_app
 from dashboard.web.connections import limited_protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from types import FrameType
-
-    from sqlalchemy import Engine
 
     from dashboard.live.hub import Hub
 
@@ -51,10 +47,15 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def run_web(config: Config) -> None:
-    """Serve the pages until SIGINT or SIGTERM."""
+def run_web(config: Config, *, supervised: Callable[[], Supervised] | None = None) -> None:
+    """Serve the pages until SIGINT or SIGTERM.
+
+    Args:
+        config: The settings.
+        supervised: Tells of the worker that runs beside the pages, if one does.
+    """
     web = config.web
-    app = make_app(config, open_store(config.history.database))
+    app = make_app(config, open_store(config.history.database), supervised=supervised)
     server = _Server(
         uvicorn.Config(
             app,
@@ -83,24 +84,6 @@ def address(config: Config) -> str:
     scheme = "http" if config.web.cert_file is None else "https"
     host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host
     return f"{scheme}://{host}:{config.web.port}"
-
-
-@contextlib.contextmanager
-def child(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run another of our commands while the block lasts, or this process, however it ends."""
-    command = [sys.executable, "-m", "dashboard", *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        if process.stdin is not None:
-            process.stdin.close()
-        try:
-            process.wait(timeout=_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def run_demo(
@@ -141,8 +124,10 @@ def run_demo(
         for role in Role:
             people.put(role.value, accounts[role.value], role, places=["*"])
         shared = ("--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt_port))
-        worker = stack.enter_context(child("worker", "--leashed", *shared, "--database", database))
-        _await_worker(engine, worker)
+        worker = stack.enter_context(
+            Supervisor(["worker", "--leashed", *shared, "--database", database])
+        )
+        _await_worker(worker)
         stop = threading.Event()
         simulator = Simulator(config.broker, rooms)
         thread = threading.Thread(
@@ -154,15 +139,14 @@ def run_demo(
         for role in reversed(Role):
             say(f"  sign in as {role.value:6}  password {accounts[role.value]}")
         say(f"Open {address(config)} - Ctrl-C ends it")
-        run_web(config)
+        run_web(config, supervised=worker.state)
 
 
-def _await_worker(engine: Engine, process: subprocess.Popen[bytes]) -> None:
+def _await_worker(worker: Supervisor) -> None:
     """Wait until the worker listens, so that it hears the first word."""
-    archive = Archive(engine)
     until_s = time.monotonic() + 60
-    while not any(worker.connected for worker in archive.workers()):
-        if process.poll() is not None or time.monotonic() > until_s:
+    while (report := worker.state().report) is None or not report.connected:
+        if worker.state().restarts > 1 or time.monotonic() > until_s:
             raise UnavailableError("the worker does not work; run edge-dashboard worker to see why")
         time.sleep(0.1)
 

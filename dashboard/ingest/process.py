@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 import threading
@@ -12,6 +14,7 @@ from dashboard.store.database import await_store
 
 if TYPE_CHECKING:
     from dashboard.config import Config
+    from dashboard.ingest.report import WorkerReport
 
 
 def run_worker(config: Config, *, leashed: bool = False) -> None:
@@ -19,13 +22,19 @@ def run_worker(config: Config, *, leashed: bool = False) -> None:
 
     Args:
         config: The settings.
-        leashed: Whether to end with whoever holds the other end of standard input.
+        leashed: Whether to end with whoever holds the other end of standard input, and to tell it
+            on standard output how the worker is doing.
     """
     stop = stop_on_signals()
     if leashed:
         threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
     if (engine := await_store(config.history.database, stop)) is not None:
-        Worker(config, engine).run(stop)
+        Worker(config, engine, on_report=_write_line if leashed else lambda _: None).run(stop)
+
+
+def _write_line(report: WorkerReport) -> None:
+    with contextlib.suppress(OSError):
+        os.write(sys.stdout.fileno(), report.to_line())
 
 
 def _await_end_of_input(stop: threading.Event) -> None:

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 import queue
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DBAPIError
 
+from dashboard.ingest.report import WorkerReport
+from dashboard.ingest.writer import Figures, Writer
 from dashboard.mqtt import Delivery, Link
-from dashboard.store.batch import NOWHERE, Batch
-from dashboard.store.database import AWAY
 from dashboard.store.retention import Keep, forget
-from dashboard.store.write import History, Written
-from emoshift.messages import MessageError, Problem, read_message
-from emoshift.topics import ROOT, read_topic
+from dashboard.store.write import History
+from emoshift.topics import ROOT
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from sqlalchemy import Engine
 
@@ -31,41 +30,33 @@ SESSION_S: Final = 7 * 24 * 3600
 _LINGER_S: Final = 0.03
 _BEAT_S: Final = 1.0
 _FORGET_S: Final = 3600.0
-_RETRY_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-
-
-@dataclass(slots=True, kw_only=True)
-class Figures:
-    """What a worker has done since it was started.
-
-    Attributes:
-        received: Messages.
-        new, doubled: Events stored, and copies dropped.
-        refused: Messages that were not believed.
-        dropped: Messages of QoS 0 given up because the buffer was full.
-        stalled: Whether the database is away.
-    """
-
-    received: int = 0
-    new: int = 0
-    doubled: int = 0
-    refused: int = 0
-    dropped: int = 0
-    stalled: bool = False
 
 
 class Worker:
     """One worker; `run` works until it is told to stop.
 
+    Args:
+        config: The settings.
+        engine: The database.
+        on_report: Told about once a second how it is doing, also while the database is away.
+
     Attributes:
         figures: What it has done so far.
     """
 
-    def __init__(self, config: Config, engine: Engine) -> None:
+    def __init__(
+        self,
+        config: Config,
+        engine: Engine,
+        *,
+        on_report: Callable[[WorkerReport], None] = lambda _: None,
+    ) -> None:
         self.figures = Figures()
         self._config = config
         self._engine = engine
         self._history = History(engine, automatic=config.devices.automatic)
+        self._writer = Writer(engine, self._history, self.figures, self._report)
+        self._on_report = on_report
         self._queue: queue.SimpleQueue[tuple[Delivery, int]] = queue.SimpleQueue()
         self._behind = False
         settings = config.worker
@@ -145,77 +136,28 @@ class Worker:
         return found
 
     def _store(self, deliveries: list[tuple[Delivery, int]], stop: threading.Event) -> None:
-        written = self._write(deliveries, stop)
+        written = self._writer.write(deliveries, stop)
         if written is None:
             return  # not acknowledged: it comes again
         self.figures.new += written.new
         self.figures.doubled += written.doubled
         self._link.acknowledge(delivery.token for delivery, _ in deliveries)
 
-    def _write(
-        self, deliveries: list[tuple[Delivery, int]], stop: threading.Event
-    ) -> Written | None:
-        """Write until it is written; ``None`` when told to stop while the database is away."""
-        tries = 0
-        while True:
-            batch = self._sort(deliveries)
-            try:
-                written = self._history.write(batch)
-            except AWAY as why:
-                self.figures.stalled = True
-                LOG.log(
-                    logging.DEBUG if tries else logging.WARNING,
-                    "database: away, %d messages wait: %s",
-                    len(deliveries) + self._queue.qsize(),
-                    why.orig,
-                )
-                if stop.wait(_RETRY_S[min(tries, len(_RETRY_S) - 1)]):
-                    return None
-                tries += 1
-            except DatabaseError as why:
-                return self._write_singly(deliveries, why, stop)
-            else:
-                if tries:
-                    LOG.warning("database: back after %d tries", tries)
-                self.figures.stalled = False
-                self.figures.refused += sum(entry.count for entry in batch.problems.values())
-                return written
-
-    def _write_singly(
-        self, deliveries: list[tuple[Delivery, int]], why: DatabaseError, stop: threading.Event
-    ) -> Written | None:
-        """Find the message that the database refuses, count it, and store the others."""
-        if len(deliveries) > 1:
-            parts = [self._write([one], stop) for one in deliveries]
-            done = [part for part in parts if part is not None]
-            if len(done) < len(parts):
-                return None
-            return Written(new=sum(p.new for p in done), doubled=sum(p.doubled for p in done))
-        delivery, received_ms = deliveries[0]
-        LOG.error("database: refuses a message on %s: %s", delivery.topic, why.orig)
-        batch = Batch()
-        place = read_topic(delivery.topic)
-        address = NOWHERE if place is None else place[0]
-        detail = "refused by the database"
-        batch.note_problem(address, Problem.MALFORMED, detail=detail, received_ms=received_ms)
-        self.figures.refused += 1
-        return self._history.write(batch)
-
-    def _sort(self, deliveries: list[tuple[Delivery, int]]) -> Batch:
-        batch = Batch()
-        for delivery, received_ms in deliveries:
-            if not delivery.payload:  # a retained value that was taken back
-                continue
-            try:
-                message = read_message(delivery.topic, delivery.payload, received_ms=received_ms)
-            except MessageError as why:
-                batch.refuse(why, received_ms=received_ms)
-            else:
-                if not delivery.retained or not delivery.topic.endswith("/class"):
-                    batch.add(message)
-        return batch
+    def _report(self) -> None:
+        figures = self.figures
+        committed_ms = figures.committed_ms
+        self._on_report(
+            WorkerReport(
+                connected=self._link.connected,
+                stalled=figures.stalled,
+                waiting=self._queue.qsize(),
+                lag_ms=figures.lag_ms,
+                committed_ms=committed_ms,
+            )
+        )
 
     def _beat(self) -> None:
+        self._report()
         try:
             self._history.beat(
                 self._config.worker.name,
@@ -225,8 +167,11 @@ class Worker:
                 doubled=self.figures.doubled,
                 refused=self.figures.refused,
                 waiting=self._queue.qsize(),
+                committed_ms=self.figures.committed_ms,
+                lag_ms=self.figures.lag_ms,
+                set_aside=self.figures.set_aside,
             )
-        except DatabaseError as why:
+        except DBAPIError as why:
             LOG.debug("database: away: %s", why.orig)
 
     def _forget(self) -> None:
@@ -239,5 +184,5 @@ class Worker:
         try:
             if gone := forget(self._engine, keep, now_ms=time.time_ns() // 1_000_000):
                 LOG.info("history: forgot %d old rows", gone)
-        except DatabaseError as why:
+        except DBAPIError as why:
             LOG.debug("database: away: %s", why.orig)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dashboard.live.state import DeviceState, fold
+from dashboard.live.steady_clock import steady_ms
 from dashboard.mqtt import Delivery, Link
 from emoshift.messages import Message, MessageError, Transition, read_message, to_ms
 from emoshift.topics import ROOT, Address, Kind
@@ -201,7 +202,7 @@ class Hub:
         known = self.devices.get(address)
         if known is None:
             return
-        self.devices[address] = fold(known, message, retained=retained)
+        self.devices[address] = fold(known, message, arrived_ms=steady_ms(), retained=retained)
         if not isinstance(body, Transition):
             self._tell(Happening(kind="device", address=address, received_ms=message.received_ms))
         elif self._new(body.event_id):
@@ -246,7 +247,7 @@ def _recalled(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceSta
         message = read_message(state.address.topic(kind), json.dumps(body).encode(), received_ms=0)
     except MessageError:  # stored by a version with another schema
         return state
-    return fold(state, message, retained=True)
+    return fold(state, message, arrived_ms=steady_ms(), retained=True)
 
 
 def onset_ms(happening: Happening) -> int:

@@ -34,6 +34,8 @@ class DeviceState:
         seen_ms: Arrival of its latest message that was not a stored one; 0 for never.
         status, info, health, summary: Its newest messages of each kind.
         summary_ms: Arrival of ``summary``.
+
+    Arrivals are read off `steady_ms`, so that setting the clock makes nothing old or young.
     """
 
     address: Address
@@ -45,10 +47,12 @@ class DeviceState:
     summary_ms: int = 0
 
 
-def fold(state: DeviceState, message: Message, *, retained: bool = False) -> DeviceState:
+def fold(
+    state: DeviceState, message: Message, *, arrived_ms: int, retained: bool = False
+) -> DeviceState:
     """Return the state after one more message; late and repeated ones change nothing."""
     if not retained:
-        state = replace(state, seen_ms=max(state.seen_ms, message.received_ms))
+        state = replace(state, seen_ms=arrived_ms)
     match message.body:
         case Status() as status if state.status is None or not _late(status, state.status):
             return replace(state, status=status)
@@ -58,8 +62,8 @@ def fold(state: DeviceState, message: Message, *, retained: bool = False) -> Dev
             return replace(state, health=health)
         case ClassSummary() as summary if state.summary is None or summary.at >= state.summary.at:
             # A stored summary is as old as it says; a fresh one is of now, whatever its clock.
-            at_ms = to_ms(summary.at) if retained else message.received_ms
-            return replace(state, summary=summary, summary_ms=at_ms)
+            age_ms = max(0, message.received_ms - to_ms(summary.at)) if retained else 0
+            return replace(state, summary=summary, summary_ms=arrived_ms - age_ms)
         case _:
             return state
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import Column, Integer, MetaData, Table, insert, literal, select, text, true, update
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    insert,
+    inspect,
+    literal,
+    select,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from dashboard.errors import StoreError
@@ -73,12 +85,24 @@ def _registry(connection: Connection) -> None:
     connection.execute(insert(tables.ENROLMENT).from_select(names, known))
 
 
+def _dead_letters(connection: Connection) -> None:
+    """6: messages that the database refuses, and what a worker tells of its last commit."""
+    tables.METADATA.create_all(connection, tables=(tables.DEAD_LETTER,))
+    known = {column["name"] for column in inspect(connection).get_columns("worker")}
+    for name in ("committed_ms", "lag_ms", "set_aside"):
+        if name not in known:  # a database made by this version has them
+            connection.execute(
+                text(f"ALTER TABLE worker ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0")
+            )
+
+
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _history,
     _people,
     _access,
     _annotations,
     _registry,
+    _dead_letters,
 )
 
 

@@ -134,6 +134,9 @@ class Worker:
         connected: Whether it had the broker then.
         new, doubled, refused: Events stored, copies dropped, messages refused since its start.
         waiting: Messages received and not stored yet.
+        committed_ms: Its last commit; 0 for none since its start.
+        lag_ms: How long the oldest message of that commit had waited.
+        set_aside: Messages since its start that the database refused, kept as dead letters.
     """
 
     name: str
@@ -143,6 +146,9 @@ class Worker:
     doubled: int
     refused: int
     waiting: int
+    committed_ms: int
+    lag_ms: int
+    set_aside: int
 
 
 class Archive:
@@ -381,6 +387,9 @@ class Archive:
                     doubled=row.doubled,
                     refused=row.refused,
                     waiting=row.waiting,
+                    committed_ms=row.committed_ms,
+                    lag_ms=row.lag_ms,
+                    set_aside=row.set_aside,
                 )
                 for row in rows
             ]

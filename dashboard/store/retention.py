@@ -64,6 +64,8 @@ def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
         gone += connection.execute(delete(t.LESSON).where(old)).rowcount
         noted = t.ANNOTATION.c.at_ms < minutes_before * MINUTE_MS
         gone += connection.execute(delete(t.ANNOTATION).where(noted)).rowcount
+        old = t.DEAD_LETTER.c.received_ms < events_before
+        gone += connection.execute(delete(t.DEAD_LETTER).where(old)).rowcount
     gone += _forget_numbers(engine)
     return gone + AuditLog(engine).forget(before_ms=now_ms - round(keep.audit_days * DAY_MS))
 

@@ -141,6 +141,19 @@ WORKER: Final = Table(
     Column("doubled", BigInteger, nullable=False),
     Column("refused", BigInteger, nullable=False),
     Column("waiting", BigInteger, nullable=False),
+    Column("committed_ms", BigInteger, nullable=False, server_default="0"),
+    Column("lag_ms", BigInteger, nullable=False, server_default="0"),
+    Column("set_aside", BigInteger, nullable=False, server_default="0"),
+)
+
+DEAD_LETTER: Final = Table(
+    "dead_letter",
+    METADATA,
+    Column("id", _Number, primary_key=True),
+    Column("received_ms", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", String(300), nullable=False),
 )
 
 LESSON: Final = Table(

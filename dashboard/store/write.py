@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, func, select, update
+from sqlalchemy.exc import DBAPIError
 
 from dashboard.store import schema as t
 from dashboard.store.batch import NOWHERE, Batch
@@ -15,7 +16,7 @@ from dashboard.store.events import MINUTE_MS, Row, store_in_postgresql, store_in
 from dashboard.store.registry import AUTOMATIC, admit, registry_version
 from emoshift.emotions import STATES
 from emoshift.messages import MAX_AHEAD_MS, Problem, Transition, to_ms
-from emoshift.topics import Address
+from emoshift.topics import Address, read_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,6 +71,37 @@ class History:
         self._devices.clear()
         self._boots.clear()
         self._models.clear()
+
+    def takes_events(self) -> bool:
+        """Whether the database would store an event at all; nothing is kept of the attempt."""
+        probe = (-1, 1, -1, 0, 0, "probe", "probe", 0, 1, 0.5, 0.0, 0, 0, 0, -1)
+        with self._engine.connect() as connection, connection.begin() as transaction:
+            try:
+                self._store(connection, [probe])
+            except DBAPIError:
+                return False
+            finally:
+                transaction.rollback()
+        return True
+
+    def set_aside(self, topic: str, payload: bytes, reason: str, *, received_ms: int) -> None:
+        """Keep a message that the database refuses, with its payload, and count it."""
+        batch = Batch()
+        place = read_topic(topic)
+        address = NOWHERE if place is None else place[0]
+        detail = f"refused by the database: {reason}"
+        batch.note_problem(address, Problem.MALFORMED, detail=detail, received_ms=received_ms)
+        with self._engine.begin() as connection:
+            connection.execute(
+                t.DEAD_LETTER.insert(),
+                {
+                    "received_ms": received_ms,
+                    "topic": topic,
+                    "payload": payload,
+                    "reason": reason[:300],
+                },
+            )
+            self._write_problems(connection, batch)
 
     def _write(self, connection: Connection, batch: Batch) -> Written:
         if (version := registry_version(connection)) != self._version:

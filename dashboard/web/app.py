@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
@@ -25,28 +24,34 @@ from dashboard.store.audit import AuditLog
 from dashboard.store.read import Archive
 from dashboard.web import exports, pages, signin, streams
 from dashboard.web import metrics as exporter
-from dashboard.web.context import Context, Refused, now_ms
+from dashboard.web.condition import alive, feed_watchdog, watch
+from dashboard.web.context import Context, Refused
 from dashboard.web.headers import SecurityHeaders
 from dashboard.web.render import STATIC, render
+from emoshift.systemd import Notifier
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from sqlalchemy import Engine
     from starlette.requests import Request
 
     from dashboard.config import Config
+    from dashboard.ingest.supervisor import Supervised
 
 LOG: Final = logging.getLogger(__name__)
 
-_DRIFT_EVERY_MS: Final = 3600 * 1000
-_WATCH_S: Final = 2.0
-_FEW: Final = 20
-_WORKER_GONE_MS: Final = 15_000
 
+def make_app(
+    config: Config, engine: Engine, *, supervised: Callable[[], Supervised] | None = None
+) -> Starlette:
+    """Make the application; the database is open, the broker is connected to when it starts.
 
-def make_app(config: Config, engine: Engine) -> Starlette:
-    """Make the application; the database is open, the broker is connected to when it starts."""
+    Args:
+        config: The settings.
+        engine: The database.
+        supervised: Tells of the worker that runs beside the pages, if one does.
+    """
     archive = Archive(engine)
     hub = Hub(config.broker)
     context = Context(
@@ -63,11 +68,18 @@ def make_app(config: Config, engine: Engine) -> Starlette:
         with contextlib.suppress(DatabaseError):
             hub.recall(await to_thread.run_sync(archive.devices))
         hub.start()
-        watch = asyncio.create_task(_watch(context))
+        notifier = Notifier.from_environment()
+        tasks = [
+            asyncio.create_task(watch(context, supervised, notifier)),
+            asyncio.create_task(feed_watchdog(notifier)),
+        ]
+        notifier.ready()
         try:
             yield
         finally:
-            watch.cancel()
+            notifier.stopping()
+            for task in tasks:
+                task.cancel()
             await to_thread.run_sync(hub.stop)
 
     app = Starlette(
@@ -111,7 +123,7 @@ def _routes() -> list[Route | Mount]:
         Route("/audit", pages.audit_page, methods=get),
         Route("/about", pages.about_page, methods=get),
         Route("/metrics", exporter.metrics, methods=get),
-        Route("/alive", _alive, methods=get),
+        Route("/alive", alive, methods=get),
         Route("/charts.js", _charts, methods=get),
         Mount("/static", _Static(directory=STATIC), name="static"),
     ]
@@ -135,10 +147,6 @@ async def _charts(_request: Request) -> Response:
     return FileResponse(found, media_type="text/javascript", headers=kept)
 
 
-async def _alive(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
-
-
 async def _refused(request: Request, why: Exception) -> Response:
     status = why.status if isinstance(why, Refused) else 500
     return _error(request, status)
@@ -153,34 +161,3 @@ def _error(request: Request, status: int) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return render(request, "error.html", status=status, code=status)
     return JSONResponse({"error": status}, status_code=status)
-
-
-async def _follow_registry(context: Context) -> None:
-    """Show devices that a worker has enrolled since, and none that was forgotten."""
-    archive = context.archive
-    fresh = context.hub.retain(await to_thread.run_sync(archive.addresses))
-    if len(fresh) > _FEW:
-        context.hub.recall(await to_thread.run_sync(archive.devices))
-        return
-    found = [await to_thread.run_sync(archive.device, address) for address in sorted(fresh)]
-    context.hub.recall(device for device in found if device is not None)
-
-
-async def _watch(context: Context) -> None:
-    """Look every moment whether the database and a worker are there, and every hour for drift."""
-    next_drift_ms = 0
-    while True:
-        try:
-            if now_ms() >= next_drift_ms:
-                next_drift_ms = now_ms() + _DRIFT_EVERY_MS
-                context.hub.drift_rise = await to_thread.run_sync(
-                    partial(context.archive.drift_rise, now_ms=now_ms())
-                )
-            workers = await to_thread.run_sync(context.archive.workers)
-            await _follow_registry(context)
-            context.condition.database = True
-            fresh = [w for w in workers if now_ms() - w.seen_ms < _WORKER_GONE_MS]
-            context.condition.worker = bool(fresh)
-        except DatabaseError:
-            context.condition.database = False
-        await asyncio.sleep(_WATCH_S)

@@ -40,10 +40,37 @@ _VIEWS: Final = 10_000
 
 @dataclass(slots=True, kw_only=True)
 class Condition:
-    """Whether the database answers and a worker stores, as last looked."""
+    """What works, as last looked.
+
+    Attributes:
+        database: Whether the database answers.
+        worker: Whether a worker stores, or has nothing to store.
+        workers: Per worker how it is doing.
+    """
 
     database: bool = True
     worker: bool = True
+    workers: tuple[WorkerCondition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerCondition:
+    """One worker, as last looked.
+
+    Attributes:
+        name: Its name.
+        state: ``storing``, ``stalled`` (the database takes nothing), ``offline`` (no broker),
+            ``silent`` or ``stopped``.
+        committed_s: How long ago its last commit was; ``None`` for none since its start.
+        lag_s: How long the oldest message of that commit had waited.
+        waiting: Messages received and not stored yet.
+    """
+
+    name: str
+    state: str
+    committed_s: float | None
+    lag_s: float
+    waiting: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

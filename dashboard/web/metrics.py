@@ -11,7 +11,8 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from dashboard.live.state import p95_ms, presence, told_summary
-from dashboard.web.context import Context, Refused, ask, context_of, now_ms
+from dashboard.live.steady_clock import steady_ms
+from dashboard.web.context import Context, Refused, ask, context_of
 from emoshift.emotions import STATES
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class _Snapshot(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield everything as it is now."""
-        hub, moment = self._context.hub, now_ms()
+        hub, moment = self._context.hub, steady_ms()
         gauges = {
             "online": GaugeMetricFamily("emoshift_online", "Device is online", labels=_LABELS),
             "fps": GaugeMetricFamily("emoshift_fps", "Frames processed a second", labels=_LABELS),

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dashboard.i18n import catalogue
 from dashboard.live.state import DeviceState, presence, required_faces
+from dashboard.live.steady_clock import steady_ms
 from dashboard.store.accounts import Role
 from dashboard.store.audit import Action
 from dashboard.store.lessons import (
@@ -98,7 +99,7 @@ async def first_class(request: Request) -> Response:
     rooms = rooms_of(request)
     if not rooms:
         return render(request, "empty.html")
-    moment = now_ms()
+    moment = steady_ms()
     chosen = min(
         rooms,
         key=lambda room: (
@@ -125,7 +126,7 @@ async def class_page(request: Request) -> Response:
     """Show one class."""
     context, address = context_of(request), await class_of(request)
     state = state_of(context, address)
-    query, moment = request.query_params, now_ms()
+    query = request.query_params
     free = "from" in query or "first" in query or "lesson" in query
     lesson = await ask(lambda: _chosen_lesson(context, address, query.get("lesson", "")))
     answer = render(
@@ -139,7 +140,7 @@ async def class_page(request: Request) -> Response:
         spans=list(SPANS_MS),
         span="" if free else query.get("span", "lesson"),
         required=required_faces(state, context.config.web.min_faces),
-        now=class_now(state, moment, min_faces=context.config.web.min_faces),
+        now=class_now(state, steady_ms(), min_faces=context.config.web.min_faces),
     )
     answer.set_cookie("emoshift_room", str(address), httponly=True, samesite="lax")
     return answer
@@ -261,7 +262,7 @@ async def fleet_page(request: Request) -> Response:
     """Show every device, those first that need somebody."""
     context = context_of(request)
     await record_view(request, "fleet")
-    moment = now_ms()
+    moment = steady_ms()
     words = catalogue(language_of(request))
     rows = [fleet_row(state, moment, hub=context.hub) for state in context.hub.devices.values()]
     rows.sort(key=lambda row: (-row["weight"], row["id"]))
@@ -317,7 +318,7 @@ async def device_page(request: Request) -> Response:
         trends=trend_names(words),
         address=address,
         state=state,
-        row=fleet_row(state, now_ms(), hub=context.hub),
+        row=fleet_row(state, steady_ms(), hub=context.hub),
         notes=await ask(lambda: archive.notes(number)),
         missing=await ask(lambda: archive.missing(number)),
         problems=problems,

@@ -11,6 +11,7 @@ from starlette.responses import StreamingResponse
 
 from dashboard.live.hub import onset_ms
 from dashboard.live.state import is_live, told_summary
+from dashboard.live.steady_clock import steady_ms
 from dashboard.store.accounts import Role
 from dashboard.web.context import (
     Context,
@@ -109,7 +110,7 @@ async def _class_events(request: Request, context: Context, address: Address) ->
         yield "retry: 1000\n\n"
         while address in context.hub.devices:
             state, moment = state_of(context, address), now_ms()
-            now = {**class_now(state, moment, min_faces=min_faces), **context.hub_condition()}
+            now = {**class_now(state, steady_ms(), min_faces=min_faces), **context.hub_condition()}
             if now != last:
                 yield _event("now", now)
                 last = now
@@ -119,7 +120,7 @@ async def _class_events(request: Request, context: Context, address: Address) ->
             happenings = await _gather(listener)
             stale = stale or bool(happenings)
             state = context.hub.devices.get(address, state)
-            told = told_summary(state, now_ms(), min_faces=min_faces)
+            told = told_summary(state, steady_ms(), min_faces=min_faces)
             if told is not None and (news := _describe(happenings, admin=False)):
                 yield _event("changes", news)
             if listener.overrun or any(h.kind == "again" for h in happenings):
@@ -189,7 +190,7 @@ async def _device_events(
         yield "retry: 1000\n\n"
         while address in context.hub.devices:
             state = state_of(context, address)
-            row = fleet_row(state, now_ms(), hub=context.hub)
+            row = fleet_row(state, steady_ms(), hub=context.hub)
             now = {**row, **context.hub_condition()}
             if now != last:
                 yield _event("device", now)
@@ -246,7 +247,7 @@ async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str
                 dirty = set(context.hub.devices)  # silence is told by no message
                 next_all_s = time.monotonic() + 10
             rows = [
-                fleet_row(context.hub.devices[a], now_ms(), hub=context.hub)
+                fleet_row(context.hub.devices[a], steady_ms(), hub=context.hub)
                 for a in sorted(dirty & context.hub.devices.keys())
             ]
             changed = [row for row in rows if known.get(row["id"]) != row]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edge.capture.protocol import CaptureState
 from edge.config import demand_legal_basis
 from edge.daemon.reload import Control
-from edge.daemon.systemd import Notifier
+from emoshift.systemd import Notifier
 
 if TYPE_CHECKING:
     from pathlib import Path

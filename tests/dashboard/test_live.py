@@ -35,7 +35,7 @@ def read(message, **values) -> Message:
 
 def after(*messages: Message, retained: bool = False) -> DeviceState:
     empty = DeviceState(address=ROOM)
-    return reduce(lambda s, m: fold(s, m, retained=retained), messages, empty)
+    return reduce(lambda s, m: fold(s, m, arrived_ms=NOW_MS, retained=retained), messages, empty)
 
 
 def test_presence_over_time(room):
@@ -43,10 +43,23 @@ def test_presence_over_time(room):
     state = after(read(room.status("online")))
     assert presence(state, NOW_MS) == "online"
     assert presence(state, NOW_MS + SILENT_MS + 1) == "silent"
-    gone = fold(state, read(room.status("offline")))
+    gone = fold(state, read(room.status("offline")), arrived_ms=NOW_MS)
     assert presence(gone, NOW_MS) == "offline"
-    late = fold(after(read(room.status("online", session=5))), read(room.status("offline")))
+    earlier = after(read(room.status("online", session=5)))
+    late = fold(earlier, read(room.status("offline")), arrived_ms=NOW_MS)
     assert presence(late, NOW_MS) == "online"
+
+
+@pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
+def test_setting_the_clock_hides_no_class(room, step_ms):
+    """What arrives after the clock was set, either way, is as fresh as ever."""
+    state = after(read(room.status("online")), read(room.summary(NOW_MS)))
+    later = room.summary(NOW_MS + 60_000)
+    received_ms = NOW_MS + 60_000 + step_ms
+    message = read_message(later.topic, later.payload, received_ms=received_ms)
+    state = fold(state, message, arrived_ms=NOW_MS + 60_000)
+    assert presence(state, NOW_MS + 61_000) == "online"
+    assert told_summary(state, NOW_MS + 61_000, min_faces=5) is not None
 
 
 @pytest.mark.parametrize(

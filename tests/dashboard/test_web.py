@@ -256,7 +256,7 @@ def test_the_database_is_away(client, tmp_path):
     Path(path).mkdir()
     try:
         assert client.get(f"/class/{ROOM}/data").status_code == 503
-        assert client.get("/alive").text == "ok\n"
+        assert client.get("/alive").json()["status"] == "failing"
     finally:
         context.engine.dispose()
         Path(path).rmdir()

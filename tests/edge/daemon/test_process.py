@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.capture.protocol import CaptureState, CaptureStatus
-from edge.daemon.systemd import Notifier
 from edge.daemon.watchdog import PublishWatchdog, VisionWatchdog
+from emoshift.systemd import Notifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,178 @@
+"""A database that refuses, and workers that are killed: nothing is acknowledged and thrown away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from dashboard.ingest.supervisor import Supervisor
+from dashboard.simulate.classroom import Classroom
+from dashboard.store.database import open_store
+from dashboard.store.dead_letters import DeadLetters
+from dashboard.store.write import History
+from emoshift.topics import Address
+from tests.dashboard.test_worker import publish, simulate, working
+from tests.support.dashboard import NOW_MS, settings, wait_until
+
+pytestmark = pytest.mark.broker
+
+
+def execute(setting: str, *statements: str) -> None:
+    engine = open_store(setting)
+    for statement in statements:
+        with engine.begin() as connection:
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+def refuse(database: str, condition: str) -> None:
+    """Let the database refuse events by a trigger."""
+    if database.startswith("postgresql"):
+        execute(
+            database,
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE integrity_constraint_violation USING MESSAGE = 'not this one'; END $$",
+            "CREATE TRIGGER refuse BEFORE INSERT ON event FOR EACH ROW"
+            f" WHEN ({condition}) EXECUTE FUNCTION refuse()",
+        )
+    else:
+        execute(
+            database,
+            f"CREATE TRIGGER refuse BEFORE INSERT ON event WHEN {condition}"
+            " BEGIN SELECT RAISE(ABORT, 'not this one'); END",
+        )
+
+
+def accept(database: str) -> None:
+    """Let it take events again."""
+    of = " ON event" if database.startswith("postgresql") else ""
+    execute(database, f"DROP TRIGGER refuse{of}")
+
+
+def test_one_refused_event_is_kept(mqtt, database, history):
+    """What the database refuses of a single event is a dead letter; the others are stored."""
+    refuse(database, "NEW.seq = 7")
+    room = Classroom(Address("school", "room-1"), seed=1)
+    messages = [room.change(NOW_MS + 1000 * i) for i in range(20)]
+    with working(settings(mqtt, database)) as worker:
+        publish(mqtt, [(room.status("online").topic, room.status("online").payload)])
+        publish(mqtt, [(m.topic, m.payload) for m in messages])
+        archive = history(database)
+        wait_until(lambda: archive.count_events() == 19 and worker.figures.set_aside == 1)
+    engine = open_store(database)
+    (letter,) = DeadLetters(engine).read()
+    assert letter.payload == messages[6].payload
+    assert "not this one" in letter.reason
+    accept(database)
+    DeadLetters(engine).retry(letter, History(engine))
+    assert archive.count_events() == 20
+    assert DeadLetters(engine).read() == []
+    engine.dispose()
+
+
+def test_refusing_every_event_is_an_outage(mqtt, database, history):
+    """While every event is refused nothing is acknowledged; afterwards all are stored."""
+    refuse(database, "NEW.seq > 0")
+    config = settings(mqtt, database)
+    with working(config) as worker:
+        simulate(config, events=200)
+        wait_until(lambda: "not this one" in worker.figures.stalled)
+        accept(database)
+        archive = history(database)
+        wait_until(lambda: archive.count_events() == 200)
+        assert worker.figures.set_aside == 0
+        wait_until(lambda: not worker.figures.stalled)
+
+
+def test_a_read_only_server(mqtt, postgres, history):
+    """A server that became read-only (a fail-over) is waited for."""
+    database = postgres.make_database()
+    name = database.rsplit("/", 1)[1].split("?")[0]
+    config = settings(mqtt, database)
+    with working(config) as worker:
+        execute(database, f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        execute(
+            database,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        simulate(config, events=100)
+        wait_until(lambda: "read-only" in worker.figures.stalled)
+        engine = open_store(database.rsplit("/", 1)[0] + "/postgres" + _query(database))
+        with engine.begin() as connection:
+            connection.execute(
+                text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = off')
+            )
+        engine.dispose()
+        archive = history(database)
+        wait_until(lambda: archive.count_events() == 100)
+
+
+def _query(database: str) -> str:
+    return "?" + database.split("?", 1)[1] if "?" in database else ""
+
+
+def test_a_damaged_database(mqtt, sqlite, history):
+    """With a damaged file nothing is acknowledged; once it is put back everything is stored."""
+    config = settings(mqtt, sqlite)
+    with working(config) as worker:
+        simulate(config, events=50)
+        wait_until(lambda: worker.figures.new == 50)
+        with contextlib.closing(sqlite3.connect(sqlite, isolation_level=None)) as raw:
+            raw.execute("CREATE TABLE other (x)")  # so that the worker reads the file again
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        whole = Path(sqlite).read_bytes()
+        with Path(sqlite).open("r+b") as file:
+            file.write(whole[:100] + b"x" * (len(whole) - 100))
+        publish_more(config)
+        wait_until(lambda: worker.figures.stalled)
+        assert worker.figures.new == 50
+        with Path(sqlite).open("r+b") as file:
+            file.write(whole)
+        archive = history(sqlite)
+        wait_until(lambda: archive.count_events() == 60)
+
+
+def publish_more(config) -> None:
+    """Ten events of another room."""
+    room = Classroom(Address("school", "room-9"), seed=9)
+    publish(
+        config.broker.port,
+        [(m.topic, m.payload) for m in (room.change(NOW_MS + 1000 * i) for i in range(10))],
+    )
+
+
+def test_a_killed_worker_is_started_again(mqtt, sqlite, history):
+    """The supervisor starts a killed worker again, and what came meanwhile is stored."""
+    config = settings(mqtt, sqlite)
+    open_store(sqlite).dispose()
+    arguments = ["--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt), "--database", sqlite]
+    with Supervisor(["worker", "--leashed", *arguments]) as supervisor:
+        wait_until(lambda: connected(supervisor))
+        os.kill(supervisor.pid, signal.SIGKILL)
+        simulate(config, events=50)
+        wait_until(lambda: supervisor.state().restarts == 1 and connected(supervisor))
+        archive = history(sqlite)
+        wait_until(lambda: archive.count_events() == 50)
+        wait_until(lambda: (supervisor.state().report.committed_ms or 0) > 0)
+        pid = supervisor.pid
+    wait_until(lambda: not alive(pid))
+
+
+def connected(supervisor: Supervisor) -> bool:
+    report = supervisor.state().report
+    return report is not None and report.connected
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
