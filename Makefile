@@ -7,6 +7,8 @@ SHELL := /bin/bash
 # Any Python from 3.11 to 3.13; the newest that is there, unless PYTHON says which.
 PYTHON ?= $(firstword $(foreach p,python3.11 python3.12 python3.13 python3,$(shell command -v $(p))))
 export EMOSHIFT_CACHE ?= $(CURDIR)/.cache
+# The data sets, where they lie beside the checkout; no command guesses their folder.
+export EMOSHIFT_DATA ?= $(realpath ../shared/data)
 TESTS ?= tests
 FRAMES ?= 200000
 MINUTES ?= 12

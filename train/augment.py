@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from train.recipe_table import NonNegative, RecipeTable, Share
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Augmentation:
+class Augmentation(RecipeTable):
     """How far crops may be changed.
 
     Attributes:
@@ -33,20 +33,20 @@ class Augmentation:
         erase_most: Largest side of it, as a share of the picture's.
     """
 
-    rotation_deg: float = 30.0
-    shift: float = 0.2
-    shear: float = 0.2
-    zoom: float = 0.2
-    flip: float = 0.5
-    crop_least: float = 1.0
-    gamma: float = 0.3
-    contrast: float = 0.3
-    brightness: float = 30.0
-    coarse: float = 0.2
-    coarse_least: float = 0.4
-    noise: float = 4.0
-    erase: float = 0.2
-    erase_most: float = 0.3
+    rotation_deg: NonNegative = 30.0
+    shift: NonNegative = 0.2
+    shear: NonNegative = 0.2
+    zoom: NonNegative = 0.2
+    flip: Share = 0.5
+    crop_least: Share = 1.0
+    gamma: NonNegative = 0.3
+    contrast: NonNegative = 0.3
+    brightness: NonNegative = 30.0
+    coarse: Share = 0.2
+    coarse_least: Share = 0.4
+    noise: NonNegative = 4.0
+    erase: Share = 0.2
+    erase_most: Share = 0.3
 
 
 def augment(

@@ -1,68 +1,94 @@
-"""The ``train`` command: every step from data set to float net, repeatable from a recipe."""
+"""The ``train`` command: every step from data set to float network, repeatable from a recipe."""
 
 from __future__ import annotations
 
-import os
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
+from tabulate import tabulate
 
-from emoshift.errors import EmoshiftError
-from train import options
-from train.commands.sequences import sequences
-from train.commands.tune import tune
+from emoshift.errors import EmoshiftError, UsageError
+from train import cli_options as options
+from train.backend import load_keras, missing_library
+from train.training.run_options import data_folder
 
 
 class _OneLineErrors(click.Group):
-    """Tells expected errors as one line with their exit code."""
+    """Prints expected errors as one line and exits with their code."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            return self._invoke(ctx)
         except EmoshiftError as error:
             click.echo(f"Error: {error}", err=True)
             ctx.exit(error.exit_code)
 
+    def _invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as why:
+            raise missing_library(why) from why
+
+
+class _Wrong(click.ClickException):
+    """A wrong option, as one line without the usage."""
+
+    exit_code = UsageError.exit_code
+
+
+def _list_is_a_command(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    del ctx, param
+    if value:
+        raise _Wrong("--list is a command of its own: run 'train list'")
+
+
+_no_list = click.option(
+    "--list",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    hidden=True,
+    callback=_list_is_a_command,
+)
+
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@_no_list
 def main() -> None:
     """Train and score emoshift's networks.
 
     \b
     Example:
-        train run --name first --recipe train/recipes/cnn_a.toml
+        train run --name first --model cnn_a
         train export runs/20261101-090000-first -o models/sources/cnn_a.keras
         train evaluate models/sources/cnn_a.keras --mirrored
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if find_spec("tensorflow") is None and find_spec("torch") is not None:
-        os.environ.setdefault("KERAS_BACKEND", "torch")
 
 
 @main.command()
+@_no_list
 @options.run_options
 def run(**given: Any) -> None:
-    """Train a net by a recipe, into a folder of its own.
+    """Train a network by a recipe, into a folder of its own.
 
-    Says first how long it will take. Ctrl-C stops it; the last finished epoch can be resumed, also
-    with a changed recipe.
+    After its first steps it says how long it will take. Ctrl-C stops it and leaves the network and
+    the report of the last finished epoch, from which it can be resumed, also with a changed recipe.
 
     \b
     Example:
-        train run --name cnn-a --recipe train/recipes/cnn_a.toml
+        train run --name cnn-a --model cnn_a
         train run --name three --model model_x --classes happy-sad-neutral --samples-per-class 4000
         train run --name longer --recipe long.toml --resume runs/.../checkpoints/epoch-040.npz
         train run --name vit --model dima806/facial_emotions_image_detection
     """
     from train.training.run import start_run
 
-    request = options.request_of(given)
+    asked = options.options_of(given)
     try:
-        folder = start_run(request, click.echo)
+        folder = start_run(asked, click.echo)
     except KeyboardInterrupt:
-        where = f"{request.runs}/*-{request.name}"
+        where = f"{asked.runs}/*-{asked.name}"
         click.echo(f"stopped; --resume goes on from the last checkpoint in {where}")
         raise SystemExit(130) from None
     click.echo(f"{folder}")
@@ -71,7 +97,7 @@ def run(**given: Any) -> None:
 @main.command(name="list")
 @options.runs
 def list_runs(runs: Path) -> None:
-    """List the runs with their last epoch and score.
+    """List the runs with model, epochs, best score and state.
 
     \b
     Example:
@@ -79,8 +105,11 @@ def list_runs(runs: Path) -> None:
     """
     from train.training.run_folder import summaries
 
-    for line in summaries(runs):
-        click.echo(line)
+    rows = [(run.name, run.model, run.epochs, run.score, run.state) for run in summaries(runs)]
+    if not rows:
+        click.echo(f"no runs in {runs}; `train run` begins one")
+        return
+    click.echo(tabulate(rows, headers=("run", "model", "epochs", "best score", "state")))
 
 
 @main.command()
@@ -88,13 +117,13 @@ def list_runs(runs: Path) -> None:
 @click.option("--epoch", type=int, help="The last one by default.")
 @click.option("-o", "--output", type=options.PATH, required=True, help="The .keras file to write.")
 def export(run_folder: Path, epoch: int | None, output: Path) -> None:
-    """Write a run's averaged weights as a .keras file, which the converter reads.
+    """Write a run's network as a .keras file, which the converter reads.
 
     \b
     Example:
         train export runs/20261101-090000-cnn-a -o models/sources/cnn_a.keras
     """
-    from train.experiments.export import export_run
+    from train.training.run import export_run
 
     click.echo(f"epoch {export_run(run_folder, output, epoch=epoch)} -> {output}")
 
@@ -104,8 +133,8 @@ def export(run_folder: Path, epoch: int | None, output: Path) -> None:
 @click.option("-o", "--output", type=options.PATH, required=True, help="The .npz file to write.")
 @options.data
 @options.cache
-def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> None:
-    """Write what nets say of the training pictures, for `train run --teacher`.
+def teach(nets: tuple[Path, ...], output: Path, *, data: Path | None, cache: Path) -> None:
+    """Write what networks predict for the training images, for `train run --teacher`.
 
     \b
     Example:
@@ -114,18 +143,18 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path, cache: Path) -> N
     """
     from train.training.distillation import write_teacher
 
-    teacher = write_teacher(nets, output, data=data, cache=cache)
-    click.echo(f"{len(nets)} nets, {len(teacher.rows)} pictures -> {output}")
+    teacher = write_teacher(nets, output, data=data_folder(data), cache=cache)
+    click.echo(f"{len(nets)} networks, {len(teacher.rows)} images -> {output}")
 
 
 @main.command()
 @click.argument("net", type=options.PATH)
-@options.judged
+@options.evaluated_split
 @options.mirrored
 @options.classes
 @options.taus
 @click.option("--report", "report_folder", type=options.PATH, help="Folder for report and plots.")
-@click.option("--logits", "logits_path", type=options.PATH, help="Keep them in this .npz.")
+@click.option("--logits", "logits_path", type=options.PATH, help="Keep the logits in this .npz.")
 @options.data
 @options.cache
 def evaluate(
@@ -137,13 +166,13 @@ def evaluate(
     taus: tuple[float, ...],
     report_folder: Path | None,
     logits_path: Path | None,
-    data: Path,
+    data: Path | None,
     cache: Path,
 ) -> None:
-    """Score a net on FER+8 and FER2013-7, or in the classes it names.
+    """Score a network on FER+8 and FER2013-7, or in the classes it predicts.
 
-    Picture nets may be .keras or .tflite; a recurrent .keras is one with its channels beside it
-    as .json, and needs `train landmarks`, as every net over blendshapes does.
+    Image networks may be .keras or .tflite; a recurrent .keras is one with its channels beside it
+    as .json, and needs `train landmarks`, as every network over blendshapes does.
 
     \b
     Example:
@@ -153,20 +182,20 @@ def evaluate(
         train evaluate models/sources/cnn_a.keras --classes happy-sad-neutral
         train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
     """
-    from train.evaluation.evaluate import evaluate_any
+    from train.evaluation.evaluate import evaluate as score
 
-    told = evaluate_any(
+    lines = score(
         net,
         split=split,
         mirrored=mirrored,
         classes=options.class_list(classes) or (),
-        data=data,
+        data=data_folder(data),
         cache=cache,
         taus=taus,
         logits_path=logits_path,
         report_folder=report_folder,
     )
-    click.echo("\n".join(told))
+    click.echo("\n".join(lines))
 
 
 @main.command()
@@ -174,7 +203,10 @@ def evaluate(
 @options.split
 @options.mirrored
 @click.option(
-    "--mirror", type=options.PATH, multiple=True, help="Both views of this net alone; repeatable."
+    "--mirror",
+    type=options.PATH,
+    multiple=True,
+    help="Both views of this network alone; repeatable.",
 )
 @options.classes
 @click.option("-o", "--output", type=options.PATH, help="JSON file to write the weights to.")
@@ -188,37 +220,39 @@ def ensemble(
     mirror: tuple[Path, ...],
     classes: str | None,
     output: Path | None,
-    data: Path,
+    data: Path | None,
     cache: Path,
 ) -> None:
-    """Weigh nets against each other on PublicTest and score them together.
+    """Fit networks' weights on PublicTest and score them together.
 
-    The weighted mean is that of log-probabilities, as on the device. Only pictures that all of
-    them answer count, so picture nets and nets over blendshapes may be mixed.
+    The weighted mean is that of log-probabilities, as on the device. Only images that all of
+    them answer count, so image networks and networks over blendshapes may be mixed.
 
     \b
     Example:
         train ensemble runs/*-model-x/net.keras runs/*-model-y/net.keras
         train ensemble models/sources/cnn_a.keras models/sources/cnn_b.keras --mirrored
     """
-    from train.evaluation.ensemble import weigh
+    from train.evaluation.ensemble import evaluate_ensemble
 
-    told = weigh(
+    lines = evaluate_ensemble(
         nets,
         split=split,
         mirrored=mirrored,
         mirror=mirror,
         classes=options.class_list(classes) or (),
-        data=data,
+        data=data_folder(data),
         cache=cache,
         output=output,
     )
-    click.echo("\n".join(told))
+    click.echo("\n".join(lines))
 
 
 @main.command()
 @click.argument("paths", type=options.PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=options.PATH, help="Folder for table and plots of the nets.")
+@click.option(
+    "-o", "--output", type=options.PATH, help="Folder for table and plots of the networks."
+)
 @options.split
 @options.mirrored
 @options.classes
@@ -231,23 +265,23 @@ def report(
     split: str,
     mirrored: bool,
     classes: str | None,
-    data: Path,
+    data: Path | None,
     cache: Path,
 ) -> None:
     """Draw runs' learning curves; with -o the tables and plots of docs/models.md too.
 
-    A run's folder gets its learning curves. With -o every run's net, or net file, is scored:
-    table.md, and for each a classification report, confusion matrix and reliability plot.
+    A run's folder gets its learning curves. With -o every run's network, or network file, is
+    scored: table.md, and for each a classification report, confusion matrix and reliability plot.
 
     \b
     Example:
         train report runs/20261101-090000-cnn-a
         train report models/sources/*.keras runs/*-model-x -o out/report --split PrivateTest
     """
-    from train.evaluation.reports import draw_run
+    from train.training.learning_curves import draw_learning_curves
 
     for folder in (path for path in paths if path.is_dir() or not path.suffix):
-        click.echo(f"{draw_run(folder)}")
+        click.echo(f"{draw_learning_curves(folder)}")
     if output is not None:
         from train.evaluation.tables import write_tables
 
@@ -257,7 +291,7 @@ def report(
             split=split,
             mirrored=mirrored,
             classes=options.class_list(classes) or (),
-            data=data,
+            data=data_folder(data),
             cache=cache,
         )
         click.echo(f"{table}")
@@ -274,7 +308,7 @@ def report(
 )
 @options.data
 @options.cache
-def landmarks(model: Path, *, framing: Path, data: Path, cache: Path) -> None:
+def landmarks(model: Path, *, framing: Path, data: Path | None, cache: Path) -> None:
     """Measure landmarks and blendshapes of FER2013 once; takes about 15 minutes.
 
     \b
@@ -283,7 +317,7 @@ def landmarks(model: Path, *, framing: Path, data: Path, cache: Path) -> None:
     """
     from train.features.measure import measure_fer2013
 
-    for line in measure_fer2013(data, cache, model, framing):
+    for line in measure_fer2013(data_folder(data), cache, model, framing):
         click.echo(line)
 
 
@@ -311,8 +345,93 @@ def motion(clips: tuple[Path, ...], model: Path, output: Path) -> None:
     click.echo(f"{output}")
 
 
-for _command in (sequences, tune):
-    main.add_command(_command)
+@main.command()
+@options.name
+@click.option(
+    "--recipe",
+    "recipe_path",
+    type=options.PATH,
+    default=Path(__file__).parent / "recipes" / "ckplus48.toml",
+    show_default="train/recipes/ckplus48.toml",
+    help="TOML file.",
+)
+@options.description
+@options.data
+@options.runs
+def sequences(
+    *, name: str, recipe_path: Path, description: str, data: Path | None, runs: Path
+) -> None:
+    """Compare a ConvLSTM, a CNN and an RNN on CK+48, fold by fold of people.
+
+    Each network is trained with labels, then further by policy gradient, which rewards right and
+    penalises wrong decisions, and beside that as much further with labels.
+
+    \b
+    Example:
+        train sequences --name ckplus48
+    """
+    load_keras()
+    from train.training.sequence_experiment import start_comparison
+
+    try:
+        folder = start_comparison(
+            name=name,
+            recipe_path=recipe_path,
+            description=description,
+            data=data_folder(data),
+            runs=runs,
+            log=click.echo,
+        )
+    except KeyboardInterrupt:
+        click.echo(f"stopped; the finished folds are in {runs}/*-{name}/folds.csv")
+        raise SystemExit(130) from None
+    click.echo(f"{folder}")
+
+
+@main.command()
+@click.option("--name", required=True, help="Lower-case name; the folder is tune-<name>.")
+@click.option("--recipe", "recipe_path", type=options.PATH, required=True, help="TOML file.")
+@options.description
+@options.data
+@options.cache
+@options.runs
+def tune(
+    *,
+    name: str,
+    recipe_path: Path,
+    description: str,
+    data: Path | None,
+    cache: Path,
+    runs: Path,
+) -> None:
+    """Search learning rate, units, optimiser, beta and momentum with KerasTuner.
+
+    The same --name goes on where a search stopped, also with more trials. For many processes,
+    give each the same command and folder, and in its environment KERASTUNER_ORACLE_IP and
+    KERASTUNER_ORACLE_PORT of the chief, and KERASTUNER_TUNER_ID: `chief` once, then `tuner0`,
+    `tuner1` and so on. Needs `train landmarks`.
+
+    \b
+    Example:
+        train tune --name dense --recipe train/recipes/tune_dense.toml
+    """
+    load_keras()
+    from train.training.tuning import start_search
+
+    try:
+        folder = start_search(
+            name=name,
+            recipe_path=recipe_path,
+            description=description,
+            data=data_folder(data),
+            cache=cache,
+            runs=runs,
+            log=click.echo,
+        )
+    except KeyboardInterrupt:
+        click.echo(f"stopped; the same command goes on with the search in {runs}/tune-{name}")
+        raise SystemExit(130) from None
+    click.echo(f"{folder}")
 
 
 if __name__ == "__main__":

@@ -1,79 +1,79 @@
-"""Recipes: everything that decides a run, as data in a TOML file."""
+"""Recipes: everything that decides a training run, a comparison or a search, as typed data.
+
+`train.recipe_file` reads them from TOML. Reading needs neither Keras nor torch.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import tomllib
-import types
-import typing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Annotated, Final, Literal, Self, TypeAlias, get_args
 
-from emoshift.errors import ConfigError, InputError
+from pydantic import Field, model_validator
+
 from train.augment import Augmentation
 from train.data.sampling import Selection
+from train.features.blendshape_inputs import Features
 from train.features.synthetic_sequences import Script
-from train.networks.config import ResidualNet
+from train.networks.config import BlendshapeNet, ConvolutionNet, ResidualNet
+from train.recipe_table import Count, NonNegative, Positive, RecipeTable, Seed, Share
 
-if TYPE_CHECKING:
-    from pathlib import Path
+LabelSet: TypeAlias = Literal["fer2013", "ferplus"]
+Optimiser: TypeAlias = Literal["adam", "sgd", "rmsprop"]
+ImageSize = Annotated[int, Field(ge=8, le=512)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+class Phase(RecipeTable):
     """A stretch of epochs.
 
     Attributes:
         epochs: How many.
-        side_px: Side of the pictures.
-        rate: Learning rate at its start.
-        end_rate: Learning rate at its end, reached linearly; the same as ``rate`` where absent.
+        image_size: Side of the images in pixels.
+        learning_rate: At its start.
+        end_learning_rate: At its end, reached linearly; the same as at its start where absent.
         strength: Multiplies the geometric limits of the augmentation.
     """
 
-    epochs: int
-    side_px: int
-    rate: float
-    end_rate: float | None = None
-    strength: float = 1.0
+    epochs: Count
+    image_size: ImageSize
+    learning_rate: NonNegative
+    end_learning_rate: NonNegative | None = None
+    strength: NonNegative = 1.0
 
-    def rate_at(self, share: float) -> float:
+    def learning_rate_at(self, share: float) -> float:
         """Return the learning rate when ``share`` of the phase is done."""
-        end = self.rate if self.end_rate is None else self.end_rate
-        return self.rate + (end - self.rate) * share
+        end = self.learning_rate if self.end_learning_rate is None else self.end_learning_rate
+        return self.learning_rate + (end - self.learning_rate) * share
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """One way to train a picture net.
+class ResidualRecipe(RecipeTable):
+    """One way to train an image network with two heads.
 
     Attributes:
         seed: Decides weights, order, augmentation and dropout.
-        batch_size: Pictures a step.
+        batch_size: Images a step.
         momentum: Of Nesterov's SGD.
         weight_decay: Decoupled, times the learning rate; scales and biases are spared.
-        average: Decay of the weights' moving average, per four steps.
+        ema_decay: Of the weights' exponential moving average, which every fourth step updates.
         fer2013_weight: Of the FER2013 head's loss beside the FER+ head's.
         teacher_share: Of a teacher's probabilities in both heads' targets; 0 for no teacher.
         phases: In order.
-        data: How many pictures of each FER2013 label, and how often each is drawn; its ``classes``
+        data: How many images of each FER2013 label, and how often each is drawn; its ``classes``
             stay empty, for the heads name all of them.
         augmentation: Limits at strength 1.
-        network: Shape of the net.
+        network: Shape of the network.
     """
 
     model: Literal["residual"] = "residual"
-    seed: int
-    batch_size: int = 128
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    average: float = 0.996
-    fer2013_weight: float = 0.3
-    teacher_share: float = 0.0
-    phases: tuple[Phase, ...]
-    data: Selection = field(default_factory=Selection)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    network: ResidualNet = field(default_factory=ResidualNet)
+    seed: Seed
+    batch_size: Count = 128
+    momentum: Share = 0.9
+    weight_decay: NonNegative = 5e-4
+    ema_decay: Share = 0.996
+    fer2013_weight: NonNegative = 0.3
+    teacher_share: Share = 0.0
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    data: Selection = Selection()
+    augmentation: Augmentation = Augmentation()
+    network: ResidualNet = ResidualNet()
 
     @property
     def epochs(self) -> int:
@@ -90,16 +90,15 @@ class Recipe:
         raise IndexError(f"epoch {epoch} lies past the recipe's {done}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecurrentRecipe:
-    """One way to train the recurrent net.
+class RecurrentRecipe(RecipeTable):
+    """One way to train the recurrent network over blendshapes.
 
     Attributes:
         seed: Decides weights, sequences and dropout.
-        epochs: Evaluations; each follows ``batches`` steps.
-        batches: Steps an epoch.
+        epochs: Evaluations; each follows ``steps_per_epoch`` steps.
+        steps_per_epoch: Steps an epoch.
         batch_size: Sequences a step.
-        rate: First learning rate of Adam; falls to zero along a half cosine.
+        learning_rate: First one of Adam; falls to zero along a half cosine.
         units: Of the LSTM.
         noise: Standard deviation added to every channel while training.
         dropout: Share of the LSTM's output dropped while training.
@@ -107,101 +106,277 @@ class RecurrentRecipe:
     """
 
     model: Literal["recurrent"] = "recurrent"
-    seed: int
-    epochs: int = 30
-    batches: int = 100
-    batch_size: int = 256
-    rate: float = 3e-3
-    units: int = 40
-    noise: float = 0.1
-    dropout: float = 0.2
-    script: Script = field(default_factory=Script)
+    seed: Seed
+    epochs: Count = 30
+    steps_per_epoch: Count = 100
+    batch_size: Count = 256
+    learning_rate: Positive = 3e-3
+    units: Count = 40
+    noise: NonNegative = 0.1
+    dropout: Share = 0.2
+    script: Script = Script()
 
 
-R = TypeVar("R")
+class Plateau(RecipeTable):
+    """Lower learning rates once the held-out loss stops falling.
 
-
-def recipe_kind(path: Path) -> str:
-    """Return the recipe's ``model``; raises as `read_recipe` does."""
-    return str(recipe_table(path).get("model", ""))
-
-
-def read_recipe(path: Path, kind: type[R]) -> R:
-    """Read a recipe of one kind.
-
-    Raises:
-        InputError: There is no such file.
-        ConfigError: Unknown, missing or ill-typed keys; the message names all of them.
+    Attributes:
+        factor: Multiplies the learning rate.
+        patience: Epochs without a new lowest loss before it does.
+        min_learning_rate: It never falls below.
     """
-    return recipe_from(recipe_table(path), kind, where=str(path))
+
+    factor: Share = 0.5
+    patience: Count = 3
+    min_learning_rate: NonNegative = 1e-4
 
 
-def recipe_from(table: dict[str, Any], kind: type[R], *, where: str) -> R:
-    """Build a recipe from plain values; raises `ConfigError` naming every wrong key."""
-    problems: list[str] = []
-    recipe = _build(kind, table, "", problems)
-    if problems:
-        raise ConfigError(where, problems)
-    return typing.cast("R", recipe)
+class ConvolutionRecipe(RecipeTable):
+    """One way to train ``model_x`` or ``model_y``.
+
+    Attributes:
+        seed: Decides weights, order, augmentation and dropout.
+        epochs: At most; the best of them on held-out images is kept.
+        batch_size: Images a step.
+        learning_rate: First one of SGD.
+        momentum: Of Nesterov's SGD.
+        weight_decay: Decoupled, times the learning rate; scales and biases are spared.
+        label_smoothing: Share of each target spread over all classes.
+        plateau: How the learning rate falls.
+        labels: FER2013's own, or FER+'s under the majority rule.
+        data: Classes and counts.
+        augmentation: Limits.
+        network: Shape of the network.
+    """
+
+    model: Literal["model_x", "model_y"]
+    seed: Seed
+    epochs: Count = 24
+    batch_size: Count = 128
+    learning_rate: Positive = 0.05
+    momentum: Share = 0.9
+    weight_decay: NonNegative = 0.0
+    label_smoothing: Share = 0.0
+    plateau: Plateau = Plateau()
+    labels: LabelSet = "fer2013"
+    data: Selection = Selection()
+    augmentation: Augmentation = Augmentation()
+    network: ConvolutionNet = ConvolutionNet()
 
 
-def recipe_table(path: Path) -> dict[str, Any]:
-    """Read a recipe's plain values; raises as `read_recipe` does for a file that is none."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as why:
-        raise InputError(f"{path}: {why.strerror}; give a recipe as in train/recipes") from why
-    except ValueError as why:
-        raise ConfigError(str(path), [str(why)]) from why
+class BlendshapeRecipe(RecipeTable):
+    """One way to train a network over one image's blendshapes.
+
+    Attributes:
+        seed: Decides weights, order and dropout.
+        epochs: At most; the best of them on held-out images is kept.
+        batch_size: Images a step.
+        learning_rate: First one of Adam, whose gradients are clipped to norm 1.
+        weight_decay: Decoupled, times the learning rate; biases are spared.
+        label_smoothing: Share of each target spread over all classes.
+        mirrored: Whether each image is learned from as its mirror image too.
+        plateau: How the learning rate falls.
+        cosine_decay: Whether it falls along a half cosine to zero instead.
+        labels: FER2013's own, or FER+'s under the majority rule.
+        data: Classes and counts.
+        features: What is taken of an image.
+        network: Shape of the network.
+    """
+
+    model: Literal["dense", "lstm_reference"]
+    seed: Seed
+    epochs: Count = 40
+    batch_size: Count = 128
+    learning_rate: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+    label_smoothing: Share = 0.0
+    mirrored: bool = False
+    plateau: Plateau = Plateau()
+    cosine_decay: bool = False
+    labels: LabelSet = "fer2013"
+    data: Selection = Selection()
+    features: Features = Features()
+    network: BlendshapeNet = BlendshapeNet()
 
 
-def _build(kind: Any, value: object, where: str, problems: list[str]) -> object:
-    """Bring ``value`` to ``kind``, noting in ``problems`` what does not fit."""
-    optional = typing.get_origin(kind) is types.UnionType
-    if optional:
-        kind = next(part for part in typing.get_args(kind) if part is not type(None))
-    if dataclasses.is_dataclass(kind):
-        return _build_dataclass(kind, value, where, problems)
-    if typing.get_origin(kind) is tuple:
-        item = typing.get_args(kind)[0]
-        given = value if isinstance(value, list) else []
-        if given is not value:
-            problems.append(f"{where}: expected a list, found {value!r}")
-        return tuple(_build(item, one, f"{where}[{i}]", problems) for i, one in enumerate(given))
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if value is None and optional:
-        return None
-    if not _fits(kind, value):
-        expected = typing.get_args(kind)[0] if typing.get_args(kind) else kind.__name__
-        problems.append(f"{where}: expected {expected}, found {value!r}")
-    return value
+class FineTuneRecipe(RecipeTable):
+    """One way to fit a Hugging Face image classifier to both label sets.
+
+    Attributes:
+        seed: Decides order, augmentation, dropout and new outputs.
+        epochs: How many.
+        batch_size: Images a step.
+        learning_rate: Highest one of AdamW; reached in the first tenth, then falls to 0.
+        weight_decay: Of AdamW.
+        body: Whether the body learns too, or the outputs alone.
+        fer2013_weight: Of the FER2013 head's loss beside the FER+ head's.
+        teacher_share: Of a teacher's probabilities in both heads' targets; 0 for no teacher.
+        data: Counts and weights of classes, as every recipe's.
+        augmentation: Limits.
+    """
+
+    model: Literal["huggingface"] = "huggingface"
+    seed: Seed
+    epochs: Count = 3
+    batch_size: Count = 32
+    learning_rate: Positive = 5e-5
+    weight_decay: NonNegative = 0.01
+    body: bool = True
+    fer2013_weight: NonNegative = 0.3
+    teacher_share: Share = 0.0
+    data: Selection = Selection()
+    augmentation: Augmentation = Augmentation()
+
+    def learning_rate_at(self, share: float) -> float:
+        """Return the learning rate when ``share`` of the run is done."""
+        return self.learning_rate * min(share / 0.1, (1.0 - share) / 0.9)
 
 
-def _fits(kind: Any, value: object) -> bool:
-    if typing.get_origin(kind) is Literal:
-        return value in typing.get_args(kind)
-    return isinstance(value, kind) and isinstance(value, bool) is (kind is bool)
+class SequenceNet(RecipeTable):
+    """Shape and training of one network of the comparison on image sequences.
+
+    Attributes:
+        name: Which of `train.networks.sequence.BUILDERS`.
+        filters: Channels of each convolutional stage.
+        units: Of the last hidden layer.
+        dropout: Share dropped after each stage.
+        learning_rate: Adam's, in the supervised phases.
+    """
+
+    name: Literal["convlstm", "cnn", "rnn"]
+    filters: tuple[Count, ...] = (16, 32)
+    units: Count = 64
+    dropout: Share = 0.3
+    learning_rate: Positive = 1e-3
 
 
-def _build_dataclass(kind: Any, value: object, where: str, problems: list[str]) -> object:
-    if not isinstance(value, dict):
-        problems.append(f"{where}: expected a table, found {value!r}")
-        return None
-    hints = typing.get_type_hints(kind)
-    known = {f.name: f for f in dataclasses.fields(kind)}
-    prefix = f"{where}." if where else ""
-    problems.extend(f"{prefix}{name}: unknown" for name in value if name not in known)
-    needed = [
-        name
-        for name, f in known.items()
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    missing = [name for name in needed if name not in value]
-    problems.extend(f"{prefix}{name}: missing" for name in missing)
-    given = {
-        name: _build(hints[name], one, f"{prefix}{name}", problems)
-        for name, one in value.items()
-        if name in known
-    }
-    return None if missing else kind(**given)
+class Reinforcement(RecipeTable):
+    """The policy-gradient phase.
+
+    Attributes:
+        epochs: Passes through the training folds.
+        learning_rate: Adam's.
+        reward: For a right decision.
+        penalty: For a wrong one, subtracted.
+        decay: Of the baseline's moving average, an episode.
+    """
+
+    epochs: Count = 15
+    learning_rate: Positive = 3e-4
+    reward: NonNegative = 1.0
+    penalty: NonNegative = 1.0
+    decay: Share = 0.9
+
+
+class SequenceRecipe(RecipeTable):
+    """How networks are compared on CK+48's sequences.
+
+    Every network is trained for ``epochs`` with labels and then twice further from there: with the
+    policy gradient, and for as many epochs with labels, so that both have seen as much.
+
+    Attributes:
+        seed: Decides weights, order, augmentation, dropout and the policy's draws.
+        seeds: Whole repetitions; the second uses ``seed + 1`` and so on.
+        folds: Of subjects; no person is in two.
+        fold_seed: Decides who is in which fold, the same for all networks and seeds.
+        image_size: Side of the images in pixels.
+        batch_size: Sequences a step, and decisions an episode.
+        epochs: Of the first phase.
+        reinforcement: The policy-gradient phase.
+        nets: What is compared.
+        augmentation: Limits; all frames of a sequence are changed alike.
+    """
+
+    model: Literal["sequences"] = "sequences"
+    seed: Seed
+    seeds: Count = 1
+    folds: Annotated[int, Field(ge=2)] = 5
+    fold_seed: Seed = 1
+    image_size: ImageSize = 48
+    batch_size: Count = 16
+    epochs: Count = 30
+    reinforcement: Reinforcement = Reinforcement()
+    nets: Annotated[tuple[SequenceNet, ...], Field(min_length=1)]
+    augmentation: Augmentation = Augmentation()
+
+
+class Range(RecipeTable):
+    """From ``least`` to ``most``, both tried."""
+
+    least: float
+    most: float
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.least > self.most:
+            raise ValueError(f"found {self.least} to {self.most}, expected the lesser first")
+        return self
+
+
+class Space(RecipeTable):
+    """What is searched.
+
+    Attributes:
+        learning_rate: Drawn on a logarithmic scale.
+        units: Widths to choose from: of the LSTM, or of the dense network's first layer.
+        optimisers: To choose from.
+        beta: First beta of Adam.
+        momentum: Of SGD and RMSprop.
+    """
+
+    learning_rate: Range = Range(least=1e-4, most=1e-1)
+    units: Annotated[tuple[Count, ...], Field(min_length=1)] = (16, 32, 64, 128)
+    optimisers: Annotated[tuple[Optimiser, ...], Field(min_length=1)] = ("adam", "sgd", "rmsprop")
+    beta: Range = Range(least=0.8, most=0.98)
+    momentum: Range = Range(least=0.0, most=0.95)
+
+    @model_validator(mode="after")
+    def _logarithmic(self) -> Self:
+        if self.learning_rate.least <= 0:
+            raise ValueError("learning_rate.least: must be above 0 on a logarithmic scale")
+        return self
+
+
+class TuneRecipe(RecipeTable):
+    """One search for settings.
+
+    Attributes:
+        net: ``dense`` over the blendshapes of single images, or ``lstm`` over sequences of them.
+        seed: Decides weights, sequences, order and which settings are drawn.
+        search: How settings are drawn: at random, or by a Gaussian process (``bayesian``).
+        trials: Settings to try.
+        epochs: Of each trial.
+        batch_size: Images or sequences a step.
+        sequences: Drawn once for all trials of an LSTM.
+        space: What is searched.
+    """
+
+    model: Literal["tune"] = "tune"
+    net: Literal["dense", "lstm"]
+    seed: Seed
+    search: Literal["random", "bayesian"] = "random"
+    trials: Count = 20
+    epochs: Count = 10
+    batch_size: Count = 128
+    sequences: Count = 4096
+    space: Space = Space()
+
+
+SingleHeadRecipe: TypeAlias = ConvolutionRecipe | BlendshapeRecipe
+TwoHeadRecipe: TypeAlias = ResidualRecipe | FineTuneRecipe
+RunRecipe: TypeAlias = TwoHeadRecipe | RecurrentRecipe | SingleHeadRecipe
+"""What ``train run`` takes."""
+Recipe: TypeAlias = Annotated[RunRecipe | SequenceRecipe | TuneRecipe, Field(discriminator="model")]
+"""Any recipe; ``model`` says which."""
+
+
+def _models(kinds: object) -> tuple[str, ...]:
+    """Return the values of ``model`` that lead to these kinds."""
+    return tuple(
+        name for kind in get_args(kinds) for name in get_args(kind.model_fields["model"].annotation)
+    )
+
+
+RUN_MODELS: Final = _models(RunRecipe)
+COMMANDS: Final = {"sequences": "train sequences", "tune": "train tune"}
+"""Commands that read the other kinds."""

@@ -57,7 +57,7 @@ def test_missing_data(tmp_path: Path) -> None:
         *("--cache", tmp_path),
     )
     assert result.exit_code == 66
-    assert "calibration needs fer2013.csv" in result.stderr
+    assert "found neither fer2013.csv nor fer2013.csv.zip" in result.stderr
     assert not (tmp_path / "b").exists()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -44,7 +42,9 @@ def test_no_limits_no_change() -> None:
 
 def test_a_certain_flip_is_the_mirror_image() -> None:
     """The map keeps the centre of the picture in its place."""
-    np.testing.assert_array_equal(changed(replace(STILL, flip=1.0)), CROPS[:, :, ::-1])
+    np.testing.assert_array_equal(
+        changed(STILL.model_copy(update={"flip": 1.0})), CROPS[:, :, ::-1]
+    )
 
 
 @pytest.mark.parametrize("side_px", [32, 40, 48])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import cv2
@@ -27,8 +28,8 @@ seed = 4
 batch_size = 16
 [[phases]]
 epochs = {epochs}
-side_px = 48
-rate = 0.02
+image_size = 48
+learning_rate = 0.02
 [network]
 stem = 4
 widths = [4]
@@ -48,19 +49,45 @@ def test_help_shows_an_example(name: str | None) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told", "code"),
     [
-        pytest.param(["evaluate", "none.keras"], "no such file", 66, id="no net"),
+        pytest.param(["evaluate", "none.keras", "--data", "."], "no such file", 66, id="no net"),
         pytest.param(
             ["run", "--name", "x", "--recipe", "none.toml"], "none.toml", 66, id="no recipe"
         ),
         pytest.param(["export", "none", "-o", "x.keras"], "not the config", 66, id="no run"),
+        pytest.param(["run", "--name", "x"], "give --recipe FILE or --model NAME", 2, id="nothing"),
+        pytest.param(["run", "--list"], "run 'train list'", 2, id="list of a run"),
+        pytest.param(["--list"], "run 'train list'", 2, id="list"),
+        pytest.param(
+            ["run", "--name", "x", "--model", "model_x", "--data", "none"],
+            "none: no such folder; fer2013/ and ckplus48/ are expected in it",
+            66,
+            id="no data there",
+        ),
     ],
 )
 def test_expected_errors_are_one_line(arguments: list[str], told: str, code: int) -> None:
     """The exit codes are the project's."""
-    found = CliRunner().invoke(main, arguments)
+    with CliRunner().isolated_filesystem():
+        found = CliRunner().invoke(main, arguments)
     assert found.exit_code == code
     assert told in found.output
     assert found.output.count("\n") == 1
+
+
+def test_without_a_data_folder_one_line_says_how_to_give_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No folder is guessed."""
+    monkeypatch.delenv("EMOSHIFT_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(main, ["run", "--name", "x", "--model", "model_x"])
+    assert found.exit_code == 66
+    assert "give --data FOLDER or set EMOSHIFT_DATA" in found.output
+
+
+def test_no_runs_yet(tmp_path: Path) -> None:
+    """An empty folder is no error."""
+    assert "no runs in" in CliRunner().invoke(main, ["list", "--runs", str(tmp_path)]).output
 
 
 @pytest.mark.slow
@@ -81,8 +108,10 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     recipe = ["--recipe", str(tmp_path / "2.toml"), "--resume", f"{first}/best_checkpoint.npz"]
     second = told("run", "--name", "two", "--keep", "1", *recipe, *shared, *runs).split()[-1]
     listed = told("list", *runs)
-    assert "-one: 1 epochs" in listed
-    assert "-two: 2 epochs" in listed
+    assert re.search(r"-one +residual +1 +ferplus_accuracy 0\.\d{4} \(epoch 1\) +finished", listed)
+    assert re.search(
+        r"-two +residual +2 +ferplus_accuracy 0\.\d{4} \(epoch [12]\) +finished", listed
+    )
     folder = tmp_path / "runs" / second.split("/")[-1]
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["epoch-002.npz"]
     assert "phases" in (folder / "experiment_changes.log").read_text(encoding="utf-8")

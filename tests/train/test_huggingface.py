@@ -19,9 +19,10 @@ from click.testing import CliRunner
 from emoshift.errors import InputError
 from train.cli import main
 from train.data.ferplus import LABELS
-from train.data.images import read_pictures
-from train.evaluation.predictions import logits, open_scorer
+from train.data.images import read_images
+from train.evaluation.predictions import image_logits
 from train.huggingface.classifier import open_classifier, with_both_heads
+from train.saved_net import open_scorer
 from train.training.distillation import read_teacher
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ model = "huggingface"
 seed = 6
 epochs = {epochs}
 batch_size = 16
-rate = 1e-3
+learning_rate = 1e-3
 """
 
 
@@ -123,8 +124,8 @@ def test_from_checkpoint_to_teacher(
     }
     assert "n = 16" in told("evaluate", str(run / "net"), *options)
     teacher = tmp_path / "teacher.npz"
-    assert "64 pictures" in told("teach", str(run / "net"), "-o", str(teacher), *options)
-    train = read_pictures(made_up, tmp_path / "cache", "Training")
+    assert "64 images" in told("teach", str(run / "net"), "-o", str(teacher), *options)
+    train = read_images(made_up, tmp_path / "cache", "Training")
     taught = read_teacher(teacher, train.rows)
     np.testing.assert_allclose(taught.ferplus.sum(axis=1), 1.0, atol=1e-5)
     again = fine_tuned_with(teacher, vit, options, tmp_path)
@@ -150,11 +151,11 @@ def test_resumed_is_the_same_as_unbroken(
     first = str(whole / "checkpoints" / "epoch-001.pt")
     (tmp_path / "again").mkdir()
     resumed = fine_tuned(vit, options, tmp_path / "again", "--resume", first)
-    crops = read_pictures(made_up, tmp_path / "cache", "PublicTest").crops
-    one, two = (logits(open_scorer(run / "net"), crops) for run in (whole, resumed))
+    crops = read_images(made_up, tmp_path / "cache", "PublicTest").crops
+    one, two = (image_logits(open_scorer(run / "net"), crops) for run in (whole, resumed))
     np.testing.assert_allclose(one["ferplus"], two["ferplus"], atol=1e-6)
     with (resumed / "training_history.csv").open(newline="", encoding="utf-8") as stream:
-        assert [row["epoch"] for row in csv.DictReader(stream)] == ["1.0", "2.0"]
+        assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2"]
 
 
 def test_expected_errors_are_one_line(vit: Path, options: list[str], tmp_path: Path) -> None:

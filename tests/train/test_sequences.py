@@ -16,7 +16,6 @@ from train.features.motion import Motion, measure_motion, read_motion, write_mot
 from train.features.synthetic_sequences import Director, Script, Sequences, Stills
 
 MEASURED = Path(__file__).parents[2] / "train" / "features" / "motion.json"
-QUIET = Script(talking=0.0, blink_s=1e9, known=0.0)
 
 
 def stills(n: int = 300) -> Stills:
@@ -69,7 +68,15 @@ def test_same_seed_same_sequences() -> None:
 
 def test_an_apex_is_held_and_a_change_takes_its_time() -> None:
     """Without motion the face is still at the apex, and moves between for the time given."""
-    script = replace(QUIET, steps=200, hold_s=(1.0, 1.0), move_s=(0.4, 0.4), back_to_neutral=0.0)
+    script = Script(
+        steps=200,
+        hold_s=(1.0, 1.0),
+        move_s=(0.4, 0.4),
+        back_to_neutral=0.0,
+        talking=0.0,
+        blink_s=1e9,
+        known=0.0,
+    )
     found = drawn(script, still=True)
     moving = np.abs(np.diff(found.channels, axis=1)).max(axis=-1) > 1e-6
     spans = [

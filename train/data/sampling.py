@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
+from pydantic import Field
 
 from emoshift.errors import ConfigError
+from train.recipe_table import NonNegative, RecipeTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,22 +24,20 @@ NAMED: Final = {
 """Selections by name: as in gaze studies, with a class for the rest, and Ekman's six."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassWeights:
+class ClassWeights(RecipeTable):
     """How often a picture is drawn, by its emotion, against the others' 1."""
 
-    angry: float = 1.0
-    disgust: float = 1.0
-    fear: float = 1.0
-    happy: float = 1.0
-    sad: float = 1.0
-    surprise: float = 1.0
-    neutral: float = 1.0
-    contempt: float = 1.0
+    angry: NonNegative = 1.0
+    disgust: NonNegative = 1.0
+    fear: NonNegative = 1.0
+    happy: NonNegative = 1.0
+    sad: NonNegative = 1.0
+    surprise: NonNegative = 1.0
+    neutral: NonNegative = 1.0
+    contempt: NonNegative = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(RecipeTable):
     """What of a data set is learned from.
 
     Attributes:
@@ -50,8 +50,8 @@ class Selection:
     """
 
     classes: tuple[str, ...] = ()
-    samples_per_class: int = 0
-    weights: ClassWeights = field(default_factory=ClassWeights)
+    samples_per_class: Annotated[int, Field(ge=0)] = 0
+    weights: ClassWeights = ClassWeights()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,7 +88,7 @@ def grouping(classes: Sequence[str], known: Sequence[str]) -> Grouping:
     problems: list[str] = []
     for new, (name, merged, members) in enumerate(parts):
         for member in members.split("+") if merged else [name]:
-            if member not in ClassWeights.__slots__:
+            if member not in ClassWeights.model_fields:
                 problems.append(
                     f"classes: found {member!r}, expected emotions, name=one+other, or one of"
                     f" {', '.join(NAMED)}"
@@ -153,12 +153,10 @@ def draw_of(
         groups: The classes that ``samples_per_class`` counts; ``labels`` where absent.
 
     Raises:
-        ConfigError: A weight or the count is negative, or every weight is 0.
+        ConfigError: Every weight is 0.
     """
     by_class = np.array([float(getattr(selection.weights, name)) for name in known])
     count = selection.samples_per_class
-    if count < 0 or by_class.min() < 0:
-        raise ConfigError("selection", ["samples_per_class and weights: expected 0 or more"])
     pool = np.arange(len(labels))
     if count:
         counted = labels if groups is None else groups

@@ -1,29 +1,32 @@
-"""Score a saved picture net on a held-out split, each figure with its n and protocol."""
+"""Score a saved network on a held-out split, each figure with its n, label set and protocol."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from train.data.fer2013 import csv_in, read_fer2013
 from train.data.ferplus import EMOTIONS, LABELS
-from train.data.images import read_pictures
-from train.evaluation.predictions import logits, open_scorer
-from train.evaluation.reports import write_report
-from train.evaluation.zero_shot import CKPLUS48, evaluate_ckplus48
-from train.experiments.answers import answers_of
-from train.experiments.calibration import calibration_error, fit_temperature
-from train.experiments.classes import read_net_card
-from train.experiments.figures import figures, near_training
-from train.experiments.score import (
+from train.data.images import read_images
+from train.data.near_duplicates import fingerprint, near_duplicates
+from train.evaluation.metrics import (
     accuracy,
+    ece,
+    fit_temperature,
+    labelled,
     macro_f1,
     macro_recall,
+    nll,
     softmax,
     vote_loss,
     without_contempt,
     without_prior,
 )
+from train.evaluation.predictions import image_logits, predict_split, still_logits
+from train.evaluation.reports import write_report
+from train.evaluation.zero_shot import CKPLUS48, evaluate_ckplus48
+from train.saved_net import load_model, open_scorer, read_channel_transform, read_net_card
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +34,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from train.data.images import Pictures
+    from edge.bundle.manifest import ChannelTransform
+    from train.data.images import Images
+    from train.evaluation.predictions import Predictions
+
+LABEL_SETS: Final = {"fer2013": "FER2013 labels", "ferplus": "FER+ labels, majority rule"}
 
 
-def evaluate_any(
+def evaluate(
     net: Path,
     *,
     split: str,
@@ -46,130 +53,233 @@ def evaluate_any(
     logits_path: Path | None = None,
     report_folder: Path | None = None,
 ) -> list[str]:
-    """Score a net of any kind; in ``classes`` where they are given, in its own where not."""
+    """Score a network of any kind and return one line for each figure.
+
+    Args:
+        net: ``.keras`` or ``.tflite`` file, or a Hugging Face classifier.
+        split: ``PublicTest``, ``PrivateTest``, or ``CK+48``, which no network is trained on.
+        mirrored: Both mirror views of every image.
+        classes: Merged into these; empty for the network's own.
+        data: Folder that holds ``fer2013/``.
+        cache: Folder of decoded and measured data.
+        taus: For each of them, also the figures of a network with two heads once its probabilities
+            are divided by the class shares of Training to that power.
+        logits_path: Keep the logits in this ``.npz``.
+        report_folder: Write a report and plots into it.
+
+    Raises:
+        InputError: There is no such network, or what it reads is missing.
+    """
     if split == CKPLUS48:
         return evaluate_ckplus48(net, mirrored=mirrored, taus=taus, data=data, cache=cache)
-    one_head = read_net_card(net) is not None
-    if not one_head and not classes:
-        if net.suffix == ".keras" and net.with_suffix(".json").exists():
-            from train.experiments.evaluate_recurrent import (
-                evaluate_recurrent,
-            )
-
-            return evaluate_recurrent(
-                net, split=split, data=data, cache=cache, logits_path=logits_path
-            )
-        return evaluate_net(
+    if classes or read_net_card(net) is not None:
+        return _evaluate_classes(
             net,
             split=split,
             mirrored=mirrored,
+            classes=classes,
             data=data,
             cache=cache,
-            taus=taus,
             logits_path=logits_path,
             report_folder=report_folder,
         )
+    transform = read_channel_transform(net)
+    if transform is not None:
+        return _evaluate_recurrent(
+            net, transform, split=split, data=data, cache=cache, logits_path=logits_path
+        )
+    return _evaluate_heads(
+        net,
+        split=split,
+        mirrored=mirrored,
+        data=data,
+        cache=cache,
+        taus=taus,
+        logits_path=logits_path,
+        report_folder=report_folder,
+    )
+
+
+def near_training(split: str, data: Path, cache: Path) -> NDArray[np.intp]:
+    """Return the rows of a split that show nearly a training image; kept once found."""
+    images = read_fer2013(csv_in(data / "fer2013"), cache)
+    rows = images.rows(split)
+    kept = cache / f"near-training-{split}-{fingerprint(images.pixels[rows])}.npy"
+    if not kept.exists():
+        known = read_images(data, cache, "Training").crops
+        np.save(kept, near_duplicates(images.pixels[rows], known))
+    return np.asarray(rows[np.load(kept)], np.intp)
+
+
+def figures(predictions: Predictions, near: NDArray[np.intp]) -> list[str]:
+    """Return one line for all images and one without near-duplicates of training images."""
+    fresh = predictions.select(~np.isin(predictions.rows, near))
+    dropped = len(predictions.rows) - len(fresh.rows)
+    about = f"{'/'.join(predictions.classes)}, {LABEL_SETS[predictions.label_set]}"
+    return [
+        f"{predictions.name}: {_figures(predictions)}, {about}",
+        f"{predictions.name}: {_figures(fresh)}, without the {dropped} near-duplicates of training",
+    ]
+
+
+def _figures(predictions: Predictions) -> str:
+    probs, truth = predictions.probs, predictions.truth
+    return (
+        f"accuracy {accuracy(probs, truth):.2%}, macro recall {macro_recall(probs, truth):.2%},"
+        f" macro-F1 {macro_f1(probs, truth):.3f}, ECE {ece(probs, truth):.3f},"
+        f" loss {nll(probs, truth):.4f} nats"
+        f" (n = {len(predictions.rows)})"
+    )
+
+
+def _evaluate_classes(
+    net: Path,
+    *,
+    split: str,
+    mirrored: bool,
+    classes: tuple[str, ...],
+    data: Path,
+    cache: Path,
+    logits_path: Path | None,
+    report_folder: Path | None,
+) -> list[str]:
     lines = [f"{net.name} on {split}, {'both mirror views' if mirrored else 'one view'}"]
     near = near_training(split, data, cache)
-    for answers in answers_of(net, split=split, mirrored=mirrored, data=data, cache=cache):
-        told = answers.merged(classes) if classes else answers
-        lines.extend(figures(told, near))
+    for own in predict_split(net, split=split, mirrored=mirrored, data=data, cache=cache):
+        found = own.merged(classes) if classes else own
+        lines.extend(figures(found, near))
         if logits_path is not None:
-            logits_path.parent.mkdir(parents=True, exist_ok=True)
-            with logits_path.open("wb") as stream:
-                log = np.log(np.maximum(told.probs, 1e-12)).astype(np.float32)
-                np.savez(stream, allow_pickle=False, rows=told.rows, **{told.label_set: log})
+            log = np.log(np.maximum(found.probs, 1e-12)).astype(np.float32)
+            _keep_logits(logits_path, found.rows, {found.label_set: log})
         if report_folder is not None:
-            write_report(report_folder / told.label_set, told.probs, told.truth, told.classes)
+            write_report(report_folder / found.label_set, found.probs, found.truth, found.classes)
     return lines
 
 
-def evaluate_net(
+def _evaluate_heads(
     net: Path,
     *,
     split: str,
     mirrored: bool,
     data: Path,
     cache: Path,
-    taus: Sequence[float] = (),
-    logits_path: Path | None = None,
-    report_folder: Path | None = None,
+    taus: Sequence[float],
+    logits_path: Path | None,
+    report_folder: Path | None,
 ) -> list[str]:
-    """Return one line for each figure; keep logits and a report where asked.
-
-    For each of ``taus`` the figures follow that the net has once its probabilities are divided by
-    the class shares of Training to that power.
-    """
-    scorer = open_scorer(net)
-    pictures = read_pictures(data, cache, split)
-    found = logits(scorer, pictures.crops, mirrored=mirrored)
+    images = read_images(data, cache, split)
+    logits = image_logits(open_scorer(net), images.crops, mirrored=mirrored)
     if logits_path is not None:
-        logits_path.parent.mkdir(parents=True, exist_ok=True)
-        with logits_path.open("wb") as stream:
-            np.savez(stream, allow_pickle=False, rows=pictures.rows, **found)
-    fresh = ~np.isin(pictures.rows, near_training(split, data, cache))
+        _keep_logits(logits_path, images.rows, logits)
+    fresh = ~np.isin(images.rows, near_training(split, data, cache))
     views = 2 if mirrored else 1
     lines = [f"{net.name} on {split}, {views} view{'s' if mirrored else ''} of 48x48"]
-    if "ferplus" in found:
-        ferplus = found["ferplus"]
-        lines.extend(_ferplus_lines(ferplus, pictures))
-        right, n = accuracy(ferplus[fresh], pictures.majority[fresh])
-        lines.append(
-            f"FER+8 accuracy {right:.2%} (n = {n}, majority rule,"
-            f" without the {int((~fresh).sum())} near-duplicates of training pictures)"
-        )
-        temperature = fit_temperature(ferplus, pictures.votes, pictures.trust)
-        asked = pictures.trust > 0
-        for name, t in (("as they are", 1.0), (f"temperature {temperature:.3f}", temperature)):
-            error = calibration_error(ferplus[asked] / t, pictures.votes[asked])
-            loss = vote_loss(ferplus / t, pictures.votes, pictures.trust)
-            lines.append(f"ECE against votes {error:.4f}, vote loss {loss:.4f}, {name}")
+    if "ferplus" in logits:
+        ferplus = logits["ferplus"]
+        seven = ferplus[:, : EMOTIONS - 1]
+        no_contempt = without_contempt(images.majority)
+        dropped = f"without the {int((~fresh).sum())} near-duplicates of training images"
+        seven_f1, n = macro_f1(seven, no_contempt), labelled(no_contempt)
+        lines += [
+            _accuracy("FER+8", ferplus, images.majority, "majority rule"),
+            _accuracy("FER+8", ferplus, images.plurality, "plain arg-max of the votes"),
+            _accuracy("FER+7", seven, no_contempt, "majority rule, contempt left out"),
+            f"FER+7 macro-F1 {seven_f1:.3f} (n = {n}, likewise)",
+            _recall("FER+7", seven, no_contempt, "likewise"),
+            _accuracy("FER+8", ferplus[fresh], images.majority[fresh], f"majority rule, {dropped}"),
+            *_calibration(ferplus, images.votes, images.vote_weight),
+        ]
         if report_folder is not None:
-            write_report(report_folder, softmax(ferplus), pictures.majority, LABELS)
-    if "fer2013" in found:
-        right, n = accuracy(found["fer2013"], pictures.labels)
-        lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, own head)")
-        recall = macro_recall(found["fer2013"], pictures.labels)
-        lines.append(f"FER2013-7 macro recall {recall:.2%} (n = {n}, own head)")
-        right, n = accuracy(found["fer2013"][fresh], pictures.labels[fresh])
-        lines.append(f"FER2013-7 accuracy {right:.2%} (n = {n}, without those near-duplicates)")
+            write_report(report_folder, softmax(ferplus), images.majority, LABELS)
+    if "fer2013" in logits:
+        own = logits["fer2013"]
+        lines += [
+            _accuracy("FER2013-7", own, images.labels, "own head"),
+            _recall("FER2013-7", own, images.labels, "own head"),
+            _accuracy(
+                "FER2013-7", own[fresh], images.labels[fresh], "without those near-duplicates"
+            ),
+        ]
     if taus:
-        shares = read_pictures(data, cache, "Training").class_shares()
-        lines.extend(_tau_line(found, pictures, shares, tau) for tau in taus)
+        shares = read_images(data, cache, "Training").class_shares()
+        lines += [_tau_line(logits, images, shares, tau) for tau in taus]
     return lines
 
 
 def _tau_line(
-    found: dict[str, NDArray[np.float32]],
-    pictures: Pictures,
+    logits: dict[str, NDArray[np.float32]],
+    images: Images,
     shares: dict[str, NDArray[np.float64]],
     tau: float,
 ) -> str:
     parts: list[str] = []
     for head, name, labels in (
-        ("ferplus", "FER+8", pictures.majority),
-        ("fer2013", "FER2013-7", pictures.labels),
+        ("ferplus", "FER+8", images.majority),
+        ("fer2013", "FER2013-7", images.labels),
     ):
-        if head not in found:
+        if head not in logits:
             continue
-        changed = without_prior(found[head], shares[head], tau)
-        right, n = accuracy(changed, labels)
-        seven, kept = changed[:, : EMOTIONS - 1], without_contempt(labels)
-        parts.append(f"{name} accuracy {right:.2%} (n = {n})")
-        parts.append(f"macro recall of seven {macro_recall(seven, kept):.2%}")
+        adjusted = without_prior(logits[head], shares[head], tau)
+        seven = adjusted[:, : EMOTIONS - 1]
+        parts.append(f"{name} accuracy {accuracy(adjusted, labels):.2%} (n = {labelled(labels)})")
+        parts.append(f"macro recall of seven {macro_recall(seven, without_contempt(labels)):.2%}")
     return f"divided by class shares to the power {tau:g}: {', '.join(parts)}"
 
 
-def _ferplus_lines(ferplus: NDArray[np.float32], pictures: Pictures) -> list[str]:
-    majority = pictures.majority
-    right, n = accuracy(ferplus, majority)
-    loosely, many = accuracy(ferplus, pictures.plurality)
-    seven, kept = ferplus[:, : EMOTIONS - 1], without_contempt(majority)
-    right7, n7 = accuracy(seven, kept)
+def _evaluate_recurrent(
+    net: Path,
+    transform: ChannelTransform,
+    *,
+    split: str,
+    data: Path,
+    cache: Path,
+    logits_path: Path | None,
+) -> list[str]:
+    """Show each image for twelve steps to a network that does not know the person."""
+    from train.features.faces import measured_table
+    from train.features.single_images import read_stills
+
+    images = read_images(data, cache, split)
+    stills = read_stills(measured_table(cache), images, transform)
+    logits = still_logits(load_model(net), stills, transform)
+    if logits_path is not None:
+        _keep_logits(logits_path, stills.rows, {"ferplus": logits})
     return [
-        f"FER+8 accuracy {right:.2%} (n = {n}, majority rule)",
-        f"FER+8 accuracy {loosely:.2%} (n = {many}, plain arg-max of the votes)",
-        f"FER+7 accuracy {right7:.2%} (n = {n7}, majority rule, contempt left out)",
-        f"FER+7 macro-F1 {macro_f1(seven, kept):.3f} (n = {n7}, likewise)",
-        f"FER+7 macro recall {macro_recall(seven, kept):.2%} (n = {n7}, likewise)",
+        f"{net.name} on {split}, single images shown for 12 steps, resting face unknown",
+        _accuracy("FER+8", logits, stills.majority, "majority rule, face found by MediaPipe"),
+        *_calibration(logits, stills.votes, np.ones(len(logits), np.float32)),
     ]
+
+
+def _accuracy(
+    name: str, logits: NDArray[np.floating], labels: NDArray[np.integer], protocol: str
+) -> str:
+    return f"{name} accuracy {accuracy(logits, labels):.2%} (n = {labelled(labels)}, {protocol})"
+
+
+def _recall(
+    name: str, logits: NDArray[np.floating], labels: NDArray[np.integer], protocol: str
+) -> str:
+    recall = macro_recall(logits, labels)
+    return f"{name} macro recall {recall:.2%} (n = {labelled(labels)}, {protocol})"
+
+
+def _calibration(
+    logits: NDArray[np.floating], votes: NDArray[np.floating], weights: NDArray[np.floating]
+) -> list[str]:
+    """Return calibration against the votes, as it is and with the best temperature."""
+    temperature = fit_temperature(logits, votes, weights)
+    seen = weights > 0
+    return [
+        f"ECE against votes {ece(softmax(logits[seen] / t), votes[seen]):.4f},"
+        f" vote loss {vote_loss(logits / t, votes, weights):.4f}, {name}"
+        for name, t in (("uncalibrated", 1.0), (f"temperature {temperature:.3f}", temperature))
+    ]
+
+
+def _keep_logits(
+    path: Path, rows: NDArray[np.intp], logits: dict[str, NDArray[np.float32]]
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, rows=rows, **logits)

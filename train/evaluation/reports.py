@@ -1,15 +1,12 @@
-"""What a reader wants to see of a net: report, confusion matrix, reliability, learning curves."""
+"""What a reader wants to see of a network: report, confusion matrix, reliability."""
 
 from __future__ import annotations
 
-import csv
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
 from sklearn.metrics import classification_report, confusion_matrix
-
-from emoshift.errors import InputError
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -48,40 +45,13 @@ def write_report(
     _plot_reliability(folder, probs.max(axis=1), guess == truth)
 
 
-def draw_run(folder: Path) -> Path:
-    """Draw ``learning_curves.png`` of a run; raises `InputError` before its first epoch."""
-    history = folder / "training_history.csv"
-    if not history.exists():
-        raise InputError(f"{history}: no such file; the run has not finished an epoch")
-    picture = folder / "learning_curves.png"
-    write_curves(history, picture)
-    return picture
-
-
-def write_curves(history: Path, picture: Path) -> None:
-    """Plot every column of a ``training_history.csv`` that is a loss or an accuracy."""
-    with history.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
-    epochs = [float(row["epoch"]) for row in rows]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    for name in rows[0]:
-        axes = left if "loss" in name else right if "accuracy" in name else None
-        if axes is not None:
-            axes.plot(epochs, [float(row[name]) for row in rows], label=name)
-    for axes in (left, right):
-        axes.set_xlabel("epoch")
-        axes.legend()
-    figure.savefig(picture, dpi=100)
-    plt.close(figure)
-
-
 def _plot_confusion(folder: Path, counts: NDArray[np.integer], names: Sequence[str]) -> None:
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = plt.subplots(figsize=(6, 5.5), layout="constrained")
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), list(names), rotation=45)
     axes.set_yticks(range(len(names)), list(names))
-    axes.set_xlabel("found")
+    axes.set_xlabel("predicted")
     axes.set_ylabel("labelled")
     for (row, column), value in np.ndenumerate(share):
         colour = "white" if value > 0.5 else "black"
@@ -103,6 +73,6 @@ def _plot_reliability(
         marker="o",
     )
     axes.set_xlabel("confidence")
-    axes.set_ylabel("share right")
+    axes.set_ylabel("accuracy")
     figure.savefig(folder / "reliability.png", dpi=100)
     plt.close(figure)

@@ -1,4 +1,4 @@
-"""Tables and plots of nets side by side, as docs/models.md shows them."""
+"""Tables and plots of networks side by side, as docs/models.md shows them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from train.evaluation.metrics import ece
+from train.evaluation.evaluate import LABEL_SETS, near_training
+from train.evaluation.metrics import accuracy, ece, macro_f1
+from train.evaluation.predictions import predict_split
 from train.evaluation.reports import write_report
-from train.experiments.answers import answers_of
-from train.experiments.figures import SETS, near_training
-from train.experiments.score import macro_f1
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from train.experiments.answers import Answers
+    from train.evaluation.predictions import Predictions
 
 HEAD = (
     "| net | labels | classes | split | views | n | accuracy | macro-F1 | ECE"
@@ -37,35 +36,36 @@ def write_tables(
     data: Path,
     cache: Path,
 ) -> Path:
-    """Write ``table.md``, and for each net and head a folder of report and plots; return the table.
+    """Write ``table.md``, with a folder of report and plots for each network and head.
 
     Args:
         nets: Of any kind.
         output: Folder; made where absent.
         split: Scored.
-        mirrored: Both mirror views of every picture.
+        mirrored: Both mirror views of every image.
         classes: Merged into these, as in `train.data.sampling.Selection`; empty leaves them.
         data: Folder that holds ``fer2013/``.
-        cache: What is kept.
+        cache: Folder of decoded and measured data.
     """
     near = near_training(split, data, cache)
     rows: list[str] = []
     for net in nets:
-        for found in answers_of(net, split=split, mirrored=mirrored, data=data, cache=cache):
-            answers = found.merged(classes) if classes else found
-            rows.append(_row(answers, near, f"{split} | {2 if mirrored else 1}"))
-            folder = output / f"{answers.name}-{answers.label_set}"
-            write_report(folder, answers.probs, answers.truth, answers.classes)
+        for own in predict_split(net, split=split, mirrored=mirrored, data=data, cache=cache):
+            found = own.merged(classes) if classes else own
+            rows.append(_row(found, near, f"{split} | {2 if mirrored else 1}"))
+            folder = output / f"{found.name}-{found.label_set}"
+            write_report(folder, found.probs, found.truth, found.classes)
     path = output / "table.md"
     path.write_text(HEAD + "".join(rows), encoding="utf-8")
     return path
 
 
-def _row(answers: Answers, near: NDArray[np.intp], protocol: str) -> str:
-    fresh = answers.only(~np.isin(answers.rows, near))
-    right, without = (float((a.probs.argmax(axis=1) == a.truth).mean()) for a in (answers, fresh))
+def _row(predictions: Predictions, near: NDArray[np.intp], protocol: str) -> str:
+    fresh = predictions.select(~np.isin(predictions.rows, near))
+    probs, truth = predictions.probs, predictions.truth
     return (
-        f"| {answers.name} | {SETS[answers.label_set]} | {len(answers.classes)} | {protocol}"
-        f" | {len(answers.rows):,} | {right:.2%} | {macro_f1(answers.probs, answers.truth):.3f}"
-        f" | {ece(answers.probs, answers.truth):.3f} | {without:.2%} (n = {len(fresh.rows):,}) |\n"
+        f"| {predictions.name} | {LABEL_SETS[predictions.label_set]} | {len(predictions.classes)}"
+        f" | {protocol} | {len(predictions.rows):,} | {accuracy(probs, truth):.2%}"
+        f" | {macro_f1(probs, truth):.3f} | {ece(probs, truth):.3f}"
+        f" | {accuracy(fresh.probs, fresh.truth):.2%} (n = {len(fresh.rows):,}) |\n"
     )

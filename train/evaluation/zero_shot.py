@@ -1,4 +1,4 @@
-"""CK+48 asked of a picture net that has never seen it."""
+"""Figures on CK+48 for image networks that have never been trained on it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emoshift.emotions import Emotion
-from train.data.images import read_pictures
+from train.data.images import read_images
 from train.data.kept import read_kept
-from train.evaluation.predictions import logits, open_scorer
-from train.experiments.score import accuracy, without_contempt, without_prior
+from train.evaluation.metrics import accuracy, labelled, without_contempt, without_prior
+from train.evaluation.predictions import image_logits
+from train.saved_net import open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,32 +25,32 @@ def evaluate_ckplus48(
 ) -> list[str]:
     """Return one line a head and tau: accuracy and recalls over the peaks of six emotions.
 
-    All seven outputs compete, neutral included, although no peak is neutral; pictures of contempt
+    All seven outputs compete, neutral included, although no peak is neutral; images of contempt
     are left out. With tau above 0 the probabilities are divided by the class shares of FER2013
     Training to that power.
 
     Raises:
-        InputError: Net or pictures are missing.
+        InputError: Network or images are missing.
     """
     tree = read_kept(data / "ckplus48", cache)
-    found = logits(open_scorer(net), tree.crops, mirrored=mirrored)
+    logits = image_logits(open_scorer(net), tree.crops, mirrored=mirrored)
     labels = without_contempt(tree.labels)
     powers = (0.0, *(tau for tau in taus if tau > 0))
     # Only a power above 0 asks for the class shares, and with them for FER2013.
-    shares = read_pictures(data, cache, "Training").class_shares() if len(powers) > 1 else {}
+    shares = read_images(data, cache, "Training").class_shares() if len(powers) > 1 else {}
     views = "both mirror views" if mirrored else "one view"
     lines = [f"{net.name} on {CKPLUS48}, never trained on, {views}, seven outputs"]
-    for head, values in found.items():
+    for head, values in logits.items():
         for tau in powers:
-            changed = without_prior(values, shares[head], tau) if tau else values
-            seven = changed[:, : len(Emotion)]
-            right, n = accuracy(seven, labels)
+            adjusted = without_prior(values, shares[head], tau) if tau else values
+            seven = adjusted[:, : len(Emotion)]
             guess = seven.argmax(axis=1)
             recalls = ", ".join(
                 f"{Emotion(int(one)).label} {(guess[labels == one] == one).mean():.2f}"
                 for one in np.unique(labels[labels >= 0])
             )
             lines.append(
-                f"{head} head, tau {tau:g}: accuracy {right:.2%} (n = {n}); recall {recalls}"
+                f"{head} head, tau {tau:g}: accuracy {accuracy(seven, labels):.2%}"
+                f" (n = {labelled(labels)}); recall {recalls}"
             )
     return lines

@@ -13,6 +13,7 @@ from edge.features.pose import head_pose
 from train.features.channel_transform import SMALLEST
 from train.features.geometry import WIDTH, geometry, mirrored_geometry
 from train.features.single_images import TURN
+from train.recipe_table import RecipeTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +24,7 @@ LIMIT = 5.0
 """Standardised inputs are clipped here, in standard deviations."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Features:
+class Features(RecipeTable):
     """What is taken of a picture.
 
     Attributes:

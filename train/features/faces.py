@@ -1,8 +1,7 @@
-"""The faces that MediaPipe found among a set's pictures."""
+"""The faces that MediaPipe found in a set's images."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ from train.features.table import FeatureTable, read_table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from train.experiments.material import Labelled
+    from train.data.images import LabelledImages
 
 
 @lru_cache(maxsize=1)
@@ -24,13 +23,6 @@ def measured_table(cache: Path) -> FeatureTable:
     return read_table(cache / TABLE)
 
 
-def found_faces(pictures: Labelled, table: FeatureTable) -> Labelled:
-    """Return the pictures in which a face was found."""
-    kept = table.found[pictures.rows]
-    return replace(
-        pictures,
-        rows=pictures.rows[kept],
-        crops=pictures.crops[kept],
-        own=pictures.own[kept],
-        labels=pictures.labels[kept],
-    )
+def found_faces(images: LabelledImages, table: FeatureTable) -> LabelledImages:
+    """Return the images in which a face was found."""
+    return images.select(table.found[images.rows])

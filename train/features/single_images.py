@@ -1,4 +1,4 @@
-"""Channel levels of a data set's pictures."""
+"""Channel levels of a data set's images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from train.features.synthetic_sequences import Stills
 
 if TYPE_CHECKING:
     from edge.bundle.manifest import ChannelTransform
-    from train.data.images import Pictures
+    from train.data.images import Images
     from train.features.table import FeatureTable
 
 TURN = np.array([-1.0, 1.0, -1.0], np.float32)
@@ -20,16 +20,16 @@ TURN = np.array([-1.0, 1.0, -1.0], np.float32)
 
 
 def read_stills(
-    table: FeatureTable, pictures: Pictures, form: ChannelTransform, *, both_sides: bool = False
+    table: FeatureTable, images: Images, form: ChannelTransform, *, both_sides: bool = False
 ) -> Stills:
-    """Return the levels of one split's pictures in which a face and an emotion were seen.
+    """Return the levels of one split's images in which a face and an emotion were seen.
 
-    With ``both_sides`` every picture appears again as its mirror image.
+    With ``both_sides`` every image appears again as its mirror image.
     """
-    kept = table.found[pictures.rows] & (pictures.trust > 0)
-    rows = pictures.rows[kept]
+    usable = table.found[images.rows] & (images.vote_weight > 0)
+    rows = images.rows[usable]
     shapes, pose = table.blendshapes[rows], head_pose(table.points[rows])
-    votes, majority = pictures.votes[kept], pictures.majority[kept]
+    votes, majority = images.votes[usable], images.majority[usable]
     if both_sides:
         shapes = np.concatenate([shapes, mirrored(shapes)])
         pose = np.concatenate([pose, pose * TURN])

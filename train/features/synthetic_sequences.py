@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.features.blendshapes import POSE, channels, resting_offset
 from train.features.channel_transform import blink
+from train.recipe_table import Count, NonNegative, Positive, RecipeTable, Share
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +42,7 @@ class Stills:
         return np.asarray(self.votes[:, NEUTRAL] >= 0.7, np.bool_)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
+class Script(RecipeTable):
     """How sequences are made.
 
     Attributes:
@@ -62,20 +62,20 @@ class Script:
         nearest: Those of most similar head pose, among which a person is drawn.
     """
 
-    steps: int = 48
-    step_s: float = 1 / 15
-    states: int = 5
-    hold_s: tuple[float, float] = (0.4, 3.0)
-    move_s: tuple[float, float] = (0.15, 0.8)
-    weakest: float = 0.6
-    back_to_neutral: float = 0.4
-    kinship: float = 0.5
-    known: float = 0.7
-    talking: float = 0.5
-    blink_s: float = 4.0
-    evenness: float = 0.35
-    candidates: int = 600
-    nearest: int = 20
+    steps: Count = 48
+    step_s: Positive = 1 / 15
+    states: Count = 5
+    hold_s: tuple[NonNegative, NonNegative] = (0.4, 3.0)
+    move_s: tuple[Positive, Positive] = (0.15, 0.8)
+    weakest: Share = 0.6
+    back_to_neutral: Share = 0.4
+    kinship: Share = 0.5
+    known: Share = 0.7
+    talking: Share = 0.5
+    blink_s: Positive = 4.0
+    evenness: Share = 0.35
+    candidates: Count = 600
+    nearest: Count = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

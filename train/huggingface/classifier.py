@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import torch
 import transformers
 from huggingface_hub import hf_hub_download
@@ -20,9 +21,11 @@ from train.data.ferplus import LABELS
 from train.data.image_folder import WORDS
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from train.saved_net import Scorer
+
+BATCH: Final = 64
 PREPROCESSING: Final = "preprocessor_config.json"
 HEADS: Final = {"ferplus": LABELS, "fer2013": LABELS[:FER2013_CLASSES]}
 NAMED: Final = tuple(f"{head}:{label}" for head, labels in HEADS.items() for label in labels)
@@ -70,6 +73,26 @@ class Classifier:
         self.net.save_pretrained(folder)
         told = {"image_mean": self.mean, "image_std": self.std, "size": {"height": self.side_px}}
         (folder / PREPROCESSING).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
+def classifier_scorer(classifier: Classifier) -> Scorer:
+    """Return a scorer over network inputs, as the project's own networks have one."""
+    return lambda inputs: _batched_logits(classifier, inputs)
+
+
+def _batched_logits(
+    classifier: Classifier, inputs: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    classifier.net.eval()
+    with torch.inference_mode():
+        parts = [
+            classifier.logits(inputs[start : start + BATCH])
+            for start in range(0, len(inputs), BATCH)
+        ]
+    return {
+        head: np.concatenate([part[head].float().cpu().numpy() for part in parts])
+        for head in classifier.heads
+    }
 
 
 def open_classifier(name: str | Path) -> Classifier:

@@ -2,40 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Annotated, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from train.recipe_table import Count, NonNegative, RecipeTable, Share
+
+Size: TypeAlias = Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResidualNet:
-    """Shape of the net.
+class ResidualNet(RecipeTable):
+    """Shape of the image network with two heads.
 
     Attributes:
         stem: Channels of the first convolution, 5x5 with stride 2.
-        widths: Channels of each stage; every stage after the first halves the picture.
+        widths: Channels of each stage; every stage after the first halves the image.
         blocks: Residual blocks of each stage.
         top: Channels of a 1x1 convolution before pooling; 0 for none.
         squeeze: Squeeze-and-excitation ratio in each block; 0 for none.
         dropout: Share of pooled features dropped while training.
-        side_px: Side at which the first convolution works in the finished net, which enlarges its
-            crop of 48 pixels by itself; while training, a phase's pictures have the side it names.
+        image_size: Side at which the first convolution works in the exported network, which
+            enlarges its crop of 48 pixels by itself; in training a phase's images have the side
+            that it names.
     """
 
-    stem: int = 32
-    widths: tuple[int, ...] = (32, 64, 128)
-    blocks: tuple[int, ...] = (1, 1, 1)
-    top: int = 0
-    squeeze: int = 0
-    dropout: float = 0.1
-    side_px: int = 48
+    stem: Count = 32
+    widths: tuple[Count, ...] = (32, 64, 128)
+    blocks: tuple[Count, ...] = (1, 1, 1)
+    top: Size = 0
+    squeeze: Size = 0
+    dropout: Share = 0.1
+    image_size: Count = 48
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(
+                f"found {len(self.widths)} widths and {len(self.blocks)} blocks, expected as many"
+            )
+        return self
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvolutionNet:
-    """Shape of a plain convolutional net.
+class ConvolutionNet(RecipeTable):
+    """Shape of a plain convolutional network.
 
     Attributes:
         kernel: Side of the first convolution's kernel; the others are 3x3.
-        widths: Channels of each stage; each ends in pooling, which halves the picture.
+        widths: Channels of each stage; each ends in pooling, which halves the image.
         convolutions: Convolutions a stage.
         normalise: Whether batch normalisation follows each convolution.
         dense: Units of the dense layer before the outputs.
@@ -43,18 +56,17 @@ class ConvolutionNet:
         dense_dropout: Share of the dense layer's units dropped while training.
     """
 
-    kernel: int = 3
-    widths: tuple[int, ...] = (16, 32, 64, 128)
-    convolutions: int = 1
+    kernel: Count = 3
+    widths: tuple[Count, ...] = (16, 32, 64, 128)
+    convolutions: Count = 1
     normalise: bool = True
-    dense: int = 128
-    dropout: float = 0.1
-    dense_dropout: float = 0.3
+    dense: Count = 128
+    dropout: Share = 0.1
+    dense_dropout: Share = 0.3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BlendshapeNet:
-    """Shape of a net over one picture's blendshapes.
+class BlendshapeNet(RecipeTable):
+    """Shape of a network over one image's blendshapes.
 
     Attributes:
         units: Of each layer before the outputs; the first is the LSTM where there is one.
@@ -62,6 +74,6 @@ class BlendshapeNet:
         dropout: Share of each layer's outputs dropped while training.
     """
 
-    units: tuple[int, ...] = (128, 64)
-    noise: float = 0.0
-    dropout: float = 0.0
+    units: Annotated[tuple[Count, ...], Field(min_length=1)] = (128, 64)
+    noise: NonNegative = 0.0
+    dropout: Share = 0.0

@@ -14,18 +14,18 @@ FERPLUS_CLASSES = 8
 FER2013_CLASSES = 7
 
 
-def build_residual(shape: ResidualNet, side_px: int | None = 48) -> keras.Model:
+def build_residual(shape: ResidualNet, image_size: int | None = 48) -> keras.Model:
     """Build the net.
 
     Input ``(batch, side, side, 1)``, float32, ``(crop - 128) / 64``. Outputs, as logits:
     ``ferplus`` ``(batch, 8)`` in the order of `train.data.ferplus.LABELS`, and ``fer2013``
-    ``(batch, 7)``. An input smaller than the shape's side is enlarged to it, bilinearly; with
-    ``side_px=None`` any side fits and is taken as it is.
+    ``(batch, 7)``. An input smaller than the shape's size is enlarged to it, bilinearly; with
+    ``image_size=None`` any side fits and is taken as it is.
     """
-    inputs = keras.Input((side_px, side_px, 1), name="crop")
+    inputs = keras.Input((image_size, image_size, 1), name="crop")
     x = inputs
-    if side_px is not None and side_px < shape.side_px:
-        x = layers.Resizing(shape.side_px, shape.side_px)(x)
+    if image_size is not None and image_size < shape.image_size:
+        x = layers.Resizing(shape.image_size, shape.image_size)(x)
     x = _conv(x, shape.stem, kernel=5, stride=2)
     for stage, (width, blocks) in enumerate(zip(shape.widths, shape.blocks, strict=True)):
         for block in range(blocks):

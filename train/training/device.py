@@ -1,4 +1,4 @@
-"""Where a net is computed."""
+"""Where a network is computed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def on_device(name: str) -> AbstractContextManager[Any]:
-    """Return a scope in which nets live on ``cpu`` or ``gpu``; ``auto`` is the backend's choice.
+    """Return a scope in which networks live on ``cpu`` or ``gpu``; ``auto`` leaves the choice.
 
     Raises:
         InputError: A GPU is asked for, and the backend sees none.
@@ -23,6 +23,6 @@ def on_device(name: str) -> AbstractContextManager[Any]:
         return nullcontext()
     if name == "gpu" and not keras.distribution.list_devices("gpu"):
         backend = keras.backend.backend()
-        raise InputError(f"--device gpu: {backend} sees no GPU here; take --device auto or cpu")
+        raise InputError(f"--device gpu: {backend} sees no GPU here; use --device auto or cpu")
     scope: AbstractContextManager[Any] = keras.device(f"{name}:0")
     return scope

@@ -1,16 +1,18 @@
-"""What larger or earlier nets say of the training pictures, for a smaller or later one to learn."""
+"""What larger or earlier networks predict for the training images, for another to learn from."""
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from emoshift.errors import InputError
-from train.data.images import read_pictures
-from train.evaluation.predictions import logits, open_scorer
-from train.experiments.score import softmax
+from train.data.images import read_images
+from train.evaluation.metrics import softmax
+from train.evaluation.predictions import image_logits
+from train.saved_net import open_scorer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,64 +39,64 @@ class Teacher:
 
 
 def write_teacher(nets: Sequence[Path], path: Path, *, data: Path, cache: Path) -> Teacher:
-    """Write the mean probabilities of nets over Training, both mirror views of every picture.
+    """Write the mean probabilities of networks over Training, both mirror views of every image.
 
-    The nets have seen these pictures; a net that remembers them teaches its own memory. Compare
+    The networks have seen these images; one that remembers them teaches its own memory. Compare
     its accuracy on Training with that on PublicTest before it teaches.
 
     Raises:
-        InputError: A net is missing, or lacks one of the two heads.
+        InputError: A network is missing, or lacks one of the two heads.
     """
-    pictures = read_pictures(data, cache, "Training")
-    told: dict[str, list[NDArray[np.float64]]] = {head: [] for head in HEADS}
+    images = read_images(data, cache, "Training")
+    probs: dict[str, list[NDArray[np.float64]]] = {head: [] for head in HEADS}
     for net in nets:
-        found = logits(open_scorer(net), pictures.crops, mirrored=True)
-        if missing := [head for head in HEADS if head not in found]:
+        logits = image_logits(open_scorer(net), images.crops, mirrored=True)
+        if missing := [head for head in HEADS if head not in logits]:
             raise InputError(f"{net}: found no {missing[0]} head; a teacher needs both heads")
         for head in HEADS:
-            told[head].append(softmax(found[head]))
-    ferplus, fer2013 = (np.stack(told[head]).mean(axis=0).astype(np.float32) for head in HEADS)
+            probs[head].append(softmax(logits[head]))
+    ferplus, fer2013 = (np.stack(probs[head]).mean(axis=0).astype(np.float32) for head in HEADS)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
-        np.savez(stream, rows=pictures.rows, ferplus=ferplus, fer2013=fer2013)
-    return Teacher(rows=pictures.rows, ferplus=ferplus, fer2013=fer2013)
+        np.savez(stream, rows=images.rows, ferplus=ferplus, fer2013=fer2013)
+    return Teacher(rows=images.rows, ferplus=ferplus, fer2013=fer2013)
 
 
 def read_teacher(path: Path, rows: NDArray[np.intp]) -> Teacher:
     """Read what `write_teacher` wrote.
 
     Raises:
-        InputError: There is no such file, or it speaks of other rows than ``rows``.
+        InputError: There is no such file, or it is about other rows than ``rows``.
     """
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as stream, np.load(stream) as arrays:
             teacher = Teacher(**{name: arrays[name] for name in ("rows", *HEADS)})
-    except (OSError, ValueError, KeyError) as why:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as why:
         raise InputError(f"{path}: not what `train teach` writes ({why})") from why
     if not np.array_equal(teacher.rows, rows):
-        raise InputError(f"{path}: speaks of {len(teacher.rows)} rows, expected {len(rows)}")
+        raise InputError(f"{path}: is about {len(teacher.rows)} rows, expected {len(rows)}")
     return teacher
 
 
 def blend(
     truth: NDArray[np.float32],
-    trust: NDArray[np.float32],
+    vote_weight: NDArray[np.float32],
     taught: NDArray[np.float32],
     share: float,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Mix a data set's distributions with a teacher's.
 
     Args:
-        truth: ``(n, c)``, each row summing to 1, or to 0 where the data set says nothing.
-        trust: Weight of each row of ``truth``, ``(n,)``.
+        truth: ``(n, c)``, each row summing to 1, or to 0 where the data set has no label.
+        vote_weight: Weight of each row of ``truth``, ``(n,)``.
         taught: ``(n, c)``, each row summing to 1.
         share: Of the teacher, 0 to 1; a row without truth is the teacher's alone.
 
     Returns:
         Targets ``(n, c)`` and weights ``(n,)``, float32.
     """
-    weights = (1.0 - share) * trust + share
-    mixed = ((1.0 - share) * trust)[:, None] * truth + share * taught
+    weights = (1.0 - share) * vote_weight + share
+    mixed = ((1.0 - share) * vote_weight)[:, None] * truth + share * taught
     return (mixed / np.maximum(weights, 1e-9)[:, None]).astype(np.float32), weights.astype(
         np.float32
     )

@@ -1,146 +1,206 @@
-"""Fine-tune a classifier on FER2013 under both label sets; every epoch can be gone on from."""
+"""Fine-tune a Hugging Face classifier on FER2013 under both label sets, in torch's own loop."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 import torch
 
 from emoshift.errors import InputError
-from train.data.images import epoch_batches
-from train.evaluation.predictions import logits
-from train.experiments.history import write_history
-from train.experiments.progress import along
-from train.experiments.score import scores
-from train.huggingface.classifier import output_layer
-from train.huggingface.scorer import scorer_of
+from train.data.ferplus import LABELS
+from train.data.images import CLASSES_OF, read_images
+from train.data.sampling import draw_of
+from train.evaluation.metrics import accuracy, softmax, vote_loss
+from train.evaluation.predictions import image_logits
+from train.evaluation.reports import write_report
+from train.huggingface.classifier import (
+    classifier_scorer,
+    open_classifier,
+    output_layer,
+    with_both_heads,
+)
+from train.training.distillation import read_teacher
+from train.training.durations import duration
+from train.training.image_batches import ImageBatches
+from train.training.learning_curves import draw_learning_curves
+from train.training.run_folder import HISTORY, checkpoints, latest_checkpoint, write_rows
+from train.training.targets import targets_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from train.data.images import Batch, Pictures
-    from train.data.sampling import Draw
-    from train.experiments.targets import Targets
+    from numpy.typing import NDArray
+
+    from train.data.images import Images
     from train.huggingface.classifier import Classifier
-    from train.huggingface.recipe import FineTuning
+    from train.recipe import FineTuneRecipe
+    from train.training.image_batches import HeadValues
+    from train.training.run_options import RunOptions
+
+IMAGE_SIZE = 48
+"""Side of the augmented images in pixels; the classifier enlarges them to its own."""
 
 
 @dataclass(kw_only=True)
 class _State:
-    """What a checkpoint holds beside the net and its optimiser."""
+    """What a checkpoint holds beside the network and its optimiser."""
 
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def fine_tune(
-    recipe: FineTuning,
+def train_classifier(
+    recipe: FineTuneRecipe, folder: Path, options: RunOptions, log: Callable[[str], None]
+) -> None:
+    """Fine-tune and write ``net``, a folder that can be scored and can teach.
+
+    Raises:
+        InputError: The classifier, the checkpoint or the data is missing.
+    """
+    classifier = with_both_heads(open_classifier(str(options.model)), recipe.seed)
+    classifier.net.to(_device(options.device))
+    train, held_out = (
+        read_images(options.data_folder, options.cache, split)
+        for split in ("Training", "PublicTest")
+    )
+    teacher = None if options.teacher is None else read_teacher(options.teacher, train.rows)
+    batches = ImageBatches(
+        crops=train.crops,
+        targets=targets_of(train, teacher, recipe.teacher_share),
+        draw=draw_of(recipe.data, train.labels, CLASSES_OF["fer2013"], seed=recipe.seed),
+        augmentation=recipe.augmentation,
+        batch_size=recipe.batch_size,
+        seed=recipe.seed,
+    )
+    if not batches.steps:
+        raise InputError(f"{len(batches.draw.pool)} images, expected at least one batch")
+    log(f"{len(batches.draw.pool)} images; {recipe.epochs} epochs; Ctrl-C stops, --resume goes on")
+    try:
+        _fit(recipe, classifier, batches, held_out, folder, options=options, log=log)
+    except KeyboardInterrupt:
+        latest = latest_checkpoint(folder)
+        if latest is not None:
+            _restore(latest, classifier.net, None)
+            _finish(classifier, held_out, folder)
+        raise
+    _finish(classifier, held_out, folder)
+
+
+def _fit(
+    recipe: FineTuneRecipe,
     classifier: Classifier,
-    train: Pictures,
-    validation: Pictures,
+    batches: ImageBatches,
+    held_out: Images,
     folder: Path,
     *,
-    targets: Targets,
-    draw: Draw,
-    resume: Path | None = None,
-    told: Callable[[dict[str, float], bool, Path], None],
-) -> list[dict[str, float]]:
-    """Train to the recipe's last epoch and return the history.
-
-    Args:
-        recipe: What to do.
-        classifier: With both heads; changed in place.
-        train: Learned from.
-        validation: Scored after every epoch.
-        folder: Gets ``checkpoints/epoch-NNN.pt`` and ``training_history.csv``.
-        targets: What the heads are to say of ``train``, and the weight of each row.
-        draw: What an epoch goes through.
-        resume: A checkpoint to go on from.
-        told: Told after every epoch its record, whether it is the best, and its checkpoint.
-    """
+    options: RunOptions,
+    log: Callable[[str], None],
+) -> None:
     net = classifier.net
     outputs = f"{output_layer(net)[0]}."
     for name, parameter in net.named_parameters():
         parameter.requires_grad = recipe.body or name.startswith(outputs)
     optimiser = torch.optim.AdamW(
         [one for one in net.parameters() if one.requires_grad],
-        lr=recipe.rate,
+        lr=recipe.learning_rate,
         weight_decay=recipe.weight_decay,
     )
-    state = _State() if resume is None else _restore(resume, net, optimiser)
+    state = _State() if options.resume is None else _restore(options.resume, net, optimiser)
     while state.epoch < recipe.epochs:
-        began = time.monotonic()
+        began_s = time.monotonic()
         torch.manual_seed(recipe.seed * 10_007 + state.epoch)
-        loss = _epoch(
-            recipe,
-            classifier,
-            optimiser,
-            train=train,
-            targets=targets,
-            draw=draw,
-            epoch=state.epoch,
-        )
-        found = scores(logits(scorer_of(classifier), validation.crops), validation)
+        loss = _epoch(recipe, classifier, optimiser, batches, state.epoch)
+        logits = image_logits(classifier_scorer(classifier), held_out.crops)
         record = {
             "epoch": state.epoch + 1.0,
             "loss": loss,
-            **found,
-            "seconds": time.monotonic() - began,
+            "ferplus_accuracy": accuracy(logits["ferplus"], held_out.majority),
+            "fer2013_accuracy": accuracy(logits["fer2013"], held_out.labels),
+            "vote_loss": vote_loss(logits["ferplus"], held_out.votes, held_out.vote_weight),
+            "seconds": time.monotonic() - began_s,
         }
+        earlier = [one["ferplus_accuracy"] for one in state.history]
         state = _State(epoch=state.epoch + 1, history=[*state.history, record])
         path = folder / "checkpoints" / f"epoch-{state.epoch:03d}.pt"
         _save(path, state, net, optimiser)
-        write_history(folder / "training_history.csv", state.history)
-        best = max(one["ferplus_accuracy"] for one in state.history)
-        told(record, record["ferplus_accuracy"] >= best, path)
-    return state.history
+        write_rows(folder / HISTORY, state.history)
+        if record["ferplus_accuracy"] > max(earlier, default=-1.0):
+            shutil.copyfile(path, folder / "best_checkpoint.pt")
+        if options.keep:
+            for old in checkpoints(folder)[: -options.keep]:
+                old.unlink()
+        left_s = (recipe.epochs - state.epoch) * record["seconds"]
+        figures = ", ".join(f"{key} {value:.4g}" for key, value in record.items() if key != "epoch")
+        left = f"; {duration(left_s)} left" if left_s else ""
+        log(f"epoch {state.epoch}/{recipe.epochs}: {figures}{left}")
 
 
 def _epoch(
-    recipe: FineTuning,
+    recipe: FineTuneRecipe,
     classifier: Classifier,
     optimiser: torch.optim.Optimizer,
-    *,
-    train: Pictures,
-    targets: Targets,
-    draw: Draw,
+    batches: ImageBatches,
     epoch: int,
 ) -> float:
-    how = recipe.pictures
-    steps = len(draw.pool) // recipe.batch_size
-    if steps == 0:
-        raise InputError(f"{len(draw.pool)} pictures, expected at least one batch")
     losses: list[float] = []
     classifier.net.train()
-    batches = epoch_batches(train.crops, targets, how, how.phases[0], epoch, draw=draw)
-    for step, batch in enumerate(along(batches, steps, f"epoch {epoch + 1}")):
-        rate = recipe.rate_at((epoch + (step + 1) / (steps + 1)) / recipe.epochs)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        loss = _loss(classifier, batch, recipe.fer2013_weight)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(classifier.net.parameters(), 1.0)
-        optimiser.step()
-        losses.append(float(loss.detach()))
+    label = f"epoch {epoch + 1}/{recipe.epochs}"
+    with click.progressbar(range(batches.steps), label=label, file=sys.stderr) as bar:
+        for step in bar:
+            rate = recipe.learning_rate_at(
+                (epoch + (step + 1) / (batches.steps + 1)) / recipe.epochs
+            )
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            batch = batches.batch(epoch, step, image_size=IMAGE_SIZE)
+            loss = _loss(classifier, *batch, fer2013_weight=recipe.fer2013_weight)
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(classifier.net.parameters(), 1.0)
+            optimiser.step()
+            losses.append(float(loss.detach()))
     classifier.net.eval()
     return float(np.mean(losses))
 
 
-def _loss(classifier: Classifier, batch: Batch, fer2013_weight: float) -> torch.Tensor:
+def _loss(
+    classifier: Classifier,
+    inputs: NDArray[np.float32],
+    targets: HeadValues,
+    weights: HeadValues,
+    *,
+    fer2013_weight: float,
+) -> torch.Tensor:
     """Return the cross entropy of both heads, each row with its weight."""
-    found = classifier.logits(batch.crops)
-    total = torch.zeros((), device=found["ferplus"].device)
+    logits = classifier.logits(inputs)
+    total = torch.zeros((), device=logits["ferplus"].device)
     for head, share in (("ferplus", 1.0), ("fer2013", fer2013_weight)):
-        aim = torch.from_numpy(batch.targets[head]).to(total.device)
-        weight = torch.from_numpy(batch.weights[head]).to(total.device)
-        rows = -(aim * torch.log_softmax(found[head], dim=1)).sum(dim=1)
+        target = torch.from_numpy(targets[head]).to(total.device)
+        weight = torch.from_numpy(weights[head]).to(total.device)
+        rows = -(target * torch.log_softmax(logits[head], dim=1)).sum(dim=1)
         total = total + share * (rows * weight).mean()
     return total
+
+
+def _finish(classifier: Classifier, held_out: Images, folder: Path) -> None:
+    classifier.save(folder / "net")
+    logits = image_logits(classifier_scorer(classifier), held_out.crops)
+    write_report(folder, softmax(logits["ferplus"]), held_out.majority, LABELS)
+    draw_learning_curves(folder)
+
+
+def _device(name: str) -> torch.device:
+    available = torch.cuda.is_available()
+    if name == "gpu" and not available:
+        raise InputError("--device gpu: torch sees no GPU here; use --device auto or cpu")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def _save(path: Path, state: _State, net: Any, optimiser: torch.optim.Optimizer) -> None:
@@ -158,12 +218,13 @@ def _save(path: Path, state: _State, net: Any, optimiser: torch.optim.Optimizer)
     part.replace(path)
 
 
-def _restore(path: Path, net: Any, optimiser: torch.optim.Optimizer) -> _State:
+def _restore(path: Path, net: Any, optimiser: torch.optim.Optimizer | None) -> _State:
     try:
         kept = torch.load(path, weights_only=True)
         net.load_state_dict(kept["net"])
-        optimiser.load_state_dict(kept["optimiser"])
+        if optimiser is not None:
+            optimiser.load_state_dict(kept["optimiser"])
     except (OSError, RuntimeError, KeyError, ValueError) as why:
         first = str(why).strip().splitlines()[0]
-        raise InputError(f"{path}: not a checkpoint of this net ({first})") from why
+        raise InputError(f"{path}: not a checkpoint of this network ({first})") from why
     return _State(epoch=kept["epoch"], history=kept["history"])

@@ -1,150 +1,173 @@
-"""Start a run: read the recipe and the data, make the folder, train, export."""
+"""Start a training run: read recipe and data, make the folder, train, export, report."""
 
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
-from dataclasses import asdict
+import shutil
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from emoshift.errors import ConfigError, InputError
-from train.data.ferplus import LABELS
-from train.data.images import read_pictures
-from train.data.sampling import draw_of
-from train.evaluation.predictions import logits, open_scorer, read_weights
-from train.evaluation.reports import draw_run, write_report
-from train.experiments.checkpoint import load_checkpoint
-from train.experiments.class_recipe import ConvolutionRecipe
-from train.experiments.classes import train_classes
-from train.experiments.export import write_averaged
-from train.experiments.material import KNOWN
-from train.experiments.progress import forecast
-from train.experiments.request import recipe_of
-from train.experiments.score import softmax
-from train.experiments.targets import targets_of
-from train.experiments.telling import teller
-from train.huggingface.names import is_classifier, require_torch
-from train.huggingface.recipe import FineTuning
-from train.recipe import Recipe, RecurrentRecipe
-from train.training.device import on_device
-from train.training.distillation import read_teacher
-from train.training.run_folder import RunConfig, create_run, read_config, run_of
-from train.training.trainer import fit
+from emoshift.errors import InputError
+from train.backend import load_keras
+from train.recipe import FineTuneRecipe, ResidualRecipe
+from train.recipe_file import RecipeOverrides, parse_recipe
+from train.training.checkpoint import load_checkpoint
+from train.training.run_folder import (
+    RunConfig,
+    checkpoints,
+    create_run,
+    latest_checkpoint,
+    read_config,
+    recorded_state,
+    run_of,
+)
+from train.training.run_options import RunOptions, check_options, recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from train.experiments.request import AnyRecipe, Request
+    from train.recipe import RunRecipe
+    from train.training.job import Job
+
+__all__ = ["RecipeOverrides", "RunOptions", "export_run", "start_run"]
 
 
-def start_run(request: Request, tell: Callable[[str], None] = print) -> Path:
-    """Train as asked and return the run's folder; ``tell`` gets a line for every epoch.
+def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
+    """Train as requested and return the run's folder.
+
+    Stopped with Ctrl-C, the run leaves the network of its last checkpoint and a report of it.
+
+    Args:
+        options: What to do.
+        log: Gets a line for every epoch, and some before the first.
 
     Raises:
-        ConfigError: The recipe, or what is asked otherwise, is wrong.
+        ConfigError: The recipe, or what is requested beside it, is wrong.
         InputError: The recipe, checkpoint, data or device is missing.
+        UnavailableError: A library is missing.
+        OutputError: The folder cannot be written.
+        KeyboardInterrupt: The user stopped it.
     """
-    recipe = recipe_of(request)
-    _check(request, recipe)
-    resume = request.resume
+    recipe = recipe_of(options, log)
+    check_options(options, recipe)
     config = RunConfig(
-        name=request.name,
-        description=request.description,
-        recipe=json.loads(json.dumps(asdict(recipe))),
-        resumed=_text(resume),
-        weights=_text(request.weights),
-        teacher=_text(request.teacher),
-        pictures=_text(request.pictures),
-        device=request.device,
-        asked=json.loads(json.dumps(request.asked())),
+        name=options.name,
+        description=options.description,
+        recipe=recipe.model_dump(mode="json"),
+        resumed=_text(options.resume),
+        weights=_text(options.weights),
+        teacher=_text(options.teacher),
+        pictures=_text(options.images),
+        device=options.device,
+        asked=json.loads(json.dumps(options.overrides_dict())),
     )
-    before = None if resume is None else read_config(run_of(resume))
-    with nullcontext() if isinstance(recipe, FineTuning) else on_device(request.device):
-        folder = create_run(request.runs, config, began=datetime.now().astimezone(), before=before)
-        if isinstance(recipe, RecurrentRecipe):
-            _train_recurrent(recipe, folder, request, tell)
-        elif isinstance(recipe, Recipe):
-            _train_pictures(recipe, folder, request, tell)
-        elif isinstance(recipe, FineTuning):
-            from train.huggingface.start import train_classifier
+    before = None if options.resume is None else read_config(run_of(options.resume))
+    folder = create_run(options.runs, config, began=datetime.now().astimezone(), before=before)
+    with recorded_state(folder, recipe.model):
+        if isinstance(recipe, FineTuneRecipe):
+            from train.training.fine_tune import train_classifier
 
-            train_classifier(recipe, folder, request, tell)
+            train_classifier(recipe, folder, options, log)
         else:
-            train_classes(recipe, folder, request, tell)
+            load_keras()
+            from train.training.device import on_device
+
+            with on_device(options.device):
+                job = PREPARE[recipe.model](recipe, options, log)
+                _train(job, folder, options, log)
     return folder
 
 
-def _check(request: Request, recipe: AnyRecipe) -> None:
-    """Refuse what does not go together before a folder is made."""
-    resume = request.resume
-    if resume is not None and not resume.exists():
-        raise InputError(f"{resume}: no such checkpoint; they lie in a run's checkpoints folder")
-    problems: list[str] = []
-    if isinstance(recipe, Recipe | FineTuning):
-        if (recipe.teacher_share > 0) is (request.teacher is None):
-            problems.append("teacher_share above 0 and --teacher FILE go together")
-        if recipe.data.classes:
-            problems.append("data.classes: this net names all classes; merge its answers")
-    elif request.teacher is not None or request.weights is not None:
-        problems.append(f"--teacher and --weights are for residual nets, found {recipe.model}")
-    if isinstance(recipe, FineTuning):
-        problems += _classifier_problems(request)
-    if request.pictures is not None and not isinstance(recipe, ConvolutionRecipe):
-        problems.append(f"--pictures is for model_x and model_y, found {recipe.model}")
-    if problems:
-        raise ConfigError(str(request.recipe or request.model), problems)
-    if isinstance(recipe, FineTuning):
-        require_torch()
+def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
+    """Write a run's network and return its epoch; the last one where none is given.
+
+    Of a run of another kind than ``residual`` the network it ended with is copied, with what
+    stands beside it.
+
+    Raises:
+        InputError: The folder holds no such checkpoint, or the run has not ended.
+    """
+    config = read_config(folder)
+    if config.recipe.get("model") != "residual":
+        return _copied(folder, path, epoch)
+    wanted = "epoch-" if epoch is None else f"epoch-{epoch:03d}."
+    found = [one for one in checkpoints(folder) if one.name.startswith(wanted)]
+    if not found:
+        raise InputError(f"{folder}/checkpoints: found no {wanted}*.npz")
+    state = load_checkpoint(found[-1])
+    load_keras()
+    from train.training.residual_task import write_residual
+
+    recipe = parse_recipe(config.recipe, ResidualRecipe, where=str(folder))
+    write_residual(recipe, state.export, path)
+    return state.epoch
 
 
-def _classifier_problems(request: Request) -> list[str]:
-    problems: list[str] = []
-    if request.model is None or not is_classifier(request.model):
-        problems.append("--model: expected a classifier's folder or a hub name, owner/name")
-    if request.weights is not None:
-        problems.append("--weights is for residual nets; a classifier brings its own")
-    return problems
+def _train(job: Job, folder: Path, options: RunOptions, log: Callable[[str], None]) -> None:
+    from train.saved_net import read_weights
+    from train.training.learning_curves import draw_learning_curves
+    from train.training.trainer import fit
+
+    log(f"{job.summary}; {job.task.epochs} epochs; Ctrl-C stops, --resume goes on")
+    try:
+        state = fit(
+            job.task,
+            folder,
+            start=None if options.resume is None else load_checkpoint(options.resume),
+            weights=None if options.weights is None else read_weights(options.weights),
+            keep=options.keep,
+            log=log,
+        )
+    except KeyboardInterrupt:
+        latest = latest_checkpoint(folder)
+        if latest is not None:
+            log(f"stopping: writing the network and the report of {latest.name}")
+            job.finish(load_checkpoint(latest), folder)
+            draw_learning_curves(folder)
+        raise
+    job.finish(state, folder)
+    draw_learning_curves(folder)
+
+
+def _copied(folder: Path, path: Path, epoch: int | None) -> int:
+    latest = latest_checkpoint(folder)
+    if epoch is not None or latest is None or not (folder / "net.keras").exists():
+        raise InputError(f"{folder}: found no net.keras; only an ended run's can be exported")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for beside in folder.glob("net.*"):
+        shutil.copyfile(beside, path.with_suffix(beside.suffix))
+    return load_checkpoint(latest).epoch
 
 
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _train_pictures(
-    recipe: Recipe, folder: Path, request: Request, tell: Callable[[str], None]
-) -> None:
-    train = read_pictures(request.data, request.cache, "Training")
-    validation = read_pictures(request.data, request.cache, "PublicTest")
-    taught = None if request.teacher is None else read_teacher(request.teacher, train.rows)
-    draw = draw_of(recipe.data, train.labels, KNOWN["fer2013"], seed=recipe.seed)
+def _residual(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> Job:
+    from train.training.residual_task import prepare_residual
 
-    def expected(seconds: float) -> None:
-        told = f"{len(draw.pool)} pictures, {recipe.epochs} epochs, {forecast(seconds)} to go"
-        tell(f"{told}; Ctrl-C stops, --resume goes on")
-
-    state = fit(
-        recipe,
-        train,
-        validation,
-        folder,
-        targets=targets_of(train, taught, recipe.teacher_share),
-        draw=draw,
-        start=None if request.resume is None else load_checkpoint(request.resume),
-        weights=None if request.weights is None else read_weights(request.weights),
-        told=teller(folder, recipe.epochs, request.keep, tell),
-        expected=expected,
-    )
-    write_averaged(recipe, state, folder / "net.keras")
-    found = logits(open_scorer(folder / "net.keras"), validation.crops)
-    write_report(folder, softmax(found["ferplus"]), validation.majority, LABELS)
-    draw_run(folder)
+    return prepare_residual(recipe, options, log)
 
 
-def _train_recurrent(
-    recipe: RecurrentRecipe, folder: Path, request: Request, tell: Callable[[str], None]
-) -> None:
-    from train.experiments.blendshapes import train_blendshapes
+def _single_head(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> Job:
+    from train.training.single_head_task import prepare_single_head
 
-    train_blendshapes(recipe, folder, request, tell)
+    return prepare_single_head(recipe, options, log)
+
+
+def _recurrent(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> Job:
+    from train.training.recurrent_task import prepare_recurrent
+
+    return prepare_recurrent(recipe, options, log)
+
+
+PREPARE: Final[dict[str, Callable[[RunRecipe, RunOptions, Callable[[str], None]], Job]]] = {
+    "residual": _residual,
+    "model_x": _single_head,
+    "model_y": _single_head,
+    "dense": _single_head,
+    "lstm_reference": _single_head,
+    "recurrent": _recurrent,
+}
+"""How each kind of network gets from its recipe to a job for the training loop."""

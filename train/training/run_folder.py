@@ -1,23 +1,31 @@
-"""The folder of a run: what was asked, what changed against the run it went on from."""
+"""The folder of a run: its recipe, what changed against an earlier run, how far it has come."""
 
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from emoshift.errors import InputError, OutputError
+from train.recipe_file import renamed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-CONFIG = "experiment_config.json"
-CHANGES = "experiment_changes.log"
-OUTCOMES = ("summary.json", "best.json")
-"""What a comparison or a search writes last, in place of epochs of one net."""
-SCORES = ("ferplus_accuracy", "still_accuracy", "val_accuracy")
+CONFIG: Final = "experiment_config.json"
+CHANGES: Final = "experiment_changes.log"
+HISTORY: Final = "training_history.csv"
+STATE: Final = "run_state.json"
+OUTCOMES: Final = ("summary.json", "best.json")
+"""What a comparison or a search writes last, in place of epochs of one network."""
+SCORES: Final = ("ferplus_accuracy", "still_accuracy", "val_accuracy")
+"""Scores by which a run's best epoch is chosen, one for each kind of network."""
+State: TypeAlias = Literal["running", "finished", "stopped", "failed", "interrupted", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +37,11 @@ class RunConfig:
         description: Free text.
         recipe: The recipe as plain values.
         resumed: Checkpoint it went on from, if any.
-        weights: Net whose weights it began with, if any.
-        teacher: File of teacher's probabilities it learnt from, if any.
-        pictures: Folder learnt from in place of FER2013, if any.
-        device: Where it was computed, as asked.
-        asked: What was asked otherwise than the recipe's file says; ``recipe`` holds it already.
+        weights: Network whose weights it began with, if any.
+        teacher: File of a teacher's probabilities it learned from, if any.
+        pictures: Folder of images learned from in place of FER2013, if any.
+        device: Where it was computed, as requested.
+        asked: What was requested otherwise than the recipe's file says; ``recipe`` holds it.
     """
 
     name: str
@@ -80,11 +88,12 @@ def _changes(before: RunConfig, after: RunConfig) -> list[str]:
 
 
 def read_config(folder: Path) -> RunConfig:
-    """Read a run's config; raises `InputError` where there is none."""
+    """Read a run's config, also of earlier versions; raises `InputError` where there is none."""
     path = folder / CONFIG
     try:
-        return RunConfig(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as why:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return RunConfig(**{**values, "recipe": renamed(values["recipe"])})
+    except (OSError, ValueError, TypeError, KeyError) as why:
         raise InputError(f"{path}: not the config of a run ({why})") from why
 
 
@@ -112,7 +121,9 @@ def _plain(value: object) -> str:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints of a run, oldest first."""
-    return sorted((folder / "checkpoints").glob("epoch-*.npz"))
+    return sorted(
+        path for path in (folder / "checkpoints").glob("epoch-*") if path.suffix in {".npz", ".pt"}
+    )
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -121,19 +132,123 @@ def prune(folder: Path, keep: int) -> None:
         path.unlink()
 
 
-def summaries(runs: Path) -> list[str]:
-    """Return one line for every run: folder, epochs done, last score."""
-    lines: list[str] = []
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Return the last checkpoint of a run, if it has one."""
+    return next(reversed(checkpoints(folder)), None)
+
+
+@contextmanager
+def recorded_state(folder: Path, model: str) -> Iterator[None]:
+    """Keep in the run's folder whether it is running, finished, stopped or failed.
+
+    While it runs it holds a lock on the file, so that one that was killed is known by its absence.
+    """
+    with (folder / STATE).open("w", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+
+        def write(state: State) -> None:
+            stream.seek(0)
+            stream.truncate()
+            stream.write(json.dumps({"model": model, "state": state}) + "\n")
+            stream.flush()
+
+        write("running")
+        try:
+            yield
+        except KeyboardInterrupt:
+            write("stopped")
+            raise
+        except BaseException:
+            write("failed")
+            raise
+        write("finished")
+
+
+def run_state(folder: Path) -> State:
+    """Return how a run ended, or that it is running; of earlier versions' runs it is not known."""
+    try:
+        with (folder / STATE).open(encoding="utf-8") as stream:
+            state: State = json.load(stream)["state"]
+            if state != "running":
+                return state
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return "interrupted"  # nobody holds the lock any more
+    except BlockingIOError:
+        return "running"
+    except (OSError, ValueError, KeyError):
+        ended = any((folder / name).exists() for name in (*OUTCOMES, "net.keras", "net"))
+        return "finished" if ended else "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One run in the list.
+
+    Attributes:
+        name: Of its folder.
+        model: As in its recipe.
+        state: Whether it is running, finished, stopped by its user, failed, or interrupted.
+        epochs: Done.
+        best: Name, value and epoch of its best score, where it has one.
+    """
+
+    name: str
+    model: str
+    state: State
+    epochs: int
+    best: tuple[str, float, int] | None
+
+    @property
+    def score(self) -> str:
+        """Return the best score as text."""
+        if self.best is None:
+            return "-"
+        name, value, epoch = self.best
+        return f"{name} {value:.4f} (epoch {epoch})"
+
+
+def summaries(runs: Path) -> list[RunSummary]:
+    """Return every run below a folder, oldest first; folders that are no runs are left out."""
+    found: list[RunSummary] = []
     for folder in sorted(path.parent for path in runs.glob(f"*/{CONFIG}")):
-        history = folder / "training_history.csv"
-        rows: list[dict[str, str]] = []
-        if history.exists():
-            with history.open(newline="", encoding="utf-8") as stream:
-                rows = list(csv.DictReader(stream))
-        written = [name for name in OUTCOMES if (folder / name).exists()]
-        told = f"done, see {written[0]}" if written else "no epoch yet"
-        if rows:
-            score = next(key for key in SCORES if key in rows[-1])
-            told = f"{float(rows[-1]['epoch']):.0f} epochs, {score} {float(rows[-1][score]):.4f}"
-        lines.append(f"{folder.name}: {told}")
-    return lines
+        try:
+            model = str(read_config(folder).recipe.get("model", "?"))
+        except InputError:
+            model = "?"
+        rows = read_rows(folder / HISTORY)
+        score = next((key for key in SCORES if rows and rows[-1].get(key)), None)
+        best = None
+        if score is not None:
+            row = max(rows, key=lambda one: float(one.get(score) or "-inf"))
+            best = score, float(row[score]), int(float(row["epoch"]))
+        found.append(
+            RunSummary(
+                name=folder.name,
+                model=model,
+                state=run_state(folder),
+                epochs=int(float(rows[-1]["epoch"])) if rows else 0,
+                best=best,
+            )
+        )
+    return found
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, str | float]]) -> None:
+    """Write a table as csv, six digits a figure, with the columns of all rows in their order."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, fieldnames=columns)
+        writer.writeheader()
+        writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read what `write_rows` wrote; nothing where there is no such file yet."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.6g}"

@@ -1,9 +1,8 @@
-"""Compare nets on CK+48's sequences, fold by fold of subjects, and write what came of it."""
+"""Compare networks on CK+48's sequences, fold by fold of subjects, and write the results."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -12,14 +11,13 @@ import numpy as np
 from emoshift.errors import InputError
 from train.data.ckplus48 import read_sequences
 from train.data.image_folder import subject_folds
+from train.evaluation.metrics import softmax
 from train.evaluation.reports import write_report
-from train.experiments.history import write_history
-from train.experiments.score import softmax
-from train.experiments.sequence_plots import plot_episodes, plot_folds
-from train.experiments.sequence_recipe import SequenceRecipe
-from train.recipe import read_recipe
-from train.training.run_folder import RunConfig, create_run
-from train.training.sequence_trainer import PHASES, Division, Outcome, Pupil
+from train.recipe import SequenceRecipe
+from train.recipe_file import read_recipe
+from train.training.run_folder import RunConfig, create_run, recorded_state, write_rows
+from train.training.sequence_plots import plot_episodes, plot_folds
+from train.training.sequence_trainer import PHASES, Fold, SequenceResult, SequenceTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +37,7 @@ def start_comparison(
     description: str,
     data: Path,
     runs: Path,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Path:
     """Compare by the recipe and return the run's folder.
 
@@ -47,15 +45,20 @@ def start_comparison(
         ConfigError: The recipe is wrong.
         InputError: The recipe or the data is missing.
     """
-    recipe = read_recipe(recipe_path, SequenceRecipe)
+    recipe = read_recipe(recipe_path, SequenceRecipe, log)
     sequences = read_sequences(data / "ckplus48")
-    told = json.loads(json.dumps(asdict(recipe)))
-    config = RunConfig(name=name, description=description, recipe=told, resumed=None)
+    config = RunConfig(
+        name=name,
+        description=description,
+        recipe=recipe.model_dump(mode="json"),
+        resumed=None,
+    )
     folder = create_run(runs, config, began=datetime.now().astimezone())
     people = len(set(sequences.subjects))
-    tell(f"{len(sequences.labels)} sequences, {people} people; {sequences.problems.summary()}")
-    for line in compare(recipe, sequences, folder, tell=tell):
-        tell(line)
+    log(f"{len(sequences.labels)} sequences, {people} people; {sequences.problems.summary()}")
+    with recorded_state(folder, recipe.model):
+        for line in compare(recipe, sequences, folder, log=log):
+            log(line)
     return folder
 
 
@@ -64,55 +67,55 @@ def compare(
     sequences: FaceSequences,
     folder: Path,
     *,
-    tell: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
 ) -> list[str]:
-    """Train every net on every fold and seed, and return the figures as a Markdown table.
+    """Train every network on every fold and seed, and return the figures as a Markdown table.
 
     Writes ``folds.csv`` as it goes, and at the end ``epochs.csv``, ``episodes.csv``,
-    ``episodes.png``, ``folds.png``, ``summary.json``, ``table.md``, and for each net and phase
-    a report with its confusion matrix over the first seed's folds together.
+    ``episodes.png``, ``folds.png``, ``summary.json``, ``table.md``, and for each network and
+    phase a report with its confusion matrix over the first seed's folds together.
     """
     fold_of = subject_folds(sequences.subjects, recipe.folds, recipe.fold_seed)
     if empty := set(range(recipe.folds)) - set(fold_of.tolist()):
         raise InputError(f"{len(set(sequences.subjects))} subjects leave {len(empty)} folds empty")
     rows: list[dict[str, str | float]] = []
     logits: dict[tuple[str, str], NDArray[np.float32]] = {}
-    outcomes: list[tuple[str, int, int, Outcome]] = []
-    pupils = [Pupil(recipe, shape, len(sequences.names)) for shape in recipe.nets]
+    results: list[tuple[str, int, int, SequenceResult]] = []
+    trainers = [SequenceTrainer(recipe, shape, len(sequences.names)) for shape in recipe.nets]
     for seed in range(recipe.seed, recipe.seed + recipe.seeds):
         for fold in range(recipe.folds):
-            asked = fold_of == fold
-            division = _division(sequences, asked)
-            for pupil in pupils:
-                outcome, shape = pupil.learn(division, seed), pupil.shape
-                outcomes.append((shape.name, seed, fold, outcome))
+            held_out = fold_of == fold
+            data = _fold(sequences, held_out)
+            for trainer in trainers:
+                result, net = trainer.train(data, seed), trainer.shape.name
+                results.append((net, seed, fold, result))
                 for phase in PHASES:
-                    found = outcome.logits[phase]
-                    right = int((found.argmax(axis=1) == division.held_out_labels).sum())
-                    told = (shape.name, phase, seed, fold, len(found), right)
-                    rows.append(dict(zip(FIELDS, told, strict=True)))
-                    empty_logits = np.zeros((len(asked), division.classes), np.float32)
-                    kept = logits.setdefault((shape.name, phase), empty_logits)
+                    found = result.logits[phase]
+                    right = int((found.argmax(axis=1) == data.held_out_labels).sum())
+                    row = (net, phase, seed, fold, len(found), right)
+                    rows.append(dict(zip(FIELDS, row, strict=True)))
+                    no_logits = np.zeros((len(held_out), data.classes), np.float32)
+                    together = logits.setdefault((net, phase), no_logits)
                     if seed == recipe.seed:
-                        kept[asked] = found
-                write_history(folder / RESULTS, rows)
-                tell(_one_line(shape.name, seed, fold, rows[-len(PHASES) :]))
-    _write_details(folder, outcomes)
+                        together[held_out] = found
+                write_rows(folder / RESULTS, rows)
+                log(_one_line(net, seed, fold, rows[-len(PHASES) :]))
+    _write_details(folder, results)
     _write_reports(folder, sequences, logits)
     summary = summarise(rows)
     (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     table = _table(recipe, summary)
     (folder / "table.md").write_text("\n".join(table) + "\n", encoding="utf-8")
     plot_folds(rows, folder / "folds.png")
-    plot_episodes([(name, one.episodes) for name, _, _, one in outcomes], folder / "episodes.png")
+    plot_episodes([(name, one.episodes) for name, _, _, one in results], folder / "episodes.png")
     return table
 
 
 def summarise(rows: list[dict[str, str | float]]) -> list[dict[str, str | float]]:
-    """Return for each net and phase the share of right sequences and its spreads.
+    """Return for each network and phase the share of right sequences and its spreads.
 
-    ``mean`` is over all sequences, each asked once a seed; ``fold_std`` the standard deviation of
-    the folds' accuracies (each the mean over seeds), ``seed_std`` that of the seeds'.
+    ``mean`` is over all sequences, each predicted once a seed; ``fold_std`` the standard deviation
+    of the folds' accuracies (each the mean over seeds), ``seed_std`` that of the seeds'.
     """
     found: list[dict[str, str | float]] = []
     for net, phase in dict.fromkeys((row["net"], row["phase"]) for row in rows):
@@ -132,7 +135,7 @@ def summarise(rows: list[dict[str, str | float]]) -> list[dict[str, str | float]
 
 
 def _table(recipe: SequenceRecipe, summary: list[dict[str, str | float]]) -> list[str]:
-    """Return one row a net, one column a phase: accuracy and its deviation over folds."""
+    """Return one row a network, one column a phase: accuracy and its deviation over folds."""
     last = recipe.seed + recipe.seeds - 1
     seeds = f"seed {last}" if recipe.seeds == 1 else f"seeds {recipe.seed} to {last}"
     folds = f"{recipe.folds} folds of people, {seeds}"
@@ -157,35 +160,35 @@ def _shares(rows: list[dict[str, str | float]], key: str) -> list[float]:
     ]
 
 
-def _division(sequences: FaceSequences, asked: NDArray[np.bool_]) -> Division:
-    return Division(
-        frames=sequences.frames[~asked],
-        labels=sequences.labels[~asked],
-        held_out=sequences.frames[asked],
-        held_out_labels=sequences.labels[asked],
+def _fold(sequences: FaceSequences, held_out: NDArray[np.bool_]) -> Fold:
+    return Fold(
+        frames=sequences.frames[~held_out],
+        labels=sequences.labels[~held_out],
+        held_out=sequences.frames[held_out],
+        held_out_labels=sequences.labels[held_out],
         classes=len(sequences.names),
     )
 
 
 def _one_line(net: str, seed: int, fold: int, rows: list[dict[str, str | float]]) -> str:
-    told = ", ".join(f"{row['phase']} {int(row['right']) / int(row['n']):.1%}" for row in rows)
-    return f"{net} seed {seed} fold {fold}: {told} of {rows[0]['n']}"
+    shares = ", ".join(f"{row['phase']} {int(row['right']) / int(row['n']):.1%}" for row in rows)
+    return f"{net} seed {seed} fold {fold}: {shares} of {rows[0]['n']}"
 
 
-def _write_details(folder: Path, outcomes: list[tuple[str, int, int, Outcome]]) -> None:
+def _write_details(folder: Path, results: list[tuple[str, int, int, SequenceResult]]) -> None:
     history: list[dict[str, str | float]] = []
     episodes: list[dict[str, str | float]] = []
-    for net, seed, fold, outcome in outcomes:
+    for net, seed, fold, result in results:
         which: dict[str, str | float] = {"net": net, "seed": seed, "fold": fold}
         history.extend(
-            {**which, **one, "phase": PHASES[int(one["phase"])]} for one in outcome.history
+            {**which, **one, "phase": PHASES[int(one["phase"])]} for one in result.history
         )
         episodes.extend(
             {**which, "episode": number, "reward": reward, "penalty": penalty}
-            for number, (reward, penalty) in enumerate(outcome.episodes.tolist(), start=1)
+            for number, (reward, penalty) in enumerate(result.episodes.tolist(), start=1)
         )
-    write_history(folder / "epochs.csv", history)
-    write_history(folder / "episodes.csv", episodes)
+    write_rows(folder / "epochs.csv", history)
+    write_rows(folder / "episodes.csv", episodes)
 
 
 def _write_reports(

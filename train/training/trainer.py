@@ -1,235 +1,145 @@
-"""The training loop for picture nets: every epoch a checkpoint, any of which goes on."""
+"""The training loop of every Keras network; any epoch's checkpoint can be resumed."""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import keras
-import numpy as np
 
-from train.data.images import epoch_batches, view
-from train.data.sampling import draw_all
-from train.experiments.ahead import ahead
-from train.experiments.checkpoint import Checkpoint, save_checkpoint
-from train.experiments.history import write_history
-from train.experiments.progress import along, seconds_a_step
-from train.experiments.score import scores
-from train.experiments.targets import targets_of
-from train.networks.residual import build_residual
+from train.training.callbacks import Averaging, EpochRecords, LearningRate, Progress
+from train.training.checkpoint import Checkpoint, capture, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from train.data.images import Pictures
-    from train.data.sampling import Draw
-    from train.experiments.targets import Targets
-    from train.recipe import Recipe
+    from train.training.checkpoint import Record
 
-AVERAGE_EVERY = 4
-HEADS = ("ferplus", "fer2013")
+Batch: TypeAlias = "tuple[Any, ...]"
+"""Inputs, targets and, where rows weigh differently, weights, as ``keras.Model.fit`` takes them."""
 
 
-def build(recipe: Recipe) -> keras.Model:
-    """Build and compile the recipe's net, its weights drawn from the seed."""
-    keras.utils.set_random_seed(recipe.seed)
-    model = build_residual(recipe.network, None)
-    optimiser = keras.optimizers.SGD(
-        recipe.phases[0].rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-        weight_decay=recipe.weight_decay,
-    )
-    optimiser.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model.compile(
-        optimizer=optimiser,
-        loss={head: keras.losses.CategoricalCrossentropy(from_logits=True) for head in HEADS},
-        loss_weights={"ferplus": 1.0, "fer2013": recipe.fer2013_weight},
-    )
-    optimiser.build(model.trainable_variables)
-    return model
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Task:
+    """What one kind of network brings to the training loop.
+
+    Attributes:
+        epochs: Of the whole run.
+        steps: Steps an epoch.
+        build: Returns the compiled model, its weights drawn from the recipe's seed.
+        batch: Returns the batch of an epoch and step, both counted from 0: the same whenever it is
+            asked for. Threads call it ahead of time.
+        learning_rate: Returns it for an epoch, the share of it that is done, and the history.
+        score: Scores the model of an epoch on held-out data; it holds the weights to export,
+            except where those of the best epoch are.
+        monitor: Name of the score that decides which epoch is the best; the higher the better.
+        export: Which weights the run gives: their moving average, the best epoch's or the last.
+        ema_decay: Of the moving average.
+        image_sizes: Of each epoch, where images grow in the course of the run.
+    """
+
+    epochs: int
+    steps: int
+    build: Callable[[], keras.Model]
+    batch: Callable[[int, int], Batch]
+    learning_rate: Callable[[int, float, Sequence[Record]], float]
+    score: Callable[[keras.Model, int], Record]
+    monitor: str
+    export: Literal["average", "best", "last"]
+    ema_decay: float = 0.0
+    image_sizes: tuple[int, ...] = ()
+
+    def cost(self, epoch: int) -> float:
+        """Return what a step of an epoch costs, against others: as much as its images' area."""
+        return float(self.image_sizes[epoch] ** 2) if self.image_sizes else 1.0
 
 
-def predict(
-    model: keras.Model, crops: NDArray[np.uint8], side_px: int, *, mirrored: bool = False
-) -> dict[str, NDArray[np.float32]]:
-    """Return the logits of grey crops ``(n, h, w)``; the mean over both views if ``mirrored``."""
-    logits = _outputs(model, view(crops, side_px))
-    if not mirrored:
-        return logits
-    other = _outputs(model, view(crops, side_px, mirrored=True))
-    return {head: np.mean([logits[head], other[head]], axis=0) for head in logits}
+class EpochBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped
+    """The batches of an epoch, made ahead on threads.
 
+    Attributes:
+        epoch: Whose batches they are. Keras does not pass it on, so a callback sets it.
+    """
 
-def _outputs(model: keras.Model, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    found: dict[str, NDArray[np.float32]] = model.predict(inputs, batch_size=256, verbose=0)
-    return found
+    def __init__(self, task: Task, epoch: int) -> None:
+        super().__init__(workers=2, max_queue_size=8)
+        self._task, self.epoch = task, epoch
+
+    def __len__(self) -> int:
+        return self._task.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        return self._task.batch(self.epoch, step)
+
+    def begin(self, epoch: int, logs: Any = None) -> None:
+        """Go on to an epoch."""
+        del logs
+        self.epoch = epoch
 
 
 def fit(
-    recipe: Recipe,
-    train: Pictures,
-    validation: Pictures,
+    task: Task,
     folder: Path,
     *,
-    targets: Targets | None = None,
-    draw: Draw | None = None,
     start: Checkpoint | None = None,
     weights: list[NDArray[np.float32]] | None = None,
-    told: Callable[[dict[str, float], bool, Path], None],
-    expected: Callable[[float], None] | None = None,
+    keep: int = 0,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Checkpoint:
-    """Train to the recipe's last epoch.
+    """Train to the task's last epoch and return its state.
+
+    A run that goes on from a checkpoint ends with the same weights, to the bit, as one that was
+    never interrupted.
 
     Args:
-        recipe: What to do.
-        train: Learned from.
-        validation: Scored after every epoch, with the averaged weights.
-        folder: Gets ``checkpoints/epoch-NNN.npz`` and ``training_history.csv``.
-        targets: What the heads are to say of ``train``; its own votes and labels by default.
-        draw: What an epoch goes through; every picture once by default.
+        task: What to do.
+        folder: Gets ``checkpoints/epoch-NNN.npz``, ``best_checkpoint.npz`` and
+            ``training_history.csv``.
         start: A checkpoint to go on from.
         weights: First weights in place of random ones, as ``model.get_weights()`` gives them.
-        told: Told after every epoch its record, whether it is the best, and its checkpoint.
-        expected: Told before the first epoch how many seconds the run will take.
+        keep: How many of the last checkpoints to keep; 0 keeps all.
+        log: Gets a line for every epoch, and one for how long the run will take.
+
+    Raises:
+        InputError: ``start`` or ``weights`` belong to another network.
     """
-    model = build(recipe)
-    shadow = build_residual(recipe.network, None)
-    checkpoints = folder / "checkpoints"
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    model = task.build()
     if weights is not None:
         model.set_weights(weights)
-    aims = targets_of(train) if targets is None else targets
-    drawn = draw_all(len(train.crops)) if draw is None else draw
-    state = _start(model) if start is None else start
-    if expected is not None and state.epoch < recipe.epochs:
-        expected(_forecast(model, recipe, state.epoch, crops=train.crops, targets=aims, draw=drawn))
+    state = capture(model, []) if start is None else start
     restore(model, state)
-    while state.epoch < recipe.epochs:
-        state = _epoch(
-            recipe,
-            state,
-            model=model,
-            shadow=shadow,
-            crops=train.crops,
-            targets=aims,
-            draw=drawn,
-            validation=validation,
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    averaging = Averaging(task, state)
+    records = EpochRecords(task, state, folder, averaging=averaging, keep=keep, log=log)
+    callbacks = [LearningRate(task, records.history), averaging, Progress(task, log), records]
+    for last in _ends(task):
+        if last <= state.epoch:
+            continue
+        # A step compiled for two sizes rounds otherwise than one compiled for one, and a resumed
+        # run would have met only one of them.
+        model.make_train_function(force=True)
+        model.make_predict_function(force=True)
+        batches = EpochBatches(task, state.epoch)
+        model.fit(
+            batches,
+            initial_epoch=state.epoch,
+            epochs=last,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), *callbacks],
+            shuffle=False,
+            verbose=0,
         )
-        path = checkpoints / f"epoch-{state.epoch:03d}.npz"
-        save_checkpoint(path, state)
-        write_history(folder / "training_history.csv", state.history)
-        record = state.history[-1]
-        best = max(one["ferplus_accuracy"] for one in state.history)
-        told(record, record["ferplus_accuracy"] >= best, path)
+        state = records.state
     return state
 
 
-def _epoch(
-    recipe: Recipe,
-    state: Checkpoint,
-    *,
-    model: keras.Model,
-    shadow: keras.Model,
-    crops: NDArray[np.uint8],
-    targets: Targets,
-    draw: Draw,
-    validation: Pictures,
-) -> Checkpoint:
-    began = time.monotonic()
-    phase, done = recipe.phase_at(state.epoch)
-    if done == 0:  # a step compiled for two sizes rounds otherwise than one compiled for one
-        model.make_train_function(force=True)
-        shadow.make_predict_function(force=True)
-    steps = len(draw.pool) // recipe.batch_size
-    average = [array.copy() for array in state.average]
-    losses: list[float] = []
-    batches = ahead(epoch_batches(crops, targets, recipe, phase, state.epoch, draw=draw))
-    for step, batch in enumerate(along(batches, steps, f"epoch {state.epoch + 1}")):
-        rate = phase.rate_at((done + step / steps) / phase.epochs)
-        model.optimizer.learning_rate = rate
-        logs = model.train_on_batch(
-            batch.crops, batch.targets, sample_weight=batch.weights, return_dict=True
-        )
-        losses.append(float(logs["loss"]))
-        if step % AVERAGE_EVERY == 0:
-            total = (state.epoch * steps + step) // AVERAGE_EVERY
-            _blend(average, model, min(recipe.average, (1 + total) / (4 + total)))
-    shadow.set_weights(average)
-    found = scores(predict(shadow, validation.crops, phase.side_px), validation)
-    record = {
-        "epoch": float(state.epoch + 1),
-        "side_px": float(phase.side_px),
-        "rate": rate,
-        "loss": float(np.mean(losses)),
-        **found,
-        "seconds": time.monotonic() - began,
-    }
-    return Checkpoint(
-        epoch=state.epoch + 1,
-        variables=values(model.variables),
-        optimiser=values(model.optimizer.variables),
-        average=average,
-        history=[*state.history, record],
-    )
-
-
-def _forecast(
-    model: keras.Model,
-    recipe: Recipe,
-    epoch: int,
-    *,
-    crops: NDArray[np.uint8],
-    targets: Targets,
-    draw: Draw,
-) -> float:
-    """Return how many seconds are left; changes the net, which is then put back.
-
-    Some steps of the next phase are timed, the others taken to cost as their area does.
-    """
-    phase, _ = recipe.phase_at(epoch)
-    batches = epoch_batches(crops, targets, recipe, phase, epoch, draw=draw)
-    kept = [batch for batch, _ in zip(batches, range(8), strict=False)]
-    if not kept:
-        return 0.0
-    fed = iter(kept * 8)
-
-    def step() -> None:
-        batch = next(fed)
-        model.train_on_batch(batch.crops, batch.targets, sample_weight=batch.weights)
-
-    pace = seconds_a_step(step) / phase.side_px**2
-    sides = [recipe.phase_at(one)[0].side_px for one in range(epoch, recipe.epochs)]
-    return pace * sum(side**2 for side in sides) * (len(draw.pool) // recipe.batch_size) * 1.1
-
-
-def _blend(average: list[NDArray[Any]], model: keras.Model, decay: float) -> None:
-    for kept, weight in zip(average, model.weights, strict=True):
-        np.multiply(kept, decay, out=kept)
-        np.add(kept, (1.0 - decay) * keras.ops.convert_to_numpy(weight), out=kept)
-
-
-def _start(model: keras.Model) -> Checkpoint:
-    return Checkpoint(
-        epoch=0,
-        variables=values(model.variables),
-        optimiser=values(model.optimizer.variables),
-        average=values(model.weights),
-        history=[],
-    )
-
-
-def restore(model: keras.Model, state: Checkpoint) -> None:
-    """Put net and optimiser back to where a checkpoint found them."""
-    for variable, value in zip(model.variables, state.variables, strict=True):
-        variable.assign(value)
-    for variable, value in zip(model.optimizer.variables, state.optimiser, strict=True):
-        variable.assign(value)
-
-
-def values(variables: list[Any]) -> list[NDArray[Any]]:
-    """Return copies of Keras variables."""
-    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+def _ends(task: Task) -> list[int]:
+    """Return the epochs after which the size of the images changes, the last one included."""
+    if not task.image_sizes:
+        return [task.epochs]
+    lengths = [len(list(group)) for _, group in groupby(task.image_sizes)]
+    return [sum(lengths[: i + 1]) for i in range(len(lengths))]

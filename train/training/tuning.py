@@ -1,8 +1,7 @@
-"""Search for settings of the blendshape nets with KerasTuner, in one process or in many."""
+"""Search for settings of the blendshape networks with KerasTuner, in one process or in many."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from dataclasses import asdict
@@ -13,17 +12,24 @@ import keras_tuner
 from keras import layers
 
 from emoshift.errors import ConfigError, InputError, OutputError
-from train.experiments.tune_material import CLASSES, WIDTH, read_material
-from train.experiments.tune_recipe import TuneRecipe
 from train.networks.recurrent import build_recurrent
-from train.recipe import read_recipe
-from train.training.run_folder import CONFIG, RunConfig, changes, read_config
+from train.recipe import TuneRecipe
+from train.recipe_file import read_recipe
+from train.training.run_folder import (
+    CONFIG,
+    RunConfig,
+    changes,
+    read_config,
+    recorded_state,
+    write_rows,
+)
+from train.training.tuning_data import CLASSES, WIDTH, read_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from train.experiments.tune_material import Material
+    from train.training.tuning_data import Dataset
 
 OBJECTIVE: Final = "val_loss"
 ORACLES: Final = {
@@ -43,7 +49,7 @@ def start_search(
     data: Path,
     cache: Path,
     runs: Path,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> Path:
     """Search by the recipe, or go on with a search of the same name, and return its folder.
 
@@ -54,33 +60,33 @@ def start_search(
         ConfigError: The recipe is wrong, or differs from that of the search begun.
         InputError: The recipe or the measured features are missing.
     """
-    recipe = read_recipe(recipe_path, TuneRecipe)
-    _check(recipe, recipe_path)
+    recipe = read_recipe(recipe_path, TuneRecipe, log)
     role = _role()
     folder = _folder(runs / f"tune-{name}", recipe, name=name, description=description)
     tuner = _Tuner(recipe, folder)
     tuner.oracle.verbose = 0
-    if role == "chief":
-        tell("chief: waiting for workers; it ends with the last trial")
-        tuner.search()
-    else:
-        material = read_material(recipe, data=data, cache=cache)
-        tell(f"{len(material.inputs)} to learn from, {len(material.held_inputs)} held out")
-        _search(tuner, material)
     if role == "worker":
-        tell("worker: no trial is left; the chief writes what came of it")
+        _search(tuner, recipe, data=data, cache=cache, log=log)
+        log("worker: no trial is left; the chief writes the results")
         return folder
-    for line in _write(tuner.oracle, folder):
-        tell(line)
+    with recorded_state(folder, recipe.model):
+        if role == "chief":
+            log("chief: waiting for workers; it ends with the last trial")
+            tuner.search()
+        else:
+            _search(tuner, recipe, data=data, cache=cache, log=log)
+        for line in _write(tuner.oracle, folder):
+            log(line)
     return folder
 
 
 def build(trial: Any, recipe: TuneRecipe) -> keras.Model:
-    """Build and compile the net that a trial's settings describe."""
+    """Build and compile the network that a trial's settings describe."""
     keras.utils.set_random_seed(recipe.seed)
     space = recipe.space
     units = trial.Choice("units", list(space.units))
-    rate = trial.Float("rate", space.rate.least, space.rate.most, sampling="log")
+    bounds = space.learning_rate
+    rate = trial.Float("learning_rate", bounds.least, bounds.most, sampling="log")
     kind = trial.Choice("optimiser", list(space.optimisers))
     beta, momentum = space.beta.least, space.momentum.least
     if "adam" in space.optimisers:
@@ -129,26 +135,11 @@ def _role() -> str:
     return "chief" if "chief" in os.environ["KERASTUNER_TUNER_ID"] else "worker"
 
 
-def _check(recipe: TuneRecipe, path: Path) -> None:
-    problems = [
-        f"space.{name}: found {where.least} to {where.most}, expected the lesser first"
-        for name in ("rate", "beta", "momentum")
-        if (where := getattr(recipe.space, name)).least > where.most
-    ]
-    problems += [
-        f"space.{n}: empty" for n in ("units", "optimisers") if not getattr(recipe.space, n)
-    ]
-    if recipe.space.rate.least <= 0:
-        problems.append("space.rate.least: must be above 0 on a logarithmic scale")
-    if problems:
-        raise ConfigError(str(path), problems)
-
-
 def _folder(folder: Path, recipe: TuneRecipe, *, name: str, description: str) -> Path:
-    told = json.loads(json.dumps(asdict(recipe)))
-    config = RunConfig(name=name, description=description, recipe=told, resumed=None)
+    values = recipe.model_dump(mode="json")
+    config = RunConfig(name=name, description=description, recipe=values, resumed=None)
     if (folder / CONFIG).exists():
-        others = changes(read_config(folder).recipe, told)
+        others = changes(read_config(folder).recipe, values)
         if other := [line for line in others if not line.startswith(MAY_CHANGE)]:
             raise ConfigError(
                 str(folder), [f"{line}; give another --name for another search" for line in other]
@@ -163,7 +154,7 @@ def _folder(folder: Path, recipe: TuneRecipe, *, name: str, description: str) ->
 
 
 class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]  # untyped
-    """Trains a trial's net on the same material, and reports its epochs.
+    """Trains a trial's network on the same data, and reports its epochs.
 
     Weights are not kept: a search gives settings, and a run trains with them.
     """
@@ -182,22 +173,26 @@ class _Tuner(keras_tuner.Tuner):  # type: ignore[misc]  # untyped
             project_name="trials",
         )
 
-    def run_trial(self, trial: Any, material: Material) -> Any:
+    def run_trial(self, trial: Any, data: Dataset) -> Any:
         """Return the history, of which KerasTuner takes the best epoch."""
         net = self.hypermodel.build(trial.hyperparameters)
         return net.fit(
-            material.inputs,
-            material.targets,
-            validation_data=(material.held_inputs, material.held_targets),
+            data.inputs,
+            data.targets,
+            validation_data=(data.held_out_inputs, data.held_out_targets),
             epochs=self.recipe.epochs,
             batch_size=self.recipe.batch_size,
             verbose=0,
         )
 
 
-def _search(tuner: _Tuner, material: Material) -> None:
+def _search(
+    tuner: _Tuner, recipe: TuneRecipe, *, data: Path, cache: Path, log: Callable[[str], None]
+) -> None:
+    dataset = read_dataset(recipe, data=data, cache=cache)
+    log(f"{len(dataset.inputs)} to learn from, {len(dataset.held_out_inputs)} held out")
     try:
-        tuner.search(material)
+        tuner.search(dataset)
     except RuntimeError as why:
         cause = str(why).strip().splitlines()[-1]
         raise InputError(
@@ -221,11 +216,7 @@ def _write(oracle: Any, folder: Path) -> list[str]:
         }
         for trial in done
     ]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with (folder / "trials.csv").open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, fieldnames=names)
-        writer.writeheader()
-        writer.writerows(rows)
+    write_rows(folder / "trials.csv", rows)
     (folder / "best.json").write_text(json.dumps(rows[0], indent=2) + "\n", encoding="utf-8")
     lines = [" ".join(f"{name} {value}" for name, value in row.items()) for row in rows[:5]]
     return [f"{len(done)} trials; the best:", *lines]
@@ -234,5 +225,5 @@ def _write(oracle: Any, folder: Path) -> list[str]:
 def _settings(trial: Any) -> dict[str, Any]:
     """Return the settings that were in force: no momentum where Adam was chosen."""
     found = trial.hyperparameters
-    told = {p.name: found.get(p.name) for p in found.space if found.is_active(p)}
-    return {n: float(f"{v:.4g}") if isinstance(v, float) else v for n, v in told.items()}
+    active = {p.name: found.get(p.name) for p in found.space if found.is_active(p)}
+    return {n: float(f"{v:.4g}") if isinstance(v, float) else v for n, v in active.items()}

@@ -16,7 +16,7 @@ from emoshift.errors import InputError
 from tests.support.conversion import write_fer
 from train.data.annotated import read_annotated
 from train.data.fer2013 import OFFICIAL_MD5
-from train.data.images import read_pictures
+from train.data.images import read_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_what_does_not_fit_is_refused(
     """Training and conversion refuse the same data, with the same words, and say what to take."""
     edit(folder / name, change)
     for read in (
-        lambda: read_pictures(folder.parent, folder / "cache", "Training"),
+        lambda: read_images(folder.parent, folder / "cache", "Training"),
         lambda: read_for_conversion(folder, "Training"),
     ):
         with pytest.raises(InputError, match=words) as refused:

@@ -30,7 +30,7 @@ TOY = """
 model = "sequences"
 seed = 7
 folds = 2
-side_px = 16
+image_size = 16
 batch_size = 4
 epochs = 1
 [reinforcement]

@@ -50,7 +50,7 @@ def test_a_teacher_of_other_rows_is_refused(tmp_path: Path) -> None:
     """A teacher's file made from another data set says so instead of teaching nonsense."""
     path = tmp_path / "teacher.npz"
     np.savez(path, rows=np.arange(2), ferplus=np.zeros((2, 8)), fer2013=np.zeros((2, 7)))
-    with pytest.raises(InputError, match="speaks of 2 rows, expected 3"):
+    with pytest.raises(InputError, match="is about 2 rows, expected 3"):
         read_teacher(path, np.arange(3))
     with pytest.raises(InputError, match="not what `train teach` writes"):
         read_teacher(tmp_path / "none.npz", np.arange(3))

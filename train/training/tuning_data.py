@@ -9,69 +9,69 @@ import numpy as np
 
 from edge.features.blendshapes import channel_names, channels
 from train.data.ferplus import LABELS
-from train.data.images import read_pictures
-from train.experiments.blendshapes import HELD_OUT, MOTION
+from train.data.images import read_images
 from train.features.channel_transform import fitted, open_form
 from train.features.faces import measured_table
 from train.features.motion import read_motion
 from train.features.single_images import read_stills
 from train.features.synthetic_sequences import Director, Script
+from train.training.recurrent_task import HELD_OUT, MOTION
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from train.experiments.tune_recipe import TuneRecipe
+    from train.recipe import TuneRecipe
 
 WIDTH: Final = len(channel_names(open_form()))
 CLASSES: Final = len(LABELS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
+class Dataset:
     """The same for every trial.
 
     Attributes:
         inputs: Channels ``(n, [steps,] WIDTH)``, float32.
         targets: Vote distributions ``(n, [steps,] 8)``, float32.
-        held_inputs: Of PublicTest.
-        held_targets: Likewise.
+        held_out_inputs: Of PublicTest.
+        held_out_targets: Likewise.
     """
 
     inputs: NDArray[np.float32]
     targets: NDArray[np.float32]
-    held_inputs: NDArray[np.float32]
-    held_targets: NDArray[np.float32]
+    held_out_inputs: NDArray[np.float32]
+    held_out_targets: NDArray[np.float32]
 
 
-def read_material(recipe: TuneRecipe, *, data: Path, cache: Path) -> Material:
+def read_dataset(recipe: TuneRecipe, *, data: Path, cache: Path) -> Dataset:
     """Read Training to learn from and PublicTest to judge by; PrivateTest is not touched.
 
     Raises:
         InputError: The features have not been measured.
     """
     table = measured_table(cache)
-    seen = read_stills(table, read_pictures(data, cache, "Training"), open_form(), both_sides=True)
-    form = fitted(open_form(), seen.levels, seen.resting)
-    held = read_stills(table, read_pictures(data, cache, "PublicTest"), form)
+    train = read_stills(table, read_images(data, cache, "Training"), open_form(), both_sides=True)
+    form = fitted(open_form(), train.levels, train.resting)
+    held_out = read_stills(table, read_images(data, cache, "PublicTest"), form)
     if recipe.net == "dense":
-        return Material(
-            inputs=channels(seen.levels, form),
-            targets=seen.votes,
-            held_inputs=channels(held.levels, form),
-            held_targets=held.votes,
+        return Dataset(
+            inputs=channels(train.levels, form),
+            targets=train.votes,
+            held_out_inputs=channels(held_out.levels, form),
+            held_out_targets=held_out.votes,
         )
     motion = read_motion(MOTION)
     drawn = [
         Director(stills, script=Script(), form=form, motion=motion).draw(
             count, np.random.default_rng([recipe.seed, part])
         )
-        for part, (stills, count) in enumerate(((seen, recipe.sequences), (held, HELD_OUT)))
+        for part, (stills, count) in enumerate(((train, recipe.sequences), (held_out, HELD_OUT)))
     ]
-    return Material(
+    return Dataset(
         inputs=drawn[0].channels,
         targets=drawn[0].targets,
-        held_inputs=drawn[1].channels,
-        held_targets=drawn[1].targets,
+        held_out_inputs=drawn[1].channels,
+        held_out_targets=drawn[1].targets,
     )

@@ -1,4 +1,4 @@
-"""What a picture net's two heads are to say of each training picture."""
+"""What the two heads of an image network should predict for each training image."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from train.training.distillation import blend
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from train.data.images import Pictures
+    from train.data.images import Images
     from train.training.distillation import Teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Targets:
-    """Per head, in the order of the pictures.
+    """By head, in the order of the images.
 
     Attributes:
         truth: Distributions, ``ferplus`` ``(n, 8)`` and ``fer2013`` ``(n, 7)``, float32.
@@ -30,18 +30,18 @@ class Targets:
     weights: dict[str, NDArray[np.float32]]
 
 
-def targets_of(pictures: Pictures, teacher: Teacher | None = None, share: float = 0.0) -> Targets:
+def targets_of(images: Images, teacher: Teacher | None = None, share: float = 0.0) -> Targets:
     """Return votes and labels, mixed with a teacher's probabilities where there is one."""
-    labels = np.eye(FER2013_CLASSES, dtype=np.float32)[pictures.labels]
+    labels = np.eye(FER2013_CLASSES, dtype=np.float32)[images.labels]
     ones = np.ones(len(labels), np.float32)
     if teacher is None:
         return Targets(
-            truth={"ferplus": pictures.votes, "fer2013": labels},
-            weights={"ferplus": pictures.trust, "fer2013": ones},
+            truth={"ferplus": images.votes, "fer2013": labels},
+            weights={"ferplus": images.vote_weight, "fer2013": ones},
         )
-    votes, trust = blend(pictures.votes, pictures.trust, teacher.ferplus, share)
-    names, certain = blend(labels, ones, teacher.fer2013, share)
+    votes, vote_weight = blend(images.votes, images.vote_weight, teacher.ferplus, share)
+    names, label_weight = blend(labels, ones, teacher.fer2013, share)
     return Targets(
         truth={"ferplus": votes, "fer2013": names},
-        weights={"ferplus": trust, "fer2013": certain},
+        weights={"ferplus": vote_weight, "fer2013": label_weight},
     )

@@ -1,21 +1,21 @@
-"""Options of ``train run``, and the request they come to."""
+"""Options that several commands of ``train`` share, and those of ``train run``."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from train.recipe_file import RecipeOverrides
+from train.training.run_options import DATA_VARIABLE, RunOptions
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from train.experiments.request import Request
-
 PATH: Final = click.Path(path_type=Path)
 EMOTIONS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-_CHANGES: Final = (
+_OVERRIDES: Final = (
     *("seed", "epochs", "batch_size", "learning_rate"),
     *("labels", "classes", "samples_per_class"),
 )
@@ -23,12 +23,16 @@ _CHANGES: Final = (
 data = click.option(
     "--data",
     type=PATH,
-    default=lambda: Path(os.environ.get("EMOSHIFT_DATA", "../shared/data")),
-    show_default="$EMOSHIFT_DATA or ../shared/data",
+    envvar=DATA_VARIABLE,
+    show_envvar=True,
     help="Folder that holds fer2013/ and ckplus48/.",
 )
 cache = click.option(
-    "--cache", type=PATH, default=Path(".cache"), show_default=True, help="What is kept."
+    "--cache",
+    type=PATH,
+    default=Path(".cache"),
+    show_default=True,
+    help="Folder of decoded and measured data.",
 )
 runs = click.option(
     "--runs", type=PATH, default=Path("runs"), show_default=True, help="Folder of all runs."
@@ -37,7 +41,7 @@ classes = click.option(
     "--classes",
     help="Classes, by commas; name=one+other merges; or happy-sad-neutral, happy-sad-unknown, six.",
 )
-mirrored = click.option("--mirrored", is_flag=True, help="Both mirror views of every picture.")
+mirrored = click.option("--mirrored", is_flag=True, help="Both mirror views of every image.")
 split = click.option(
     "--split",
     type=click.Choice(["PublicTest", "PrivateTest"]),
@@ -59,45 +63,66 @@ taus = click.option(
     multiple=True,
     help="Score also with the probabilities divided by the class shares to this power; repeatable.",
 )
+evaluated_split = click.option(
+    "--split",
+    type=click.Choice(["PublicTest", "PrivateTest", "CK+48"]),
+    default="PublicTest",
+    show_default=True,
+    help="PrivateTest once, for a figure that is published; CK+48, which no network is trained on.",
+)
+taus = click.option(
+    "--tau",
+    "taus",
+    type=click.FloatRange(min=0.0, max=2.0),
+    multiple=True,
+    help="Score also with the probabilities divided by the class shares to this power; repeatable.",
+)
 name = click.option("--name", required=True, help="Lower-case name; the folder is <time>-<name>.")
+description = click.option("--description", default="", help="Free text, kept with the run.")
 _POSITIVE: Final = click.IntRange(min=1)
 _RUN: Final = (
     name,
     click.option("--recipe", type=PATH, help="TOML file; --model's shipped one by default."),
     click.option(
         "--model",
-        help="A recipe of train/recipes, or the net where --recipe is given; or a Hugging Face"
-        " classifier: its folder, or owner/name.",
+        help="A recipe of train/recipes, or the kind of network where --recipe is given; or a"
+        " Hugging Face classifier: its folder, or owner/name.",
     ),
     click.option("--epochs", type=_POSITIVE, help="In place of the recipe's."),
     click.option("--batch-size", type=_POSITIVE, help="In place of the recipe's."),
     click.option(
         "--learning-rate",
         type=click.FloatRange(min=0, min_open=True),
-        help="First, or highest where it has phases.",
+        help="First one, or highest where it has phases.",
     ),
     click.option(
-        "--labels", type=click.Choice(["fer2013", "ferplus"]), help="For nets with one head."
+        "--labels", type=click.Choice(["fer2013", "ferplus"]), help="For networks with one head."
     ),
     classes,
     click.option(
         "--samples-per-class",
         type=click.IntRange(min=0),
-        help="Training pictures of each class: cut down, or repeated, to so many.",
+        help="Training images of each class: cut down, or repeated, to so many.",
     ),
     *(
         click.option(
             f"--{name}",
             type=click.FloatRange(min=0),
             metavar="WEIGHT",
-            help=f"How often {name} pictures are drawn, against the others' 1.0.",
+            help=f"How often {name} images are drawn, against the others' 1.0.",
         )
         for name in EMOTIONS
     ),
-    click.option("--seed", type=int, help="In place of the recipe's."),
-    click.option("--pictures", type=PATH, help="Folder of class-named folders, not FER2013."),
+    click.option("--seed", type=click.IntRange(min=0), help="In place of the recipe's."),
+    click.option(
+        "--images",
+        "--pictures",
+        "images",
+        type=PATH,
+        help="Folder of class-named folders, in place of FER2013.",
+    ),
     click.option("--resume", type=PATH, help="Checkpoint of an earlier run to go on from."),
-    click.option("--weights", type=PATH, help="A .keras net of the same shape to begin with."),
+    click.option("--weights", type=PATH, help="A .keras network of the same shape to begin with."),
     click.option("--teacher", type=PATH, help="What `train teach` wrote, for teacher_share."),
     click.option(
         "--device",
@@ -106,8 +131,10 @@ _RUN: Final = (
         show_default=True,
         help="Where to compute.",
     ),
-    click.option("--keep", type=int, default=0, help="Keep the last N checkpoints; 0 keeps all."),
-    click.option("--description", default="", help="Free text, kept with the run."),
+    click.option(
+        "--keep", type=click.IntRange(min=0), default=0, help="Last checkpoints to keep; 0 for all."
+    ),
+    description,
     data,
     cache,
     runs,
@@ -126,12 +153,15 @@ def class_list(text: str | None) -> tuple[str, ...] | None:
     return None if text is None else tuple(part.strip() for part in text.split(","))
 
 
-def request_of(given: dict[str, Any]) -> Request:
-    """Return the request that the options of `run_options` come to."""
-    from train.experiments.request import Changes, Request
-
+def options_of(given: dict[str, Any]) -> RunOptions:
+    """Return the run that the options of `run_options` ask for."""
     weights = {name: given.pop(name) for name in EMOTIONS}
-    weights = {name: weight for name, weight in weights.items() if weight is not None}
-    changes = {name: given.pop(name) for name in _CHANGES}
-    changes["classes"] = class_list(changes["classes"])
-    return Request(**given, changes=Changes(**changes, weights=weights))
+    overrides = {name: given.pop(name) for name in _OVERRIDES}
+    overrides["classes"] = class_list(overrides["classes"])
+    return RunOptions(
+        **given,
+        overrides=RecipeOverrides(
+            **overrides,
+            weights={name: weight for name, weight in weights.items() if weight is not None},
+        ),
+    )

@@ -1,1 +1,0 @@
-"""Commands of ``train`` that stand in modules of their own."""

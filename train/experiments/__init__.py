@@ -1,1 +1,0 @@
-"""Runs: a recipe in, a folder of checkpoints, histories and reports out."""

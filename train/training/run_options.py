@@ -1,0 +1,162 @@
+"""What a user asks of a training run: a recipe, overrides, and where things lie."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from emoshift.errors import ConfigError, InputError, UsageError
+from train.huggingface.names import is_classifier, require_torch
+from train.recipe import ConvolutionRecipe, FineTuneRecipe, ResidualRecipe
+from train.recipe_file import (
+    RECIPES,
+    RecipeOverrides,
+    overridden,
+    parse_run_recipe,
+    read_table,
+    recipe_path,
+    renamed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from train.recipe import RunRecipe
+
+DATA_VARIABLE: Final = "EMOSHIFT_DATA"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """One training run.
+
+    Attributes:
+        name: Lower-case name; part of the folder's name.
+        recipe: TOML file; that of ``model`` among the shipped ones where absent.
+        model: Name of a shipped recipe, the kind of network where there is a recipe, or a Hugging
+            Face classifier's folder or hub name.
+        overrides: Of the recipe.
+        resume: Checkpoint to go on from.
+        weights: A .keras network of the same shape to begin with.
+        teacher: What ``train teach`` wrote.
+        images: Folder of class-named folders in place of FER2013, for networks with one head.
+        keep: Last checkpoints to keep; 0 keeps all.
+        description: Free text.
+        device: ``cpu``, ``gpu``, or ``auto`` for the best there is.
+        data: Folder that holds ``fer2013/``; ``$EMOSHIFT_DATA`` where absent.
+        cache: Folder of decoded and measured data.
+        runs: Folder of all runs.
+    """
+
+    name: str
+    recipe: Path | None = None
+    model: str | None = None
+    overrides: RecipeOverrides = field(default_factory=RecipeOverrides)
+    resume: Path | None = None
+    weights: Path | None = None
+    teacher: Path | None = None
+    images: Path | None = None
+    keep: int = 0
+    description: str = ""
+    device: Literal["auto", "cpu", "gpu"] = "auto"
+    data: Path | None = None
+    cache: Path = Path(".cache")
+    runs: Path = Path("runs")
+
+    @property
+    def data_folder(self) -> Path:
+        """Return the folder of the data sets; raises `InputError` where none is given."""
+        return data_folder(self.data)
+
+    def overrides_dict(self) -> dict[str, Any]:
+        """Return what is requested otherwise than the recipe's file says, by name."""
+        given = {
+            key: value for key, value in asdict(self.overrides).items() if value not in (None, {})
+        }
+        beside = {"recipe": self.recipe, "model": self.model}
+        return {**{key: str(one) for key, one in beside.items() if one is not None}, **given}
+
+
+def data_folder(given: Path | None) -> Path:
+    """Return the folder of the data sets: as given, else ``$EMOSHIFT_DATA``.
+
+    Raises:
+        InputError: Neither is set, or there is no such folder.
+    """
+    folder = given or Path(os.environ.get(DATA_VARIABLE, ""))
+    if folder == Path():
+        raise InputError(
+            f"no data folder: give --data FOLDER or set {DATA_VARIABLE}; fer2013/ and ckplus48/ lie"
+            " in it"
+        )
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; fer2013/ and ckplus48/ are expected in it")
+    return folder
+
+
+def recipe_of(options: RunOptions, log: Callable[[str], None] = lambda _: None) -> RunRecipe:
+    """Return the recipe that a run is to follow; ``log`` gets a line for each renamed key.
+
+    Raises:
+        InputError: There is no such recipe.
+        UsageError: Neither recipe nor model is given.
+        ConfigError: The recipe or an override is wrong; the message names all mistakes.
+    """
+    path = _recipe_path(options)
+    table = renamed(read_table(path), lambda line: log(f"{path}: {line}"))
+    if options.recipe is not None and options.model and not is_classifier(options.model):
+        table["model"] = options.model
+    return parse_run_recipe(overridden(table, options.overrides), where=str(path))
+
+
+def check_options(options: RunOptions, recipe: RunRecipe) -> None:
+    """Refuse what does not go together, before anything is written.
+
+    Raises:
+        InputError: The checkpoint is missing.
+        ConfigError: Options do not fit the recipe; the message names all of them.
+        UnavailableError: A Hugging Face classifier, without torch.
+    """
+    resume = options.resume
+    if resume is not None and not resume.exists():
+        raise InputError(f"{resume}: no such checkpoint; they lie in a run's checkpoints folder")
+    problems: list[str] = []
+    if isinstance(recipe, ResidualRecipe | FineTuneRecipe):
+        if (recipe.teacher_share > 0) is (options.teacher is None):
+            problems.append("teacher_share above 0 and --teacher FILE go together")
+        if recipe.data.classes:
+            problems.append(
+                "data.classes: this network predicts all classes; merge them with"
+                " `train evaluate --classes`"
+            )
+    elif options.teacher is not None or options.weights is not None:
+        problems.append(f"--teacher and --weights are for residual networks, found {recipe.model}")
+    if isinstance(recipe, FineTuneRecipe):
+        problems += _classifier_problems(options)
+    if options.images is not None and not isinstance(recipe, ConvolutionRecipe):
+        problems.append(f"--images is for model_x and model_y, found {recipe.model}")
+    if problems:
+        raise ConfigError(str(options.recipe or options.model), problems)
+    if isinstance(recipe, FineTuneRecipe):
+        require_torch()
+
+
+def _classifier_problems(options: RunOptions) -> list[str]:
+    problems: list[str] = []
+    if options.model is None or not is_classifier(options.model):
+        problems.append("--model: expected a classifier's folder or a hub name, owner/name")
+    if options.weights is not None:
+        problems.append("--weights is for residual networks; a classifier brings its own")
+    return problems
+
+
+def _recipe_path(options: RunOptions) -> Path:
+    if options.recipe is not None:
+        return options.recipe
+    if options.model is None:
+        raise UsageError("give --recipe FILE or --model NAME; `train run --help` shows examples")
+    if is_classifier(options.model):
+        return RECIPES / "vit.toml"
+    return recipe_path(options.model)
