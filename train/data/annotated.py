@@ -40,7 +40,7 @@ class Annotated:
 
 
 def read_annotated(folder: Path, cache_folder: Path | None = None) -> Annotated:
-    """Read ``fer2013.csv``, plain or zipped, and join the votes of ``fer2013new.csv`` to it.
+    """Read ``fer2013.csv``, plain or packed, and join the votes of ``fer2013new.csv`` to it.
 
     Neither file says which picture a row of the other belongs to but by its place, so both have to
     be in the official order and without gaps. A line is logged where ``fer2013.csv`` is not the
@@ -50,10 +50,7 @@ def read_annotated(folder: Path, cache_folder: Path | None = None) -> Annotated:
         InputError: A file is missing or cannot be read, or the two do not fit together.
     """
     source = csv_in(folder)
-    try:
-        fer = read_fer2013(source, cache_folder)
-    except (OSError, ValueError, KeyError) as why:
-        raise InputError(f"{source}: cannot be read as FER2013: {why}") from why
+    fer = read_fer2013(source, cache_folder)
     votes = read_votes(folder / "fer2013new.csv")
     if problem := mismatch(fer, votes):
         raise InputError(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from emoshift.errors import InputError
+from train.data.fer2013 import USAGES
+from train.data.text_table import read_rows, whole_number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,8 @@ COLUMNS: Final = (
     "NF",
 )
 EMOTIONS: Final = len(LABELS)
+MOST_VOTES: Final = 100
+"""Far more than FER+ has annotators; a larger number is no count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,17 +88,33 @@ def read_votes(path: Path) -> Votes:
     """Read ``fer2013new.csv``; its rows are in the order of FER2013.
 
     Raises:
-        InputError: There is no such file, or it is not FER+'s table of votes.
+        InputError: There is no such file, or it is not FER+'s table of votes; names the line.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; FER+ publishes it as fer2013new.csv")
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            table = list(csv.DictReader(stream))
-        counts = np.array([[int(row[column]) for column in COLUMNS] for row in table], np.int8)
-        usage = tuple(row["Usage"].strip() for row in table)
-        names = tuple(row["Image name"].strip() for row in table)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as why:
-        raise InputError(f"{path}: cannot be read as the votes of FER+: {why!r}") from why
-    counts[counts == 1] = 0
-    return Votes(counts=counts.reshape(-1, len(COLUMNS)), usage=usage, names=names)
+    wanted = [column.lower() for column in COLUMNS]
+    rows = read_rows(path, names=("fer2013new.csv",), columns=("usage", "image name", *wanted))
+    counts, usage, names = [], [], []
+    splits = {name.lower(): name for name in USAGES}
+    for row in rows:
+        try:
+            counts.append([_count(row.values.get(column), column) for column in wanted])
+        except ValueError as why:
+            raise InputError(f"{path}: line {row.line}: {why}") from None
+        usage.append(splits.get(row.values["usage"].lower(), row.values["usage"]))
+        names.append(row.values["image name"])
+    if not counts:
+        raise InputError(f"{path}: holds no votes")
+    table = np.array(counts, np.int8)
+    table[table == 1] = 0
+    return Votes(counts=table, usage=tuple(usage), names=tuple(names))
+
+
+def _count(cell: str | None, column: str) -> int:
+    """Read a number of votes; raises `ValueError` with what is wrong."""
+    if cell is None:
+        raise ValueError(f"the row ends before the column {column}")
+    count = whole_number(cell, column)
+    if not 0 <= count <= MOST_VOTES:
+        raise ValueError(f"{count} votes for {column}, expected 0 to {MOST_VOTES}")
+    return count

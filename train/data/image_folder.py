@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from emoshift.errors import InputError
+from emoshift.logs import printable
 from train.data.ferplus import LABELS
 from train.data.reports import Problems
 
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIDE_PX: Final = 48
+LARGEST_BYTES: Final = 64 << 20
+LARGEST_PX: Final = 100_000_000
+"""Twice what a telephone's camera makes."""
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".tif", ".tiff")
 WORDS: Final = {
     "anger": "angry",
@@ -54,7 +62,8 @@ class Tree:
 def read_tree(root: Path) -> Tree:
     """Read ``root/<emotion>/*`` in grey at 48x48.
 
-    Folders whose name is no emotion, and files that are no picture, are told and left out.
+    Folders whose name is no emotion, and files that are no picture, are named in ``problems`` and
+    left out: broken links, folders named like pictures, unreadable files, decompression bombs.
 
     Raises:
         InputError: There is no such folder, or no picture in it.
@@ -65,21 +74,32 @@ def read_tree(root: Path) -> Tree:
     labels: list[int] = []
     names: list[str] = []
     problems: list[str] = []
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+    try:
+        folders = sorted(path for path in root.iterdir() if path.is_dir())
+    except OSError as why:
+        raise InputError(f"{root}: cannot be read: {why.strerror}") from None
+    for folder in folders:
         label = _label(folder.name)
         if label is None:
-            problems.append(f"{folder.name}/: no emotion of that name")
+            problems.append(f"{printable(folder.name)}/: no emotion of that name")
             continue
-        for path in sorted(folder.iterdir()):
-            crop = _read(path)
-            if crop is None:
-                problems.append(f"{folder.name}/{path.name}: cannot be read as a picture")
+        try:
+            files = sorted(folder.iterdir())
+        except OSError as why:
+            problems.append(f"{printable(folder.name)}/: {why.strerror}")
+            continue
+        for path in files:
+            name = f"{folder.name}/{path.name}"
+            try:
+                crops.append(_read(path))
+            except ValueError as why:
+                problems.append(f"{printable(name)}: {why}")
                 continue
-            crops.append(crop)
             labels.append(label)
-            names.append(f"{folder.name}/{path.name}")
+            names.append(name)
     if not crops:
-        raise InputError(f"{root}: found no picture in a folder named after an emotion")
+        told = f"; {Problems(tuple(problems)).summary(1)}" if problems else ""
+        raise InputError(f"{root}: found no picture in a folder named after an emotion{told}")
     return Tree(
         crops=np.stack(crops),
         labels=np.array(labels, np.int8),
@@ -122,16 +142,43 @@ def _label(word: str) -> int | None:
     return LABELS.index(plain) if plain in LABELS else None
 
 
-def _read(path: Path) -> NDArray[np.uint8] | None:
+def _read(path: Path) -> NDArray[np.uint8]:
+    """Return a picture in grey at 48x48; raises `ValueError` with what is wrong."""
     if path.suffix.lower() not in PICTURES:
-        return None
-    crop = (
-        cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE)
-        if path.stat().st_size
-        else None
-    )
+        raise ValueError("not a picture by its name")
+    try:
+        if path.is_symlink() and not path.exists():
+            raise ValueError("a link to nothing")
+        if not path.is_file():
+            raise ValueError("not a file")
+        with path.open("rb") as file:
+            data = file.read(LARGEST_BYTES + 1)
+    except OSError as why:
+        raise ValueError(f"cannot be read: {why.strerror}") from None
+    if len(data) > LARGEST_BYTES:
+        raise ValueError(f"larger than {LARGEST_BYTES >> 20} MB")
+    width, height = _size(data)
+    if not 0 < width * height <= LARGEST_PX:
+        raise ValueError(f"{width}x{height} pixels are too many")
+    try:
+        crop = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        crop = None
     if crop is None:
-        return None
+        raise ValueError("cannot be read as a picture")
     if crop.shape != (SIDE_PX, SIDE_PX):
         crop = cv2.resize(crop, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
     return np.asarray(crop, np.uint8)
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Read width and height from a picture's head alone, before anything is unpacked."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own limit is below ours
+            with Image.open(io.BytesIO(data)) as image:
+                return image.size
+    except Image.DecompressionBombError:
+        raise ValueError("more pixels than any picture has") from None
+    except (OSError, ValueError, SyntaxError, struct.error, OverflowError):
+        raise ValueError("cannot be read as a picture" if data else "is empty") from None

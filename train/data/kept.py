@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ def read_kept(root: Path, cache: Path) -> Tree:
     kept = cache / f"folder-{_stamp(root)}.npz"
     if not kept.exists():
         tree = read(root)
+        tree.problems.warn(root)
         cache.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(".part.npz")
         np.savez(
@@ -36,18 +38,24 @@ def read_kept(root: Path, cache: Path) -> Tree:
         part.replace(kept)
         return tree
     with np.load(kept) as arrays:
-        return Tree(
+        tree = Tree(
             crops=arrays["crops"],
             labels=arrays["labels"],
             names=tuple(str(name) for name in arrays["names"]),
             subjects=tuple(str(name) for name in arrays["subjects"]),
             problems=Problems(tuple(str(line) for line in arrays["problems"])),
         )
+    tree.problems.warn(root)
+    return tree
 
 
 def _stamp(root: Path) -> str:
-    told = hashlib.sha256(str(root.resolve()).encode())
+    told = hashlib.sha256(os.fsencode(root.resolve()))
     for path in sorted(root.rglob("*")):
-        stat = path.stat()
-        told.update(f"{path.relative_to(root)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        try:
+            stat = path.stat()
+        except OSError:  # a broken link
+            stat = path.lstat()
+        told.update(os.fsencode(path.relative_to(root)))
+        told.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return told.hexdigest()[:12]

@@ -42,7 +42,7 @@ def test_damaged_rows_are_counted_and_named_and_the_rest_keeps_its_place(tmp_pat
     found = read_fer2013(path)
     assert found.labels.tolist() == [3, -1, -1, -1, -1, 5]
     assert len(found.problems) == 4
-    assert "fer2013.csv row 1" in found.problems.summary()
+    assert "line 3: 3 pixels" in found.problems.summary()
     assert found.rows("PrivateTest").tolist() == [5]
 
 
