@@ -27,10 +27,14 @@ demo: .venv-demo/ready ## Run the daemon on a clip (or CLIP=classroom, CLIP=FILE
 	@.venv-demo/bin/edge demo $(CLIP)
 
 .PHONY: test
-test: .venv/ready ## Run the test suite, but for the dashboard's (TESTS=path for a part of it)
+test: .venv/ready ## Run the tests that take seconds, but for the dashboard's (TESTS=path for a part of them)
 	@scripts/system-packages mosquitto libegl1 libgles2
 	@.venv/bin/edge assets fetch --all || true
-	.venv/bin/python -m pytest $(TESTS) --ignore=tests/dashboard $(ARGS)
+	@.venv/bin/python -m pytest $(TESTS) --ignore=tests/dashboard --quiet -m "not slow" $(ARGS)
+
+.PHONY: test-all
+test-all: ## Run the slow ones too (eight minutes)
+	@$(MAKE) --no-print-directory test ARGS='-m ""'
 
 .PHONY: test-dashboard
 test-dashboard: .venv/ready ## Test the dashboard in a real browser, with a real broker and PostgreSQL

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import cv2
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what was left out, and why."""
+    reasons = Counter(
+        str(report.longrepr[2]).removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", ())
+    )
+    left_out = [f"{count} ({reason})" for reason, count in reasons.most_common()]
+    if slow := len(terminalreporter.stats.get("deselected", ())):
+        left_out.append(f"{slow} (not asked for; the slow ones: make test-all)")
+    if left_out:
+        terminalreporter.write_line(f"left out: {', '.join(left_out)}")
+
+
 # How long an example takes says nothing about the law it tests.
 settings.register_profile("emoshift", deadline=None)
 settings.load_profile("emoshift")
@@ -28,7 +43,7 @@ settings.load_profile("emoshift")
 def _asset(asset: Asset) -> Path:
     found = find_asset(asset)
     if found is None:
-        pytest.skip(f"{asset.name} is not there; run: edge assets fetch")
+        pytest.skip(f"needs {asset.name}: edge assets fetch --all")
     return found
 
 

@@ -26,7 +26,7 @@ ODD = Path(__file__).resolve().parents[1] / "../shared/data/odd_inputs"
 
 pytestmark = [
     pytest.mark.data,
-    pytest.mark.skipif(not ODD.exists(), reason=f"{ODD} is not there"),
+    pytest.mark.skipif(not ODD.exists(), reason="needs the shared data set in ../shared/data"),
 ]
 
 TRIED: set[str] = set()

@@ -13,7 +13,7 @@ from benchmarks.stages import sample_change
 @pytest.mark.broker
 @pytest.mark.skipif(
     shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin") is None,
-    reason="Mosquitto is not installed",
+    reason="needs Mosquitto: sudo apt install mosquitto",
 )
 def test_every_event_is_timed():
     """Each event comes back once; the first, which waited for the link, does not count."""

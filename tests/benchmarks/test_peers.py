@@ -27,7 +27,7 @@ def data_set(path, rows):
 @pytest.mark.usefixtures("sample_clip", "landmarker")
 def test_programs_run_in_turns(tmp_path):
     """We run in turns with MediaPipe; who is not installed is told absent; all see every face."""
-    pytest.importorskip("mediapipe")
+    pytest.importorskip("mediapipe", reason="needs MediaPipe: requirements/mediapipe.txt")
     rows = [(3, 10, "PrivateTest")] * 3 + [(4, 20, "Training")]
     data_set(tmp_path / "fer2013" / "fer2013.csv.zip", rows)
     report = compare_programs(

@@ -30,7 +30,7 @@ pytestmark = [
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
         importlib.util.find_spec("tensorflow") is None,
-        reason="TensorFlow is not installed; it comes with requirements/train.txt",
+        reason="needs the training environment: make test-train",
     ),
 ]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.assets import find_detector
 from tests.faults.test_storm import WHOLE
 from tests.faults.watching import Watching, bundle_with_baseline, crowd, lacks, talking_man
 from tests.support.brokers import wait_until
@@ -127,6 +128,7 @@ def test_other_sizes_in_mid_stream(watching: Watching) -> None:
         assert watching.stop() == 0
 
 
+@pytest.mark.skipif(find_detector() is None, reason="needs YuNet or BlazeFace: edge assets fetch")
 def test_from_nobody_to_thirty(watching: Watching) -> None:
     """Faces come and go, none to thirty and back; each count is told and none stays behind.
 

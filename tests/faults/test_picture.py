@@ -91,7 +91,7 @@ def test_a_marked_frame_is_found_nowhere(
 ) -> None:
     """Over a full run no piece of a marked frame, and no picture file, is written or sent."""
     if not default_bundle_path().exists() or find_asset(LANDMARKER) is None:
-        pytest.skip("needs the default bundle and the landmark model")
+        pytest.skip("needs face_landmarker.task: edge assets fetch --all")
     written, clip = tmp_path / "written", tmp_path / "marked.avi"
     written.mkdir()
     block = mark(sample_clip, clip)

@@ -47,9 +47,10 @@ interval_s = {interval_s}
 
 def lacks() -> str:
     """What is missing for the real pipeline; empty when nothing is."""
-    if not default_bundle_path().exists() or find_asset(LANDMARKER) is None:
-        return "needs the default bundle and the landmark model"
-    return "" if find_asset(SAMPLE_CLIP) else "needs the sample clip"
+    for asset in (LANDMARKER, SAMPLE_CLIP):
+        if find_asset(asset) is None:
+            return f"needs {asset.name}: edge assets fetch --all"
+    return ""
 
 
 def crowd(faces: int, width: int, height: int, count: int) -> NDArray[np.uint8]:

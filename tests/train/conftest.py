@@ -46,5 +46,5 @@ def shared_data() -> Path:
     """The shared data set; the test skips where it is absent."""
     folder = Path(os.environ.get("EMOSHIFT_DATA", "../shared/data"))
     if not (folder / "fer2013" / "fer2013new.csv").exists():
-        pytest.skip(f"no FER2013 in {folder}; set EMOSHIFT_DATA")
+        pytest.skip("needs FER2013: set EMOSHIFT_DATA to its folder")
     return folder

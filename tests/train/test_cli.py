@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("keras")
-pytest.importorskip("matplotlib")
+pytest.importorskip("keras", reason="needs the training environment: make test-train")
+pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
 
 from click.testing import CliRunner
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="torch is installed")
 def test_fine_tuning_names_what_is_missing(tmp_path: Path) -> None:
     """One line and the exit code of a missing library."""
-    pytest.importorskip("keras")
-    pytest.importorskip("matplotlib")
-    pytest.importorskip("sklearn")
+    pytest.importorskip("keras", reason="needs the training environment: make test-train")
+    pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
+    pytest.importorskip("sklearn", reason="needs the training environment: make test-train")
     found = CliRunner().invoke(
         main, ["run", "--name", "x", "--model", "owner/model", "--runs", str(tmp_path)]
     )

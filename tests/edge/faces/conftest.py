@@ -23,7 +23,7 @@ def yunet() -> Path:
     """The classroom detector."""
     found = find_asset(YUNET)
     if found is None:
-        pytest.skip(f"{YUNET.name} is not there; run: edge assets fetch")
+        pytest.skip("needs YuNet: edge assets fetch")
     return found
 
 
@@ -32,7 +32,7 @@ def blazeface() -> Path:
     """The classroom detector that takes YuNet's place."""
     found = find_asset(BLAZEFACE)
     if found is None:
-        pytest.skip(f"{BLAZEFACE.name} is not there; run: edge assets fetch --all")
+        pytest.skip("needs full-range BlazeFace: edge assets fetch --all")
     return found
 
 

@@ -48,7 +48,7 @@ def test_one_man_has_one_track(
     blank: Callable[[int, int], NDArray[np.uint8]],
 ) -> None:
     """The face is found in every frame, whole and with one name; nothing is printed."""
-    pytest.importorskip("mediapipe")
+    pytest.importorskip("mediapipe", reason="needs MediaPipe: requirements/mediapipe.txt")
     with MediaPipeFaces(Faces(), model=landmarker, random_seed=1) as finder:
         assert finder.name.startswith("mediapipe ")
         for frame in sample_frames[:40]:
@@ -75,7 +75,7 @@ def test_one_man_has_one_track(
 @pytest.mark.clip
 def test_small_faces_are_left_out(landmarker: Path, sample_frames: list[Frame]) -> None:
     """A face narrower than ``min_width_px`` is none."""
-    pytest.importorskip("mediapipe")
+    pytest.importorskip("mediapipe", reason="needs MediaPipe: requirements/mediapipe.txt")
     config = Faces(min_width_px=120)
     with MediaPipeFaces(config, model=landmarker) as finder:
         assert [finder.find(frame) for frame in sample_frames[:3]] == [(), (), ()]

@@ -27,7 +27,9 @@ def reference(
     model: Path, images: list[NDArray[np.uint8]], *, video: bool, step_ms: int = 33
 ) -> Reference:
     """MediaPipe's own landmarks (pixels) and blendshapes of the one face in each picture."""
-    mediapipe = pytest.importorskip("mediapipe")
+    mediapipe = pytest.importorskip(
+        "mediapipe", reason="needs MediaPipe: requirements/mediapipe.txt"
+    )
     from mediapipe.tasks.python import BaseOptions, vision
 
     mode = vision.RunningMode.VIDEO if video else vision.RunningMode.IMAGE
@@ -141,7 +143,7 @@ def test_real_people(landmarker: Path) -> None:
     """On real clips of other people, likewise."""
     clips = sorted(Path("../shared/data/clips").glob("*.mp4"))
     if not clips:
-        pytest.skip("no clips in ../shared/data/clips")
+        pytest.skip("needs the shared data set in ../shared/data")
     for clip in clips[1:3]:
         capture = cv2.VideoCapture(str(clip))
         images = [capture.read()[1] for _ in range(30)]

@@ -563,7 +563,7 @@ def test_a_power_cut_loses_nothing_committed(
     reader.close()
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace: sudo apt install strace")
 def test_only_events_wait_for_the_disk(path: Path, tmp_path: Path) -> None:
     """Storing an event syncs the log once; acknowledging and snapshots sync nothing."""
     code = (

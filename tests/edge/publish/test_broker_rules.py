@@ -32,7 +32,7 @@ pytestmark = [
     pytest.mark.broker,
     pytest.mark.skipif(
         BrokerProcess.__init__.__kwdefaults__["kind"] != "mosquitto",
-        reason="needs Mosquitto's settings",
+        reason="needs Mosquitto: sudo apt install mosquitto",
     ),
 ]
 BASE = "emoshift/v1/school/room-12"

@@ -101,7 +101,7 @@ def test_the_protocol_is_found(
     """MQTT 5 where the broker speaks it, 3.1.1 where it does not, and the log says which."""
     caplog.set_level(logging.INFO)
     if kind == "mosquitto" and BrokerProcess(tmp_path / "probe").kind != kind:
-        pytest.skip("no mosquitto is installed")
+        pytest.skip("needs Mosquitto: sudo apt install mosquitto")
     with (
         BrokerProcess(tmp_path / "broker", kind=kind) as broker,
         Running(make_config(tmp_path, broker.port), grace_s=10.0),
@@ -121,7 +121,7 @@ def test_a_stop_sends_what_is_in_the_outbox(
     """A publisher that is stopped before it has reached its broker still sends its events."""
     caplog.set_level(logging.INFO)
     if kind == "mosquitto" and BrokerProcess(tmp_path / "probe").kind != kind:
-        pytest.skip("no mosquitto is installed")
+        pytest.skip("needs Mosquitto: sudo apt install mosquitto")
     outbox.put(changes(50))
     with (
         BrokerProcess(tmp_path / "broker", kind=kind) as broker,
@@ -193,7 +193,7 @@ def test_subscriber_comes_back_after_the_publisher(
 ) -> None:
     """After a broker's death, events wait a little for the subscribers it lost."""
     if broker.kind != "mosquitto":
-        pytest.skip("MQTT 3.1.1 does not tell whether anybody listens")
+        pytest.skip("needs Mosquitto: sudo apt install mosquitto")
     with Running(make_config(tmp_path, broker.port), grace_s=10.0):
         with Listening(broker.port) as ear:
             outbox.put(changes(3))

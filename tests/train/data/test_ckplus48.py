@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("keras", reason="needs the train environment: make test-train")
-pytest.importorskip("sklearn", reason="needs the train environment: make test-train")
+pytest.importorskip("keras", reason="needs the training environment: make test-train")
+pytest.importorskip("sklearn", reason="needs the training environment: make test-train")
 
 from click.testing import CliRunner
 

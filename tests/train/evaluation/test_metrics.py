@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-pytest.importorskip("scipy")
+pytest.importorskip("scipy", reason="needs the training environment: make test-train")
 
 from train.evaluation.metrics import (
     accuracy,

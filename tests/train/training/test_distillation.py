@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from emoshift.errors import InputError
 
-pytest.importorskip("keras", reason="needs the train environment: make test-train")
+pytest.importorskip("keras", reason="needs the training environment: make test-train")
 
 from train.training.distillation import blend, read_teacher
 

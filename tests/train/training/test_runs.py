@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("keras", reason="needs the train environment: make test-train")
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
 
 from click.testing import CliRunner
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("keras", reason="needs the train environment: make test-train")
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
 
 from train.networks.config import BlendshapeNet, ConvolutionNet
 from train.recipe import BlendshapeRecipe, ConvolutionRecipe, Plateau

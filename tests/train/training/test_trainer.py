@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("keras", reason="needs the train environment: make test-train")
-pytest.importorskip("matplotlib")
+pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
 
 from edge.features.blendshapes import channel_names, levels
 from emoshift.errors import InputError

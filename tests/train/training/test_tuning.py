@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("keras_tuner", reason="needs the train environment: make test-train")
-pytest.importorskip("pyarrow")
+pytest.importorskip("keras_tuner", reason="needs the training environment: make test-train")
+pytest.importorskip("pyarrow", reason="needs the training environment: make test-train")
 
 from click.testing import CliRunner
 
