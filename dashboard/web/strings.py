@@ -36,6 +36,17 @@ def looked_names(words: gettext.NullTranslations) -> dict[str, str]:
     }
 
 
+def camera_names(words: gettext.NullTranslations) -> dict[str, str]:
+    """Say whether pictures arrive."""
+    _ = words.gettext
+    return {
+        "streaming": _("running"),
+        "waiting": _("starting"),
+        "lost": _("stopped"),
+        "unknown": _("unknown"),
+    }
+
+
 def column_names(words: gettext.NullTranslations) -> dict[str, tuple[str, str]]:
     """Name each column of the fleet, and say in a sentence what it means."""
     _ = words.gettext
@@ -117,6 +128,7 @@ def script_words(words: gettext.NullTranslations) -> dict[str, object]:
         "states": state_names(words),
         "attention": attention_names(words),
         "presence": presence_names(words),
+        "camera": camera_names(words),
         "faces": _("faces"),
         "hidden": _("Too few faces to show anything without pointing at somebody."),
         "noDevice": _("The device is not there."),

@@ -74,6 +74,12 @@ WATCH = """() => {
 }"""
 
 
+SMALL_TARGETS = """() => [...document.querySelectorAll(
+    "main button, main select, main input:not([type=hidden]), nav a, summary")]
+  .filter((one) => one.offsetParent !== null && one.getBoundingClientRect().height < 43.5)
+  .map((one) => one.outerHTML.slice(0, 120))"""
+
+
 class Site:
     """A whole dashboard: broker, worker, pages, and a device that speaks when told to."""
 
@@ -283,6 +289,8 @@ def test_lessons_are_marked(site, browser):
     sync_api.expect(page.locator("#lessons tbody tr").first).to_contain_text("Chemistry")
     page.click("button[value=end]")
     sync_api.expect(page.locator("#lessons tbody tr").first).not_to_contain_text("now")
+    page.click("button[value=undo]")
+    sync_api.expect(page.locator("#lessons tbody tr").first).to_contain_text("now")
     context.close()
 
 
@@ -318,7 +326,7 @@ def test_device_page(site, browser):
     name = json.loads(event.payload)["event_id"]
     sync_api.expect(page.locator(f"tr[data-event='{name}']")).to_have_count(1)
     site.device.publish(event.topic, b"{broken", qos=1).wait_for_publish(10)
-    sync_api.expect(page.locator("#needs")).to_contain_text("bad messages")
+    sync_api.expect(page.locator("#needs")).to_contain_text("invalid messages")
     wait_until(lambda: any(p.problem == "malformed" for p in site.archive.problems()))
     page.reload()
     sync_api.expect(page.locator("main")).to_contain_text("malformed")
@@ -357,29 +365,70 @@ def test_no_barrier(site, browser, path, theme):
     context.close()
 
 
-def test_phone(site, browser):
-    """On a phone nothing is cut off: the page is no wider than the screen."""
+@pytest.mark.parametrize("width", [320, 390, 1024, 1440, 1920])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"color_scheme": "light", "locale": "en-GB"}, id="light"),
+        pytest.param({"color_scheme": "dark", "locale": "de-DE"}, id="dark"),
+        pytest.param({"forced_colors": "active", "locale": "fr-FR"}, id="forced colours"),
+    ],
+)
+def test_every_width(site, browser, width, options):
+    """No page is wider than the screen, and no control is smaller than a finger."""
     context, page = open_page(
         browser,
         site,
         "admin",
         f"/class/{ROOM}",
-        viewport={"width": 390, "height": 844},
-        locale="de-DE",
-        color_scheme="dark",
+        viewport={"width": width, "height": 844},
         timezone_id="Asia/Tokyo",
+        **options,
     )
-    site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
-    sync_api.expect(page.locator("h2", has_text="Jetzt")).to_be_visible()
-    sync_api.expect(page.locator("[data-state=happy] .count")).not_to_have_text("\u2013")
-    for path in (f"/class/{ROOM}", "/fleet", f"/device/{ROOM}", "/about"):
+    for path in (
+        f"/class/{ROOM}",
+        f"/class/{ROOM}?span=term",
+        "/fleet",
+        f"/device/{ROOM}",
+        "/about",
+    ):
         page.goto(path)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 390, path
+        site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
+        page.wait_for_load_state("networkidle" if "about" in path else "load")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        small = page.evaluate(SMALL_TARGETS)
+        assert small == [], path
     page.goto(f"/class/{ROOM}")
     site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
-    page.wait_for_timeout(1500)
-    picture(page, "dashboard-phone")
+    sync_api.expect(page.locator("[data-state=happy] .count")).not_to_have_text("\u2013")
+    if width == 390 and options.get("color_scheme") == "dark":
+        sync_api.expect(page.locator("#lessons tbody tr").first).to_be_visible()
+        picture(page, "dashboard-phone")
+    context.close()
+
+
+def test_without_scripts(site, browser):
+    """A browser without scripts shows the numbers of the moment, and says that it does."""
+    site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
+    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}", java_script_enabled=False)
+    sync_api.expect(page.locator("main")).to_contain_text("Scripts are switched off")
+    counts = page.locator(".count").all_text_contents()
+    assert sum(int(count) for count in counts) == site.rooms[0].faces
+    context.close()
+
+
+def test_a_note_and_a_comparison(site, browser):
+    """A teacher writes a note, sees it on the time line, and lays two lessons side by side."""
+    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
+    page.fill("input[name=text]", "group work")
+    page.click("form[action$=note] button:has-text('Add')")
+    sync_api.expect(page.locator("#notes li")).to_contain_text("group work")
+    sync_api.expect(page.locator("#compared tbody tr")).to_have_count(10)
+    page.select_option("#compare select[name=b]", label="This week")
+    sync_api.expect(page.locator("#compared thead")).to_contain_text("This week")
+    page.click("#notes button")
+    sync_api.expect(page.locator("#notes li")).to_have_count(0)
+    assert no_complaints(page) == []
     context.close()
 
 

@@ -13,7 +13,7 @@ function showDevice(now) {
   const pill = document.getElementById("presence");
   pill.dataset.presence = now.presence;
   pill.textContent = words.presence[now.presence];
-  for (const fact of document.querySelectorAll("#facts dd[data-key]")) fact.textContent = number(now[fact.dataset.key]);
+  for (const fact of document.querySelectorAll("#facts dd[data-key]")) fact.textContent = fact.dataset.key === "camera" ? (words.camera[now.camera] ?? "–") : number(now[fact.dataset.key]);
   const needs = now.needs.map((need) => element("span", { className: "need", text: words.attention[need] }));
   document.getElementById("needs").replaceChildren(...(needs.length ? needs : [element("span", { className: "fine", text: words.ok })]));
 }
@@ -49,6 +49,8 @@ async function refresh() {
   const names = Object.keys(stages);
   latency.setOption({
     ...frame(t[0] ?? data.from, data.to, "ms", { min: 0 }),
+    grid: { left: rem(3.4), right: rem(1), top: rem(3.6), bottom: rem(2) },
+    legend: { show: true, top: 0, type: "scroll", textStyle: { color: colour("ink"), fontSize: rem(0.85) }, pageTextStyle: { color: colour("ink") } },
     series: names.map((name, i) => ({
       name, type: "line", color: LINES[i % LINES.length], symbol: SYMBOLS[i % SYMBOLS.length], symbolSize: 6, showSymbol: t.length < 60,
       lineStyle: { width: name === "total" ? 4 : 2, type: i % 2 ? "dashed" : "solid" },
@@ -59,7 +61,7 @@ async function refresh() {
     drawn.setOption({
       ...frame(t[0] ?? data.from, data.to, "", { scale: name !== "fps", min: name === "fps" || name === "abstained" ? 0 : null }),
       grid: { left: rem(3.4), right: rem(0.5), top: rem(0.6), bottom: rem(1.8) },
-      series: [{ type: "line", color: colour("accent"), symbol: "none", connectNulls: false, data: broken(t, data.latency.trends[name]) }],
+      series: [{ type: "line", color: colour("accent"), symbol: "circle", symbolSize: 5, showSymbol: t.length < 60, connectNulls: false, data: broken(t, data.latency.trends[name]) }],
     }, { notMerge: true });
   }
   const head = element("tr", {}, element("th", { scope: "col", text: words.time }), ...names.map((name) => element("th", { scope: "col", text: name })));

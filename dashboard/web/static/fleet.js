@@ -28,7 +28,7 @@ function show(changed) {
     const pill = found.cells[2].firstElementChild;
     pill.dataset.presence = row.presence;
     pill.textContent = words.presence[row.presence];
-    KEYS.forEach((key, i) => { found.cells[3 + i].textContent = number(row[key]); });
+    KEYS.forEach((key, i) => { found.cells[3 + i].textContent = key === "camera" ? (words.camera[row.camera] ?? "–") : number(row[key]); });
   }
   count();
 }
