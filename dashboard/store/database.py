@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, event
@@ -12,6 +13,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, Oper
 
 from dashboard.errors import StoreError, UnavailableError
 from dashboard.store.migrations import migrate
+from emoshift.private_files import make_private
 
 if TYPE_CHECKING:
     import threading
@@ -60,6 +62,8 @@ def open_store(setting: str) -> Engine:
         UnavailableError: The server does not answer, or not yet.
     """
     engine = open_engine(setting)
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        make_private(Path(engine.url.database))
     try:
         migrate(engine)
     except StoreError:

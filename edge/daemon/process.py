@@ -13,15 +13,25 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from edge.daemon.isolation import Isolation, die_with_parent, isolate, needs_network
+from edge.daemon.isolation import (
+    Isolation,
+    die_with_parent,
+    isolate,
+    needs_local_sockets,
+    needs_network,
+    seal_memory,
+)
+from edge.daemon.restarts import forget_starts, wait_before_start
 from edge.toml import read_toml
 from emoshift.errors import ConfigError, EmoshiftError
 from emoshift.logs import set_up_logs
+from emoshift.systemd import Notifier
 
 log = logging.getLogger("edge.daemon.process")  # also when run as a module
 
@@ -35,20 +45,26 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         data = _read_input() if options.config is None else None
         isolation = Isolation.NONE
+        notifier = Notifier.from_environment()  # connected before that is forbidden
+        wait_before_start(os.environ, on_wait=notifier.status)
         if options.process == "vision":
             isolation = _give_up_network(_peek_source(options.config, data))
         if options.parent is not None:
             # A publisher that loses its parent still drains; nothing may keep a camera open.
             number = signal.SIGKILL if options.process == "vision" else signal.SIGTERM
             die_with_parent(options.parent, number)
-        _serve(options.process, options.config, data, isolation)
+        seal_memory()
+        _serve(options.process, options.config, data, isolation, notifier)
+        forget_starts(os.environ)
     except EmoshiftError as why:
         log.error("%s", why)  # noqa: TRY400 - expected: one line, no trace
         return why.exit_code
     return 0
 
 
-def _serve(process: str, path: Path | None, data: object, isolation: Isolation) -> None:
+def _serve(
+    process: str, path: Path | None, data: object, isolation: Isolation, notifier: Notifier
+) -> None:
     # Only now: whatever these import starts its life without a network.
     from edge.config import load_config, parse_config
     from edge.daemon.watchdog import run_publish_service, run_vision_service
@@ -62,16 +78,16 @@ def _serve(process: str, path: Path | None, data: object, isolation: Isolation) 
         raise ConfigError("standard input", ["expected a JSON object"])
     config = settle_name(config)
     if process == "vision":
-        run_vision_service(config, isolation=isolation.value, path=path)
+        run_vision_service(config, notifier, isolation=isolation.value, path=path)
     else:
-        run_publish_service(config, path=path)
+        run_publish_service(config, notifier, path=path)
 
 
 def _give_up_network(source: str) -> Isolation:
     if needs_network(source):
         log.warning("the camera is a network stream, so the vision process keeps the network")
         return Isolation.NONE
-    isolation = isolate()
+    isolation = isolate(local_sockets=needs_local_sockets(source))
     level = logging.WARNING if isolation is Isolation.NONE else logging.INFO
     log.log(level, "network of the vision process: isolation %s", isolation.value)
     return isolation

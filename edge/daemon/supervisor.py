@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from edge.identity import settle_name
 from emoshift.errors import ConfigError
+from emoshift.systemd import SignsOfLife
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from edge.config import Config
 
@@ -29,6 +30,8 @@ FIRST_DELAY_S: Final = 0.5
 LONGEST_DELAY_S: Final = 30.0
 SETTLED_S: Final = 60.0
 """A process that ran for this long starts anew without delay."""
+WATCHDOG_S: Final = {"vision": 30.0, "publish": 60.0}
+"""A process that was ready and gives no sign of life for this long is frozen and killed."""
 STOP_S: Final = 20.0
 """How long a process may take to stop before it is killed."""
 
@@ -42,6 +45,7 @@ class _Child:
     name: str
     command: Sequence[str]
     config: str
+    signs: SignsOfLife
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     due_s: float = field(default=float("-inf"))
@@ -52,6 +56,7 @@ class _Child:
         self.process = subprocess.Popen(
             [*self.command, "--parent", str(os.getpid()), *verbose],
             stdin=subprocess.PIPE,
+            env={**os.environ, **self.signs.environment()},
             start_new_session=True,  # Ctrl-C is for us: the processes are stopped in order
         )
         self.started_s = time.monotonic()
@@ -91,6 +96,7 @@ def supervise(
     *,
     command: Callable[[str], Sequence[str]] = process_command,
     reread: Callable[[], Config] | None = None,
+    watchdog_s: Mapping[str, float] = WATCHDOG_S,
 ) -> int:
     """Run both processes until a signal, the end of a clip, or an error that a restart cannot mend.
 
@@ -99,15 +105,24 @@ def supervise(
         command: How to start a process, given its name.
         reread: Reads the configuration again on SIGHUP; a process whose part has changed is started
             anew, and a configuration that does not validate changes nothing.
+        watchdog_s: After how long without a sign of life a process is killed and started anew.
 
     Returns:
         The exit code: 0 after a clean stop, else that of the process that cannot go on.
     """
     config = settle_name(config)
-    vision = _Child("vision", command("vision"), config_json(config, secrets=False))
-    publish = _Child("publish", command("publish"), config_json(config, secrets=True))
     code: int | None = None
-    with _signals() as heard:
+    with contextlib.ExitStack() as stack:
+        vision, publish = (
+            _Child(
+                name,
+                command(name),
+                config_json(config, secrets=name == "publish"),
+                stack.enter_context(SignsOfLife(watchdog_s[name])),
+            )
+            for name in ("vision", "publish")
+        )
+        heard = stack.enter_context(_signals())
         try:
             while code is None and not heard & {signal.SIGTERM, signal.SIGINT}:
                 if signal.SIGHUP in heard:
@@ -161,6 +176,9 @@ def _turn(vision: _Child, publish: _Child) -> int | None:
             continue
         code = child.process.poll()
         if code is None:
+            if child.signs.missing():
+                log.error("%s gives no sign of life and is killed", child.name)
+                child.process.kill()  # not aborted: nothing of its memory may be written
             continue
         if code in FINAL_CODES or (child is vision and code == 0):
             child.process = None

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 from edge.capture.protocol import CaptureState
 from edge.config import demand_legal_basis
 from edge.daemon.reload import Control
-from emoshift.systemd import Notifier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.capture.protocol import CaptureStatus
     from edge.config import Config
+    from emoshift.systemd import Notifier
 
 
-def run_vision_service(config: Config, *, isolation: str, path: Path | None = None) -> None:
+def run_vision_service(
+    config: Config, notifier: Notifier, *, isolation: str, path: Path | None = None
+) -> None:
     """Watch until a signal, or until a clip has ended.
 
     Args:
         config: The whole configuration.
+        notifier: Connected to the service manager, if there is one.
         isolation: What keeps this process off the network.
         path: Where the configuration came from, to be read again on SIGHUP.
 
@@ -32,7 +35,6 @@ def run_vision_service(config: Config, *, isolation: str, path: Path | None = No
 
     from edge.daemon.vision import run_vision
 
-    notifier = Notifier.from_environment()
     control = Control("vision", config, path)
     watchdog = VisionWatchdog(notifier)
 
@@ -52,16 +54,16 @@ def run_vision_service(config: Config, *, isolation: str, path: Path | None = No
         notifier.stopping()
 
 
-def run_publish_service(config: Config, *, path: Path | None = None) -> None:
+def run_publish_service(config: Config, notifier: Notifier, *, path: Path | None = None) -> None:
     """Publish until a signal.
 
     Args:
         config: The whole configuration.
+        notifier: Connected to the service manager, if there is one.
         path: Where it came from, to be read again on SIGHUP.
     """
     from edge.publish.publisher import run_publisher
 
-    notifier = Notifier.from_environment()
     control = Control("publish", config, path)
     watchdog = PublishWatchdog(notifier)
 

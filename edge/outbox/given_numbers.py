@@ -13,6 +13,8 @@ import os
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from emoshift.private_files import make_private
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -83,6 +85,7 @@ class GivenNumbers:
         fresh = self._path.with_name(f"{self._path.name}.new")
         # On a full disk the old file stays: what was let go since may be told as lost.
         with contextlib.suppress(OSError):
+            make_private(fresh)
             fresh.write_bytes(content)
             fresh.replace(self._path)
             self.close()

@@ -6,6 +6,8 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Final
 
+from emoshift.private_files import PRIVATE
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -40,7 +42,7 @@ class Reserve:
                 return True
             if shutil.disk_usage(self._path.parent).free < 3 * self._size:
                 return False
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o660)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
         except OSError:
             return False
         try:

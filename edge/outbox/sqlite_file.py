@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.outbox.records import NewerFileError, damage, lay_out
 from emoshift.errors import OutboxError
+from emoshift.private_files import PRIVATE, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,6 +178,7 @@ class Database:
             time.sleep(0.05)
 
     def _connect_once(self) -> sqlite3.Connection:
+        make_private(self.path)
         connection = sqlite3.connect(
             self.path, timeout=5.0, isolation_level=None, check_same_thread=False
         )
@@ -224,7 +226,7 @@ class Database:
 
 
 def _lock_file(name: str) -> int:
-    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+    return os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
 
 
 def set_durable(connection: sqlite3.Connection, *, durable: bool) -> None:

@@ -25,6 +25,7 @@ from edge.outbox.settings import Limits
 from edge.outbox.store import Outbox
 from emoshift.clock import read_clock
 from emoshift.emotions import Emotion
+from emoshift.systemd import Notifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +79,7 @@ def decide(
 def publish(config_path: str, log_path: str) -> None:
     """Be the publish process."""
     logging.basicConfig(filename=log_path, level=logging.INFO, force=True)
-    run_publish_service(load_config(Path(config_path)))
+    run_publish_service(load_config(Path(config_path)), Notifier.from_environment())
 
 
 def _jumping() -> ClockReading:

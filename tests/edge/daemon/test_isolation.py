@@ -63,6 +63,15 @@ def lookup():
     socket.getaddrinfo("localhost", 80, family=socket.AF_INET)
     tcp(socket.AF_INET, ("127.0.0.1", int(sys.argv[2])))
 
+def neighbour():
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(sys.argv[4])
+
+def listen():
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(sys.argv[3] + ".listens")
+        sock.listen()
+
 def unix():
     a, b = socket.socketpair()
     a.close(), b.close()
@@ -84,7 +93,7 @@ attempts = {
     "tcp": lambda: tcp(socket.AF_INET, ("127.0.0.1", int(sys.argv[2]))),
     "tcp6": lambda: tcp(socket.AF_INET6, ("::1", int(sys.argv[2]))),
     "udp": udp, "udp6": udp6, "packet": packet, "netlink": netlink, "lookup": lookup,
-    "back": back, "uring": uring,
+    "back": back, "uring": uring, "neighbour": neighbour, "listen": listen,
 }
 thread = threading.Thread(
     target=lambda: found.update({name: attempt(work) for name, work in attempts.items()})
@@ -96,9 +105,9 @@ print(json.dumps({"holds": holds.value, "found": found}))
 """
 
 
-def probe(way: str, port: int, file: str) -> dict[str, dict[str, object]]:
+def probe(way: str, port: int, file: str, neighbour: str) -> dict[str, dict[str, object]]:
     done = subprocess.run(
-        [sys.executable, "-c", PROBE, way, str(port), file],
+        [sys.executable, "-c", PROBE, way, str(port), file, neighbour],
         capture_output=True,
         text=True,
         check=True,
@@ -126,11 +135,19 @@ def test_no_socket_reaches_out(way: str) -> None:
         pytest.skip("the filter is written for x86-64 and aarch64")
     file = Path(tempfile.mkdtemp()) / "file"  # where another user reaches it, too
     file.parent.chmod(0o777)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        result = probe(way, server.getsockname()[1], str(file))
-        server.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            server.accept()
+    neighbour = f"{file}.socket"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as service,
+    ):
+        service.bind(neighbour)
+        Path(neighbour).chmod(0o777)
+        service.listen()
+        result = probe(way, server.getsockname()[1], str(file), neighbour)
+        for one in (server, service):
+            one.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                one.accept()
     if result["holds"] == "none":
         pytest.skip("this kernel allows neither a namespace nor a filter")
     found = dict(result["found"])
@@ -142,6 +159,116 @@ def test_no_socket_reaches_out(way: str) -> None:
         assert result["holds"] == "seccomp"
 
 
+NAMES = """
+import socket, sys
+if sys.argv[1] == "isolated":
+    from edge.daemon.isolation import isolate
+    isolate()
+try:
+    socket.getaddrinfo("camera.school.example", 80)
+except OSError as why:
+    print(why)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="puts a service where nscd listens")
+@pytest.mark.parametrize("way", ["isolated", "free"])
+def test_no_name_leaves_through_nscd(way: str) -> None:
+    """A name that is looked up does not reach the name service cache; without isolation it does."""
+    import socket
+
+    folder = Path("/run/nscd")
+    if folder.exists():
+        pytest.skip("nscd is installed here")
+    folder.mkdir(mode=0o755)
+    try:
+        with socket.socket(socket.AF_UNIX) as service:
+            service.bind(str(folder / "socket"))
+            service.listen()
+            service.settimeout(20)
+            asker = subprocess.Popen([sys.executable, "-c", NAMES, way])
+            try:
+                if way == "free":
+                    service.accept()[0].close()  # glibc asks it first
+                asker.wait(timeout=60)
+                service.setblocking(False)
+                if way == "isolated":
+                    with pytest.raises(BlockingIOError):
+                        service.accept()
+            finally:
+                asker.kill()
+                asker.wait()
+    finally:
+        shutil.rmtree(folder)
+
+
+SEALED = """
+import os, signal, sys
+import ctypes, resource
+from edge.daemon.isolation import seal_memory
+if os.geteuid() == 0 and sys.argv[3] == "wait":
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # a process that has changed its user is sealed
+if sys.argv[1] == "sealed":
+    seal_memory()
+else:
+    resource.setrlimit(resource.RLIMIT_CORE, [resource.getrlimit(resource.RLIMIT_CORE)[1]] * 2)
+held = b"".join([b"a picture: "] * 100_000)
+os.chdir(sys.argv[2])
+print("ready", flush=True)
+if sys.argv[3] == "abort":
+    os.abort()
+signal.pause()
+"""
+
+
+@pytest.mark.parametrize("way", ["sealed", "open"])
+def test_an_abort_leaves_no_picture(tmp_path: Path, way: str) -> None:
+    """The watchdog's abort writes nothing of the memory; without the seal the kernel does."""
+    pattern = Path("/proc/sys/kernel/core_pattern").read_text(encoding="ascii").strip()
+    if way == "open" and (os.geteuid() != 0 or pattern.startswith(("|", "/"))):
+        pytest.skip(f"cores go to {pattern} here")
+    done = subprocess.run(
+        [sys.executable, "-c", SEALED, way, str(tmp_path), "abort"],
+        check=False,
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+    )
+    assert done.returncode == -6
+    dumps = [file for file in tmp_path.iterdir() if b"a picture: " in file.read_bytes()]
+    assert bool(dumps) is (way == "open")
+
+
+@pytest.mark.parametrize("way", ["sealed", "open"])
+def test_no_other_process_of_the_user_reads_memory(way: str) -> None:
+    """A process of the same user opens the memory of an ordinary one, and not of the sealed one."""
+    reader = """
+import os, sys
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+open(f"/proc/{sys.argv[1]}/mem", "rb").close()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", SEALED, way, "/", "wait"], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        done = subprocess.run(
+            [sys.executable, "-c", reader, str(process.pid)],
+            check=False,
+            stderr=subprocess.DEVNULL,
+            timeout=60,
+        )
+        process.kill()
+    if way == "open" and done.returncode:
+        pytest.skip("this kernel lets no process read another's memory")
+    assert (done.returncode == 0) is (way == "open")
+
+
 def test_the_probe_reaches_out_without_isolation(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
@@ -150,15 +277,23 @@ def test_the_probe_reaches_out_without_isolation(
 
     code = PROBE.replace("isolation.isolate()", "isolation.Isolation.NONE")
     file = tmp_path_factory.mktemp("open") / "file"
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    neighbour = f"{file}.socket"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as service,
+    ):
+        service.bind(neighbour)
+        service.listen()
+        port = str(server.getsockname()[1])
         done = subprocess.run(
-            [sys.executable, "-c", code, "best", str(server.getsockname()[1]), str(file)],
+            [sys.executable, "-c", code, "best", port, str(file), neighbour],
             capture_output=True,
             text=True,
             check=True,
             timeout=60,
         )
-    assert json.loads(done.stdout)["found"]["tcp"] == "reached"
+    found = json.loads(done.stdout)["found"]
+    assert {found[name] for name in ("tcp", "neighbour", "listen")} == {"reached"}
 
 
 @pytest.mark.parametrize(
@@ -210,12 +345,15 @@ def test_nothing_is_loaded_before_the_network_is_gone() -> None:
     modules = imported("edge.daemon.process")
     assert not modules & {"numpy", "pydantic", "cv2", "edge.config", "edge.values"}
     ours = {name for name in modules if name.startswith(("edge.", "emoshift."))}
-    daemon = {"edge.daemon", "edge.daemon.process", "edge.daemon.isolation"}
+    daemon = {"edge.daemon"} | {
+        f"edge.daemon.{name}" for name in ("process", "isolation", "restarts")
+    }
     assert ours == daemon | {
         "edge.toml",
         "emoshift.credentials",
         "emoshift.errors",
         "emoshift.logs",
+        "emoshift.systemd",
     }
 
 
@@ -245,5 +383,5 @@ def test_files_keep_their_owner(tmp_path_factory: pytest.TempPathFactory) -> Non
 
     file = tmp_path_factory.mktemp("owner") / "file"
     with socket.create_server(("127.0.0.1", 0)) as server:
-        probe("best", server.getsockname()[1], str(file))
+        probe("best", server.getsockname()[1], str(file), "/nowhere")
     assert file.stat().st_uid == os.geteuid()

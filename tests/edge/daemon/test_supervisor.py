@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tests.support.brokers import wait_until
 
@@ -29,6 +30,8 @@ def end(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 say(f"starts {os.getpid()}")
+from emoshift.systemd import Notifier
+notifier = Notifier.from_environment()
 steps = story.split(",")
 step = steps[min(start, len(steps) - 1)]
 if step.isdecimal():
@@ -36,6 +39,8 @@ if step.isdecimal():
     sys.exit(int(step))
 while True:
     time.sleep(0.05)
+    if step != "silent":
+        notifier.ready()
 """
 RUN = """
 import logging, sys
@@ -47,7 +52,8 @@ from edge.config import parse_config
 def reread():
     import tomllib
     return parse_config(tomllib.load(open(f"{folder}/edge.toml", "rb")), where="edge.toml")
-sys.exit(supervise(Config(), reread=reread, command=lambda name: [
+patience = {"vision": 2, "publish": 2}
+sys.exit(supervise(Config(), reread=reread, watchdog_s=patience, command=lambda name: [
     sys.executable, f"{folder}/process.py", name, folder, stories[name]]))
 """
 
@@ -163,3 +169,30 @@ def _runs(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["vision", "publish"])
+def test_a_frozen_process_is_started_anew(tmp_path: Path, number: int) -> None:
+    """A process that stops giving signs of life is killed, and started again."""
+    run = Run(tmp_path, vision="on", publish="on")
+    wait_until(lambda: len(run.pids()) == 2)
+    name = ("vision", "publish")[number]
+    pid = next(int(line.split()[-1]) for line in run.log.splitlines() if f"{name} starts" in line)
+    time.sleep(0.5)  # it must have said that it is ready
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: run.log.count(f"{name} starts") == 2)
+    assert not psutil.pid_exists(pid)
+    run.process.send_signal(signal.SIGTERM)
+    code, said = run.end()
+    assert code == 0
+    assert f"{name} gives no sign of life and is killed" in said
+
+
+def test_a_process_that_never_was_ready_is_left_alone(tmp_path: Path) -> None:
+    """Starting may take long on a small board; only who was ready can be frozen."""
+    run = Run(tmp_path, vision="silent", publish="on")
+    wait_until(lambda: len(run.pids()) == 2)
+    time.sleep(3)
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end()[0] == 0
+    assert run.log.count("vision starts") == 1
