@@ -358,3 +358,74 @@ def doctor(config_path: Path | None, source: str | None, broker: str | None) -> 
         good &= finding.good
         click.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.what:<12} {finding.detail}")
     sys.exit(0 if good else 1)
+
+
+@main.command(name="init")
+@click.option(
+    "--country", type=click.Choice(["eu", "uk", "us", "other"]), help="Whose law applies."
+)
+@click.option("--legal-basis", help="By what right this device watches, and who approved it.")
+@click.option("--site", help="The school, such as hill-school.")
+@click.option("--name", help="The room, such as room-7.")
+@click.option("--source", help="The camera: a device, number or network stream.")
+@click.option("--broker", metavar="HOST[:PORT]", help="The MQTT broker.")
+@click.option("--username", help="Account at the broker.")
+@click.option("--password-file", type=click.Path(path_type=Path), help="File with its password.")
+@click.option("--ca-file", type=click.Path(path_type=Path), help="Authority of the broker's TLS.")
+@click.option("--tls/--no-tls", default=None, help="Encrypt the connection to the broker.")
+@click.option("--dashboard", metavar="URL", help="Show this address as a QR code at the end.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=CONFIG_PATH,
+    show_default=True,
+    help="The configuration file to write.",
+)
+@click.option("--yes", is_flag=True, help="Ask nothing; every answer comes from an option.")
+@one_line_errors
+def init(**given: Any) -> None:
+    """Set this device up: ask, write the configuration, check it, start the services.
+
+    \b
+    Example:
+      sudo edge init
+      sudo edge init --yes --country other --legal-basis "project 12/2026, consent of all" \\
+        --site hill-school --name room-7 --source /dev/video0 --broker mqtt.school.example
+    """
+    from edge.commands.setup_dialogue import run_dialogue
+
+    run_dialogue(given)
+
+
+@main.group()
+def service() -> None:
+    """The systemd services of an environment made with pip."""
+
+
+@service.command(name="install")
+@one_line_errors
+def install_units() -> None:
+    """Write the units with the package's hardening, and enable them.
+
+    \b
+    Example:
+      sudo /opt/emoshift/bin/edge service install
+    """
+    from edge.commands.service import install_service
+
+    install_service(click.echo)
+
+
+@service.command(name="remove")
+@one_line_errors
+def remove_units() -> None:
+    """Stop the services and take the units away; configuration and data stay.
+
+    \b
+    Example:
+      sudo /opt/emoshift/bin/edge service remove
+    """
+    from edge.commands.service import remove_service
+
+    remove_service(click.echo)
