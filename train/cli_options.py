@@ -70,13 +70,6 @@ evaluated_split = click.option(
     show_default=True,
     help="PrivateTest once, for a figure that is published; CK+48, which no network is trained on.",
 )
-taus = click.option(
-    "--tau",
-    "taus",
-    type=click.FloatRange(min=0.0, max=2.0),
-    multiple=True,
-    help="Score also with the probabilities divided by the class shares to this power; repeatable.",
-)
 name = click.option("--name", required=True, help="Lower-case name; the folder is <time>-<name>.")
 description = click.option("--description", default="", help="Free text, kept with the run.")
 _POSITIVE: Final = click.IntRange(min=1)
@@ -124,6 +117,11 @@ _RUN: Final = (
     click.option("--resume", type=PATH, help="Checkpoint of an earlier run to go on from."),
     click.option("--weights", type=PATH, help="A .keras network of the same shape to begin with."),
     click.option("--teacher", type=PATH, help="What `train teach` wrote, for teacher_share."),
+    click.option(
+        "--leave-out",
+        metavar="K/N",
+        help="Leave the K-th of N parts of Training out, so that the network can teach that part.",
+    ),
     click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "gpu"]),

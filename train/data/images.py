@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -53,6 +53,11 @@ class Images:
     majority: NDArray[np.int8]
     plurality: NDArray[np.int8]
     labels: NDArray[np.int8]
+
+    def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Images:
+        """Return some of them."""
+        arrays = {field.name: getattr(self, field.name)[chosen] for field in fields(self)}
+        return Images(**arrays)
 
     def class_shares(self) -> dict[str, NDArray[np.float64]]:
         """Return each head's class frequencies, ``(8,)`` from the votes and ``(7,)``."""

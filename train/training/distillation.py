@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from emoshift.errors import InputError
+from train.data.fer2013 import CLASSES
+from train.data.ferplus import LABELS
+from train.data.folds import Fold
 from train.data.images import read_images
 from train.evaluation.metrics import softmax
 from train.evaluation.predictions import image_logits
 from train.saved_net import open_scorer
+from train.training.run_folder import CONFIG, read_config
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-HEADS = ("ferplus", "fer2013")
+
+HEADS = {"ferplus": len(LABELS), "fer2013": CLASSES}
+"""Classes of each head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,41 +47,63 @@ class Teacher:
 def write_teacher(nets: Sequence[Path], path: Path, *, data: Path, cache: Path) -> Teacher:
     """Write the mean probabilities of networks over Training, both mirror views of every image.
 
-    The networks have seen these images; one that remembers them teaches its own memory. Compare
-    its accuracy on Training with that on PublicTest before it teaches.
+    A network whose run left a part of Training out (`train run --leave-out`) is asked about that
+    part alone. The others have seen the images; one that remembers them teaches its own memory, so
+    compare its accuracy on Training with that on PublicTest first.
 
     Raises:
-        InputError: A network is missing, or lacks one of the two heads.
+        InputError: A network is missing, lacks one of the two heads, or some images have no
+            teacher because no network left them out.
     """
     images = read_images(data, cache, "Training")
-    probs: dict[str, list[NDArray[np.float64]]] = {head: [] for head in HEADS}
+    sums = {head: np.zeros((len(images.rows), classes)) for head, classes in HEADS.items()}
+    teachers = np.zeros(len(images.rows), np.intp)
     for net in nets:
-        logits = image_logits(open_scorer(net), images.crops, mirrored=True)
+        fold = left_out(net)
+        chosen = np.arange(len(images.rows))
+        if fold is not None:
+            chosen = np.flatnonzero(fold.holds(images.crops))
+        logits = image_logits(open_scorer(net), images.crops[chosen], mirrored=True)
         if missing := [head for head in HEADS if head not in logits]:
             raise InputError(f"{net}: found no {missing[0]} head; a teacher needs both heads")
         for head in HEADS:
-            probs[head].append(softmax(logits[head]))
-    ferplus, fer2013 = (np.stack(probs[head]).mean(axis=0).astype(np.float32) for head in HEADS)
+            sums[head][chosen] += softmax(logits[head])
+        teachers[chosen] += 1
+    if alone := int((teachers == 0).sum()):
+        raise InputError(
+            f"{alone} of {len(images.rows)} images have no teacher: every part has to be left out"
+            " by one of the networks; train the others with --leave-out too"
+        )
+    ferplus, fer2013 = ((sums[head] / teachers[:, None]).astype(np.float32) for head in HEADS)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
         np.savez(stream, rows=images.rows, ferplus=ferplus, fer2013=fer2013)
     return Teacher(rows=images.rows, ferplus=ferplus, fer2013=fer2013)
 
 
+def left_out(net: Path) -> Fold | None:
+    """Return the part of Training that a run's network has not learned from, if any."""
+    if not (net.parent / CONFIG).exists():
+        return None
+    part = read_config(net.parent).left_out
+    return None if part is None else Fold.parse(part)
+
+
 def read_teacher(path: Path, rows: NDArray[np.intp]) -> Teacher:
-    """Read what `write_teacher` wrote.
+    """Read what `write_teacher` wrote, of some rows or all.
 
     Raises:
-        InputError: There is no such file, or it is about other rows than ``rows``.
+        InputError: There is no such file, or it lacks some of ``rows``.
     """
     try:
         with path.open("rb") as stream, np.load(stream) as arrays:
             teacher = Teacher(**{name: arrays[name] for name in ("rows", *HEADS)})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as why:
         raise InputError(f"{path}: not what `train teach` writes ({why})") from why
-    if not np.array_equal(teacher.rows, rows):
+    if not np.isin(rows, teacher.rows).all():
         raise InputError(f"{path}: is about {len(teacher.rows)} rows, expected {len(rows)}")
-    return teacher
+    at = np.searchsorted(teacher.rows, rows)
+    return Teacher(rows=rows, ferplus=teacher.ferplus[at], fer2013=teacher.fer2013[at])
 
 
 def blend(

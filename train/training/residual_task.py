@@ -8,6 +8,7 @@ import keras
 
 from emoshift.errors import InputError
 from train.data.ferplus import LABELS
+from train.data.folds import Fold
 from train.data.images import CLASSES_OF, read_images
 from train.data.sampling import draw_all, draw_of
 from train.evaluation.metrics import accuracy, macro_recall, softmax, vote_loss, without_contempt
@@ -54,6 +55,8 @@ def prepare_residual(
         read_images(options.data_folder, options.cache, split)
         for split in ("Training", "PublicTest")
     )
+    if options.leave_out is not None:
+        train = train.select(~Fold.parse(options.leave_out).holds(train.crops))
     teacher = None if options.teacher is None else read_teacher(options.teacher, train.rows)
     draw = draw_of(recipe.data, train.labels, CLASSES_OF["fer2013"], seed=recipe.seed)
     task = residual_task(
@@ -71,7 +74,8 @@ def prepare_residual(
 
     return Job(
         task=task,
-        summary=f"{len(draw.pool)} images, {len(held_out.rows)} held out",
+        summary=f"{len(draw.pool)} images, {len(held_out.rows)} held out"
+        + (f", part {options.leave_out} left out" if options.leave_out else ""),
         finish=finish,
     )
 

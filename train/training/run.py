@@ -58,6 +58,7 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
         resumed=_text(options.resume),
         weights=_text(options.weights),
         teacher=_text(options.teacher),
+        left_out=options.leave_out,
         pictures=_text(options.images),
         device=options.device,
         asked=json.loads(json.dumps(options.overrides_dict())),

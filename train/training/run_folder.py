@@ -39,6 +39,7 @@ class RunConfig:
         resumed: Checkpoint it went on from, if any.
         weights: Network whose weights it began with, if any.
         teacher: File of a teacher's probabilities it learned from, if any.
+        left_out: Part of Training that it did not learn from, if any.
         pictures: Folder of images learned from in place of FER2013, if any.
         device: Where it was computed, as requested.
         asked: What was requested otherwise than the recipe's file says; ``recipe`` holds it.
@@ -50,6 +51,7 @@ class RunConfig:
     resumed: str | None
     weights: str | None = None
     teacher: str | None = None
+    left_out: str | None = None
     pictures: str | None = None
     device: str = "auto"
     asked: dict[str, Any] = field(default_factory=dict)
@@ -82,7 +84,7 @@ def create_run(
 
 
 def _changes(before: RunConfig, after: RunConfig) -> list[str]:
-    beside = ("description", "weights", "teacher", "pictures", "device")
+    beside = ("description", "weights", "teacher", "left_out", "pictures", "device")
     old, new = ({key: getattr(one, key) for key in beside} for one in (before, after))
     return [*changes(before.recipe, after.recipe), *changes(old, new)]
 

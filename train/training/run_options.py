@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from emoshift.errors import ConfigError, InputError, UsageError
+from train.data.folds import Fold
 from train.huggingface.names import is_classifier, require_torch
 from train.recipe import ConvolutionRecipe, FineTuneRecipe, ResidualRecipe
 from train.recipe_file import (
@@ -19,6 +20,7 @@ from train.recipe_file import (
     recipe_path,
     renamed,
 )
+from train.training.run_folder import CONFIG, read_config, run_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,7 @@ class RunOptions:
         resume: Checkpoint to go on from.
         weights: A .keras network of the same shape to begin with.
         teacher: What ``train teach`` wrote.
+        leave_out: Part of Training that is not learned from, such as ``1/3``.
         images: Folder of class-named folders in place of FER2013, for networks with one head.
         keep: Last checkpoints to keep; 0 keeps all.
         description: Free text.
@@ -57,6 +60,7 @@ class RunOptions:
     resume: Path | None = None
     weights: Path | None = None
     teacher: Path | None = None
+    leave_out: str | None = None
     images: Path | None = None
     keep: int = 0
     description: str = ""
@@ -133,6 +137,7 @@ def check_options(options: RunOptions, recipe: RunRecipe) -> None:
             )
     elif options.teacher is not None or options.weights is not None:
         problems.append(f"--teacher and --weights are for residual networks, found {recipe.model}")
+    problems += _leave_out_problems(options, recipe)
     if isinstance(recipe, FineTuneRecipe):
         problems += _classifier_problems(options)
     if options.images is not None and not isinstance(recipe, ConvolutionRecipe):
@@ -141,6 +146,23 @@ def check_options(options: RunOptions, recipe: RunRecipe) -> None:
         raise ConfigError(str(options.recipe or options.model), problems)
     if isinstance(recipe, FineTuneRecipe):
         require_torch()
+
+
+def _leave_out_problems(options: RunOptions, recipe: RunRecipe) -> list[str]:
+    problems: list[str] = []
+    part = options.leave_out
+    if part is not None:
+        Fold.parse(part)
+        if not isinstance(recipe, ResidualRecipe):
+            problems.append(f"--leave-out is for residual networks, found {recipe.model}")
+    if options.resume is not None and (run := run_of(options.resume) / CONFIG).exists():
+        before = read_config(run.parent).left_out
+        if before != part:
+            problems.append(
+                f"--leave-out: the run to resume left out {before or 'nothing'}, found"
+                f" {part or 'nothing'}; a network can teach only what it has never learned from"
+            )
+    return problems
 
 
 def _classifier_problems(options: RunOptions) -> list[str]:

@@ -9,15 +9,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emoshift.errors import InputError
+from emoshift.errors import ConfigError, InputError
 
 pytest.importorskip("keras", reason="needs the training environment: make test-train")
 
-from train.training.distillation import blend, read_teacher
+from train.data.folds import Fold
+from train.data.images import read_images
+from train.evaluation.metrics import softmax
+from train.evaluation.predictions import image_logits
+from train.saved_net import open_scorer
+from train.training.distillation import blend, read_teacher, write_teacher
+from train.training.run import RunOptions, start_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+TOY = """
+model = "residual"
+seed = 4
+batch_size = 8
+[[phases]]
+epochs = 1
+image_size = 48
+learning_rate = 0.02
+[network]
+stem = 4
+widths = [4]
+blocks = [1]
+"""
 VOTES = np.array([[0.75, 0.25], [0.0, 0.0]], np.float32)
 TAUGHT = np.array([[0.5, 0.5], [0.1, 0.9]], np.float32)
 
@@ -54,3 +73,51 @@ def test_a_teacher_of_other_rows_is_refused(tmp_path: Path) -> None:
         read_teacher(path, np.arange(3))
     with pytest.raises(InputError, match="not what `train teach` writes"):
         read_teacher(tmp_path / "none.npz", np.arange(3))
+
+
+def test_a_teacher_may_be_asked_for_some_of_its_rows(tmp_path: Path) -> None:
+    """A network that leaves a part out learns from the teacher of all the others."""
+    path = tmp_path / "teacher.npz"
+    ferplus = np.arange(32, dtype=np.float32).reshape(4, 8)
+    np.savez(path, rows=np.arange(4), ferplus=ferplus, fer2013=np.zeros((4, 7), np.float32))
+    teacher = read_teacher(path, np.array([1, 3]))
+    np.testing.assert_array_equal(teacher.ferplus, ferplus[[1, 3]])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_teachers_answer_only_for_the_part_they_left_out(made_up: Path, tmp_path: Path) -> None:
+    """Each image is taught by the network that has not seen it; a part without one is refused."""
+    cache = tmp_path / "cache"
+    recipe = tmp_path / "toy.toml"
+    recipe.write_text(TOY, encoding="utf-8")
+    nets = []
+    for part in ("1/2", "2/2"):
+        run = start_run(
+            RunOptions(
+                name=f"part-{part[0]}",
+                recipe=recipe,
+                leave_out=part,
+                data=made_up,
+                cache=cache,
+                runs=tmp_path / "runs",
+            ),
+            log=lambda _: None,
+        )
+        nets.append(run / "net.keras")
+    path = tmp_path / "teacher.npz"
+    with pytest.raises(InputError, match="images have no teacher"):
+        write_teacher(nets[:1], path, data=made_up, cache=cache)
+    teacher = write_teacher(nets, path, data=made_up, cache=cache)
+    images = read_images(made_up, cache, "Training")
+    for part, net in zip(("1/2", "2/2"), nets, strict=True):
+        held = Fold.parse(part).holds(images.crops)
+        assert 0 < held.sum() < len(held)
+        alone = softmax(
+            image_logits(open_scorer(net), images.crops[held], mirrored=True)["ferplus"]
+        )
+        np.testing.assert_allclose(teacher.ferplus[held], alone, atol=1e-5)
+    last = nets[0].parent / "checkpoints" / "epoch-001.npz"
+    again = RunOptions(name="again", recipe=recipe, resume=last, data=made_up, cache=cache)
+    with pytest.raises(ConfigError, match="left out 1/2, found nothing"):
+        start_run(again, log=lambda _: None)
