@@ -30,7 +30,8 @@ from dashboard.store.accounts import People, Role  # noqa: E402
 from dashboard.store.database import open_store  # noqa: E402
 from dashboard.store.read import Archive  # noqa: E402
 from emoshift.topics import Address  # noqa: E402
-from tests.support.dashboard import settings, wait_until  # noqa: E402
+from tests.support.dashboard import settings  # noqa: E402
+from tests.support.waiting import wait_until  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from dashboard.mqtt import Link
 from dashboard.simulate.classroom import Classroom
 from dashboard.simulate.volley import prepare, send
 from emoshift.topics import Address
-from tests.support.dashboard import NOW_MS, wait_until
+from tests.support.dashboard import NOW_MS
+from tests.support.waiting import wait_until
 
 ACCEPTED = b"\x20\x03\x00\x00\x00"
 

@@ -18,7 +18,8 @@ from dashboard.store.dead_letters import DeadLetters
 from dashboard.store.write import History
 from emoshift.topics import Address
 from tests.dashboard.test_worker import publish, simulate, working
-from tests.support.dashboard import NOW_MS, settings, wait_until
+from tests.support.dashboard import NOW_MS, settings
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 

@@ -22,7 +22,8 @@ from dashboard.simulate.publish import Load, Simulator
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
 from emoshift.topics import Address
-from tests.support.dashboard import settings, wait_until
+from tests.support.dashboard import settings
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -31,6 +31,7 @@ def edge(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         ("10.0.0.7:1", "10.0.0.7", 1),
         ("[::1]:1883", "::1", 1883),
         ("::1", "::1", None),
+        ("broker:", "broker", None),
     ],
 )
 def test_brokers(text: str, host: str, port: int | None) -> None:
@@ -38,11 +39,9 @@ def test_brokers(text: str, host: str, port: int | None) -> None:
     assert split_broker(text) == (host, port)
 
 
-@pytest.mark.parametrize("text", ["", ":1883", "broker:", "broker:0", "broker:65536", "broker:x"])
+@pytest.mark.parametrize("text", ["", ":1883", "broker:0", "broker:65536", "broker:x"])
 def test_what_is_no_broker(text: str) -> None:
-    if text == "broker:":
-        assert split_broker(text) == ("broker", None)
-        return
+    """One line says what was expected."""
     with pytest.raises(UsageError, match="expected HOST or HOST:PORT"):
         split_broker(text)
 

@@ -15,7 +15,7 @@ import pytest
 from edge.assets import find_detector
 from tests.faults.test_storm import WHOLE
 from tests.faults.watching import Watching, bundle_with_baseline, crowd, lacks, talking_man
-from tests.support.brokers import wait_until
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,8 @@ from edge.outbox.store import Outbox
 from tests.edge.publish.conftest import Listening, Running, changes, make_config
 from tests.faults.processes import Child, decide, publish
 from tests.faults.test_storm import CONFIG, WHOLE
-from tests.support.brokers import BrokerProcess, wait_until
+from tests.support.brokers import BrokerProcess
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,8 @@ import pytest
 from edge.outbox.store import Outbox
 from tests.edge.publish.conftest import Listening
 from tests.faults.processes import Child, decide, publish
-from tests.support.brokers import BadWire, BrokerProcess, wait_until
+from tests.support.brokers import BadWire, BrokerProcess
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 

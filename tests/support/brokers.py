@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from typing import TYPE_CHECKING, Self
 
+from tests.support.waiting import wait_until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 MOSQUITTO = shutil.which(
@@ -28,15 +28,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def wait_until(what: Callable[[], object], timeout_s: float = 20.0) -> None:
-    """Wait for something to become true; fails loudly, never measures."""
-    until = time.monotonic() + timeout_s
-    while not what():
-        if time.monotonic() > until:
-            raise TimeoutError(f"not within {timeout_s} s")
-        time.sleep(0.01)
 
 
 class BrokerProcess:

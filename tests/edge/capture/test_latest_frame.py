@@ -14,6 +14,7 @@ import pytest
 from edge.capture.latest_frame import MOST_FAILED, NewestFrame
 from edge.capture.protocol import CaptureState, Picture
 from emoshift.errors import CameraError
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,14 +49,6 @@ class FedDevice:
 
 def picture(value: int, stamp_s: float | None = None) -> Picture:
     return Picture(image=np.full((32, 32, 3), value, dtype=np.uint8), stamp_s=stamp_s)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if holds():
-            return
-        time.sleep(0.01)
-    pytest.fail("waited four seconds in vain")
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ import pytest
 
 from edge.config import parse_config
 from edge.daemon.reload import changed_keys, hold_fixed
-from tests.support.brokers import BrokerProcess, wait_until
+from tests.support.brokers import BrokerProcess
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.brokers import wait_until
+from tests.support.waiting import wait_until
 
 STAND_IN = """
 import json, os, signal, sys, time

@@ -24,7 +24,8 @@ from emoshift.subscriber import (
     listen,
     subscriber_id,
 )
-from tests.support.brokers import BrokerProcess, wait_until
+from tests.support.brokers import BrokerProcess
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,8 @@ from emoshift.errors import ConfigError
 from emoshift.messages import Info, Presence, Status, format_date, read_schema, summarise_class
 from emoshift.mqtt.paho import Broker
 from tests.edge.publish.conftest import CHANGE, Listening, Running, changes, make_config
-from tests.support.brokers import BadWire, BrokerProcess, wait_until
+from tests.support.brokers import BadWire, BrokerProcess
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.edge.publish.conftest import Listening, Running, changes, make_config
-from tests.support.brokers import BadWire, BrokerProcess, free_port, wait_until
+from tests.support.brokers import BadWire, BrokerProcess, free_port
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,10 +16,12 @@ from edge.publish.homeassistant import Discovery
 from emoshift.emotions import Emotion
 from emoshift.messages import summarise_class
 from tests.edge.publish.conftest import CHANGE, Running, make_config
-from tests.support.brokers import BrokerProcess, wait_until
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.brokers import BrokerProcess
 
 BASE = "emoshift/v1/school/room-12"
 TOPIC = "homeassistant/device/emoshift-school-room-12/config"

@@ -14,7 +14,8 @@ from edge.publish.metrics import render, serve_metrics
 from emoshift.errors import UnavailableError
 from emoshift.messages import Health, Percentiles
 from tests.edge.publish.conftest import Running, make_config
-from tests.support.brokers import BrokerProcess, free_port, wait_until
+from tests.support.brokers import BrokerProcess, free_port
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path

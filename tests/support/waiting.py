@@ -1,0 +1,17 @@
+"""Waiting for what happens in another process or thread, instead of sleeping and hoping."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def wait_until(holds: Callable[[], object], timeout_s: float = 30.0) -> None:
+    """Return as soon as ``holds`` gives something true; fail the test when it never does."""
+    until_s = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < until_s, "it did not happen"
+        time.sleep(0.02)
