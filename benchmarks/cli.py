@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from edge import __version__
-from edge.cli import INTERRUPTED, one_line_errors
+from emoshift.command_line import INTERRUPTED, CommandGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ _MOUNTED: Final = {"transitions": "benchmarks.transitions.command"}
 # As in `edge.cli`, heavy modules are imported by the commands that need them.
 
 
-class _Group(click.Group):
+class _Group(CommandGroup):
     """Finds the commands of other folders only when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -238,7 +238,6 @@ def _measured(
     show_default=True,
     help="With several synthetic faces: first time both face back ends against each other.",
 )
-@one_line_errors
 def run(
     *,
     reference: bool,
@@ -281,7 +280,6 @@ def run(
     )
 
 
-@one_line_errors
 def _against_reference(faces: int) -> None:
     """Time both face back ends in turns on the same classroom, the networks counted in."""
     from benchmarks.classroom.actors import load_actors
@@ -315,7 +313,6 @@ def _against_reference(faces: int) -> None:
     "--budget-ms", default=100.0, show_default=True, help="For capture to outbox, at the p95."
 )
 @json_option
-@one_line_errors
 def soak(
     *,
     seconds: float,
@@ -350,7 +347,6 @@ def soak(
     metavar="RATIO",
     help="Exit with 1 when capture to outbox got slower than so many times, beyond doubt.",
 )
-@one_line_errors
 def compare(before: Path, after: Path, fail_above: float | None) -> None:
     """Compare two runs of the same workload on the same device.
 
@@ -375,7 +371,6 @@ def compare(before: Path, after: Path, fail_above: float | None) -> None:
 @workload_options
 @click.option("--frames", default=200, show_default=True, help="How many frames.")
 @json_option
-@one_line_errors
 def stages(
     *,
     frames: int,
@@ -400,7 +395,6 @@ def stages(
 @workload_options
 @click.option("--rounds", default=20, show_default=True, help="Turns of pipeline and references.")
 @json_option
-@one_line_errors
 def project(
     *,
     target: str,
@@ -453,7 +447,6 @@ def at_least_one(count: int) -> int:
 @click.option("--pictures", default=3589, show_default=True, help="Most pictures to classify.")
 @click.option("--install", is_flag=True, help="First make the environment of the others (5 GB).")
 @json_option
-@one_line_errors
 def peers(
     *,
     rounds: int,
@@ -511,7 +504,6 @@ def peers(
     show_default=True,
     help="Folder that holds one folder for each device.",
 )
-@one_line_errors
 def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
     """Make every result that is kept, or those named; half an hour on a quiet machine.
 
@@ -541,7 +533,6 @@ def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
     show_default=True,
     help="The page to write.",
 )
-@one_line_errors
 def docs(*, results: Path, out: Path) -> None:
     """Write the page of results from the reports.
 
@@ -556,7 +547,6 @@ def docs(*, results: Path, out: Path) -> None:
 
 
 @main.command()
-@one_line_errors
 def schema() -> None:
     """Print the JSON Schema of every report.
 

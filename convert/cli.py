@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from convert.recipe import DEFAULT_RECIPE, Precision, load_recipe
-from emoshift.errors import BundleError, EmoshiftError, OutputError, UsageError
+from emoshift.command_line import CommandGroup
+from emoshift.errors import BundleError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from convert.recipe import Recipe
@@ -17,8 +18,8 @@ _PATH = click.Path(path_type=Path)
 DEFAULT_COMMAND = "bundle"
 
 
-class _Group(click.Group):
-    """Tells expected errors as one line with their exit code, and builds by default."""
+class _Group(CommandGroup):
+    """Builds by default."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         wants_help = bool({"-h", "--help"} & set(args))
@@ -26,13 +27,6 @@ class _Group(click.Group):
         if not named and not (wants_help and len(args) == 1):
             args = [DEFAULT_COMMAND, *args]
         return super().parse_args(ctx, args)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except EmoshiftError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(error.exit_code)
 
 
 _data = click.option(
@@ -241,6 +235,8 @@ def document(document: Path, folder: Path) -> None:
     try:
         text = document.read_text(encoding="utf-8")
         document.write_text(update_document(text, load_bundle(folder).manifest), encoding="utf-8")
+    except UnicodeDecodeError as why:
+        raise UsageError(f"{document}: not a Markdown file") from why
     except OSError as why:
         raise OutputError(f"{document}: {why.strerror}") from why
     click.echo(f"{document}")

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dashboard.errors import DashboardError, UsageError
+from emoshift.command_line import CommandGroup
+from emoshift.errors import EmoshiftError
 from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
@@ -24,15 +26,10 @@ if TYPE_CHECKING:
     from emoshift.topics import Address
 
 
-class _Commands(click.Group):
-    """Says expected errors in one line, with their exit code."""
+class _Commands(CommandGroup):
+    """The dashboard's commands."""
 
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except DashboardError as why:
-            click.echo(f"Error: {why}", err=True)
-            ctx.exit(why.exit_code)
+    errors = (DashboardError, EmoshiftError)
 
 
 def _settings(command: Callable[..., None]) -> Callable[..., None]:

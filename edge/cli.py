@@ -6,14 +6,14 @@ import functools
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from edge import __version__
 from edge.config import Config, demand_legal_basis, load_config, parse_config
-from emoshift.credentials import mask_credentials
-from emoshift.errors import EmoshiftError, UsageError
+from emoshift.command_line import CommandGroup
+from emoshift.errors import ConfigError, UsageError
 from emoshift.logs import set_up_logs
 
 if TYPE_CHECKING:
@@ -24,27 +24,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 CONFIG_PATH = Path("/etc/emoshift/edge.toml")
-INTERRUPTED = 130
 
 # Heavy modules are imported by the commands that need them: `edge check` and `edge -h` must answer
 # at once, also where OpenCV or a model runtime is what is broken.
-
-
-def one_line_errors(command: F) -> F:
-    """Turn expected errors into one line and their exit code; Ctrl-C ends without a trace."""
-
-    @functools.wraps(command)
-    def wrapped(*args: object, **kwargs: object) -> object:
-        try:
-            return command(*args, **kwargs)
-        except EmoshiftError as why:
-            click.echo(f"Error: {mask_credentials(str(why))}", err=True)
-            sys.exit(why.exit_code)
-        except KeyboardInterrupt:
-            click.echo(err=True)
-            sys.exit(INTERRUPTED)
-
-    return cast("F", wrapped)
 
 
 def config_options(command: F) -> F:
@@ -64,10 +46,22 @@ def config_options(command: F) -> F:
     return command
 
 
+def default_config() -> Path | None:
+    """Return the device's configuration file, or ``None`` where there is none.
+
+    Raises:
+        ConfigError: It may be there, and this user may not see it.
+    """
+    try:
+        return CONFIG_PATH if CONFIG_PATH.exists() else None
+    except PermissionError:
+        problem = "may not be read by this user; run this with sudo, or give --config FILE"
+        raise ConfigError(str(CONFIG_PATH), [problem]) from None
+
+
 def configured(config_path: Path | None, source: str | None, broker: str | None) -> Config:
     """Read the configuration and put the command line's wishes over it."""
-    if config_path is None and CONFIG_PATH.exists():
-        config_path = CONFIG_PATH
+    config_path = config_path or default_config()
     config = load_config(config_path) if config_path else Config()
     data = config.model_dump(mode="python", exclude_unset=True)
     if source is not None:
@@ -98,7 +92,7 @@ def split_broker(text: str) -> tuple[str, int | None]:
     return host, int(port) if port else None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge")
 @click.option(
     "-v", "--verbose", is_flag=True, help="Also say what is only of interest to engineers."
@@ -110,7 +104,6 @@ def main(*, verbose: bool) -> None:
 
 @main.command()
 @config_options
-@one_line_errors
 def run(config_path: Path | None, source: str | None, broker: str | None) -> None:
     """Run the daemon: the vision process and the publisher, until stopped.
 
@@ -126,7 +119,7 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
     from edge.daemon.supervisor import supervise
 
     reread = None
-    if config_path is not None or CONFIG_PATH.exists():
+    if (config_path or default_config()) is not None:
         reread = functools.partial(configured, config_path, source, broker)
     sys.exit(supervise(config, reread=reread))
 
@@ -137,7 +130,6 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
     "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each transition.")
-@one_line_errors
 def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
     """Take a clip through the same pipeline, without a broker; print its transitions.
 
@@ -169,7 +161,6 @@ def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@one_line_errors
 def check(file: Path) -> None:
     """Validate a configuration file; nothing is opened, started or changed.
 
@@ -184,7 +175,6 @@ def check(file: Path) -> None:
 @main.command()
 @click.argument("source", required=False)
 @click.option("--legal-basis", default="", help="By what right a camera is watched.")
-@one_line_errors
 def demo(source: str | None, legal_basis: str) -> None:
     """Run the whole daemon against a broker of its own, and print what comes through it.
 
@@ -206,7 +196,6 @@ def demo(source: str | None, legal_basis: str) -> None:
 @main.command()
 @config_options
 @click.option("--json", "as_json", is_flag=True, help="The messages as they were received.")
-@one_line_errors
 def subscribe(
     config_path: Path | None, source: str | None, broker: str | None, *, as_json: bool
 ) -> None:
@@ -238,7 +227,6 @@ def assets() -> None:
     is_flag=True,
     help="Also the second face detector, and the clips of the demonstration and the tests.",
 )
-@one_line_errors
 def fetch(*, everything: bool) -> None:
     """Fetch the face models that are missing, by hash.
 
@@ -295,7 +283,6 @@ def _config_option(command: F) -> F:
 @models.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @_config_option
-@one_line_errors
 def install(folder: Path, config_path: Path | None) -> None:
     """Verify a bundle, try it on this device, and switch to it.
 
@@ -313,7 +300,6 @@ def install(folder: Path, config_path: Path | None) -> None:
 
 @models.command("list")
 @_config_option
-@one_line_errors
 def list_bundles(config_path: Path | None) -> None:
     """Show every installed bundle, which one is in use, and which are damaged.
 
@@ -330,7 +316,6 @@ def list_bundles(config_path: Path | None) -> None:
 
 @models.command()
 @_config_option
-@one_line_errors
 def rollback(config_path: Path | None) -> None:
     """Go back to the bundle before; once more goes forward again.
 
@@ -343,7 +328,6 @@ def rollback(config_path: Path | None) -> None:
 
 @main.command()
 @config_options
-@one_line_errors
 def doctor(config_path: Path | None, source: str | None, broker: str | None) -> None:
     """Look at everything the daemon needs; one line each, exit 1 if anything is wrong.
 

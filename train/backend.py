@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from edge.native_stderr import quiet_native
-from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -33,23 +32,11 @@ def load_keras() -> ModuleType:
     """Return Keras, loaded without the lines that TensorFlow writes as it starts.
 
     Raises:
-        UnavailableError: Keras or its back end is not installed.
+        ModuleNotFoundError: Keras or its back end is not installed.
     """
     if "keras" not in sys.modules:
         choose_backend()
-        try:
-            # Written by native code before any log level holds.
-            with quiet_native():
-                import keras  # noqa: F401
-        except ModuleNotFoundError as why:
-            raise missing_library(why) from why
+        # Written by native code before any log level holds.
+        with quiet_native():
+            import keras  # noqa: F401
     return sys.modules["keras"]
-
-
-def missing_library(why: ModuleNotFoundError) -> UnavailableError:
-    """Return the one line for a library that training or conversion needs and does not find."""
-    name = (why.name or str(why)).partition(".")[0]
-    return UnavailableError(
-        f"{name} is not installed; training and converting need the extra `train`:"
-        " pip install 'emoshift[train]', or `make .venv-train/ready` in a checkout"
-    )

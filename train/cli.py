@@ -8,27 +8,11 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from emoshift.errors import EmoshiftError, UsageError
+from emoshift.command_line import CommandGroup
+from emoshift.errors import UsageError
 from train import cli_options as options
-from train.backend import load_keras, missing_library
+from train.backend import load_keras
 from train.training.run_options import data_folder
-
-
-class _OneLineErrors(click.Group):
-    """Prints expected errors as one line and exits with their code."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return self._invoke(ctx)
-        except EmoshiftError as error:
-            click.echo(f"Error: {error}", err=True)
-            ctx.exit(error.exit_code)
-
-    def _invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as why:
-            raise missing_library(why) from why
 
 
 class _Wrong(click.ClickException):
@@ -53,7 +37,7 @@ _no_list = click.option(
 )
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @_no_list
 def main() -> None:
     """Train and score emoshift's networks.

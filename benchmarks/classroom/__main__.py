@@ -21,7 +21,7 @@ from benchmarks.classroom.layouts import classroom
 from benchmarks.classroom.limits import landmark_limits
 from benchmarks.classroom.measure import faceless, identity, recall_by_size
 from edge.assets import BLAZEFACE, YUNET
-from emoshift.errors import EmoshiftError
+from emoshift.command_line import CommandGroup
 
 faces_option = click.option("--faces", default=30, show_default=True, help="Faces in the picture.")
 SIZES_PX = (14.0, 16.0, 20.0, 26.0, 40.0, 60.0)
@@ -29,16 +29,7 @@ DETECTORS = {"yunet": YUNET, "blazeface": BLAZEFACE}
 LIMITS_PX = (16.0, 20.0, 24.0, 28.0, 32.0, 40.0, 48.0, 64.0, 96.0)
 
 
-class _Commands(click.Group):
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except EmoshiftError as why:
-            click.echo(f"Error: {why}", err=True)
-            ctx.exit(why.exit_code)
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Measure on a simulated classroom in which every face is known."""
 

@@ -14,7 +14,6 @@ from benchmarks.transitions.compare import compare
 from edge import __version__
 from edge.bundle.installed import configured_bundle
 from edge.capture.clip import Clip
-from edge.cli import one_line_errors
 from edge.config import Models, parse_config
 from edge.pipeline import replay
 from edge.transitions import TransitionParameters
@@ -67,7 +66,6 @@ _SCALE = click.option(
 @_SCALE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option("--report", "folder", type=_FOLDER, help="Write table, JSON and plots here.")
-@one_line_errors
 def transitions(
     *,
     levels: tuple[str, ...],
@@ -128,7 +126,6 @@ def transitions(
 )
 @click.option("--clips/--no-clips", default=True, help="Tune on rendered clips, too (level b).")
 @click.option("--write", type=_FILE, help="Write the manifest's temporal block here (level b).")
-@one_line_errors
 def fit(
     *,
     level: str,
@@ -185,7 +182,6 @@ def fit(
 @_BUNDLE
 @_SCALE
 @click.option("--epochs", default=150, show_default=True, help="Of the training.")
-@one_line_errors
 def learn(*, data: Path, bundle: str, scale: float, epochs: int) -> None:
     """Train the learned alternative on the tuning streams of level b and score it on the report's.
 
@@ -209,7 +205,6 @@ def learn(*, data: Path, bundle: str, scale: float, epochs: int) -> None:
 @_DATA
 @_BUNDLE
 @click.option("--seed", default=101, show_default=True, help="Of the streams.")
-@one_line_errors
 def crowd(*, data: Path, bundle: str, seed: int) -> None:
     """Compare thirty faces in one picture with the same faces alone: transitions found.
 

@@ -1,0 +1,94 @@
+"""What all our commands have in common: an expected error is one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar, Final
+
+import click
+
+from emoshift.credentials import mask_credentials
+from emoshift.errors import EmoshiftError, InputError, UnavailableError
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED: Final = 130
+
+_EXTRAS: Final = {
+    "demo": ("amqtt",),
+    "dashboard": (
+        *("argon2", "babel", "jinja2", "multipart", "prometheus_client", "psycopg"),
+        *("python_multipart", "sqlalchemy", "starlette", "uvicorn"),
+    ),
+    "train": ("keras", "keras_tuner", "matplotlib", "pyarrow", "scipy", "sklearn", "tensorflow"),
+    "hf": ("torch", "transformers", "huggingface_hub"),
+    "bench": ("psutil", "ruptures"),
+    "mediapipe": ("mediapipe",),
+}
+"""The modules that each optional part of the package brings."""
+_LOCKS: Final = {"bench": "dev"}
+"""The lock file of an extra, where it has another name."""
+_OURS: Final = ("emoshift", "edge", "dashboard", "train", "convert", "benchmarks", "tests")
+
+
+class CommandGroup(click.Group):
+    """A program: tells expected errors in one line, also missing libraries and unreadable files."""
+
+    errors: ClassVar[tuple[type[Exception], ...]] = (EmoshiftError,)
+    """What is expected; each has an ``exit_code``."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except self.errors as why:
+            _fail(ctx, why)
+        except ModuleNotFoundError as why:
+            missing = missing_library(why)
+            if missing is None:
+                raise
+            _fail(ctx, missing)
+        except (BrokenPipeError, click.exceptions.Exit):
+            raise  # click ends these as a shell expects
+        except OSError as why:
+            _fail(ctx, unusable_file(why))
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(INTERRUPTED)
+
+
+def missing_library(why: ModuleNotFoundError) -> UnavailableError | None:
+    """Name the library that is missing and the command that brings it.
+
+    Returns:
+        ``None`` where the module is one of ours: then the program is at fault, not the machine.
+    """
+    name = (why.name or "").partition(".")[0]
+    if not name or name in _OURS:
+        return None
+    for extra, modules in _EXTRAS.items():
+        if name in modules:
+            lock = f"requirements/{_LOCKS.get(extra, extra)}.txt"
+            return UnavailableError(
+                f"{name} is not installed; run: pip install 'emoshift[{extra}]'"
+                f" (in a checkout: pip install --no-deps -r {lock})"
+            )
+    return UnavailableError(f"{name} is not installed; install emoshift again")
+
+
+def unusable_file(why: OSError) -> EmoshiftError:
+    """Say of a file or folder what is wrong with it and what to do."""
+    what = why.strerror or str(why)
+    place = "" if why.filename is None else f"{why.filename}: "
+    hint = ""
+    if isinstance(why, PermissionError):
+        hint = "; run this with sudo, or name a file that this user may use"
+    elif isinstance(why, FileNotFoundError):
+        hint = "; check the path"
+    return InputError(f"{place}{what}{hint}")
+
+
+def _fail(ctx: click.Context, why: Exception) -> None:
+    log.debug("where it came from:", exc_info=why)
+    click.echo(f"Error: {mask_credentials(str(why))}", err=True)
+    ctx.exit(getattr(why, "exit_code", 1))
