@@ -367,7 +367,6 @@ def doctor(config_path: Path | None, source: str | None, broker: str | None) -> 
     help="The configuration file to write.",
 )
 @click.option("--yes", is_flag=True, help="Ask nothing; every answer comes from an option.")
-@one_line_errors
 def init(**given: Any) -> None:
     """Set this device up: ask, write the configuration, check it, start the services.
 
@@ -388,7 +387,6 @@ def service() -> None:
 
 
 @service.command(name="install")
-@one_line_errors
 def install_units() -> None:
     """Write the units with the package's hardening, and enable them.
 
@@ -402,7 +400,6 @@ def install_units() -> None:
 
 
 @service.command(name="remove")
-@one_line_errors
 def remove_units() -> None:
     """Stop the services and take the units away; configuration and data stay.
 

@@ -61,7 +61,7 @@ def report_path(tmp_path_factory, bundle):
         pytest.param(("run", "--faces", 0), 2, "--faces 0", id="no faces"),
         pytest.param(("run", "--size", "big"), 2, "--size big: expected WIDTHx", id="no size"),
         pytest.param(("run", "--source", "none.mp4"), 66, "none.mp4: no such file", id="no clip"),
-        pytest.param(("run", "--source", os.devnull), 66, "is empty", id="empty clip"),
+        pytest.param(("run", "--source", os.devnull), 66, "is not a regular file", id="no file"),
         pytest.param(
             ("run", "--source", "camera", "--camera", "/dev/video97"), 74, "/dev/video97",
             id="no camera",
