@@ -10,8 +10,9 @@ if TYPE_CHECKING:
 
 
 def wait_until(holds: Callable[[], object], timeout_s: float = 30.0) -> None:
-    """Return as soon as ``holds`` gives something true; fail the test when it never does."""
+    """Return as soon as ``holds`` gives something true; raise `TimeoutError` when it never does."""
     until_s = time.monotonic() + timeout_s
     while not holds():
-        assert time.monotonic() < until_s, "it did not happen"
+        if time.monotonic() > until_s:
+            raise TimeoutError(f"it did not happen within {timeout_s:g} s")
         time.sleep(0.02)
