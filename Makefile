@@ -77,7 +77,7 @@ test-memory: .venv/ready ## Replay 200,000 frames through the vision process and
 	.venv/bin/python -m tests.faults.memory $(FRAMES)
 
 .PHONY: test-fuzz
-test-fuzz: .venv/ready ## Fuzz configuration, manifest, messages, wire and video files, an hour in all (MINUTES=12 for each)
+test-fuzz: .venv/ready ## Fuzz configuration, manifest, messages, wire, videos, csv and pictures (MINUTES=12 for each)
 	@.venv/bin/edge assets fetch --all
 	.venv/bin/python -m tests.fuzz --minutes $(MINUTES)
 

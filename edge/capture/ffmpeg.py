@@ -37,8 +37,9 @@ MOST_DAMAGED: Final = 300
 STREAM_TIMEOUT_S: Final = 5.0
 """Longest wait for a network stream to open, and for its next bytes."""
 
-# FFmpeg would write to standard error; what matters of it is raised.
-av.logging.set_level(av.logging.PANIC)
+# No log of FFmpeg's: what matters is raised. At any level but this one its decoding threads wait
+# for Python's lock to write a line, and whoever closes a file with that lock waits for them.
+av.logging.set_level(None)
 
 
 class DecodeError(Exception):
@@ -296,10 +297,10 @@ def _video(container: InputContainer) -> VideoStream:
     ]
     if not streams:
         raise DecodeError("holds no video")
-    stream = max(streams, key=lambda one: (one.width or 0) * (one.height or 0))
-    if stream.codec_context is None:
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
         raise DecodeError("its codec is not known")
-    return stream
+    return max(known, key=lambda one: one.codec_context.width * one.codec_context.height)
 
 
 def _pixels(bgr: VideoFrame) -> NDArray[np.uint8]:

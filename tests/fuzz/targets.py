@@ -13,13 +13,10 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-import cv2
 import numpy as np
 
-from edge.assets import SAMPLE_CLIP, find_asset
 from edge.bundle.loader import bundle_id, default_bundle_path, load_bundle
 from edge.bundle.manifest import MANIFEST_NAME
-from edge.capture.clip import Clip
 from edge.classifier.ensemble import Ensemble
 from edge.config import Config, demand_legal_basis, load_config, parse_config
 from edge.daemon.process import _peek_source
@@ -34,13 +31,12 @@ from emoshift.mqtt.connection import Connected, LinkEvent, Lost, Message, Receiv
 from emoshift.mqtt.paho import Broker, PahoLink
 from emoshift.subscriber import Interpreter
 from tests.edge.publish.conftest import CHANGE
+from tests.fuzz.media import PictureFolder, Table, Video
 from tests.fuzz.mutate import mutate_bytes, mutate_json
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
-
-MOST_FRAMES: Final = 40
 
 
 class Target(Protocol):
@@ -283,39 +279,6 @@ class Wire:
                     pass
 
 
-class Video:
-    """Video files of several kinds, damaged anywhere."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "clip"
-        sample = find_asset(SAMPLE_CLIP)
-        self._seeds = [] if sample is None else [sample.read_bytes()]
-        rng = np.random.default_rng(0)
-        for suffix, codec in (("avi", "MJPG"), ("mp4", "mp4v"), ("mkv", "FFV1"), ("webm", "VP80")):
-            made = folder / f"made.{suffix}"
-            writer = cv2.VideoWriter(str(made), cv2.VideoWriter.fourcc(*codec), 10.0, (64, 48))
-            for _ in range(8):
-                writer.write(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
-            writer.release()
-            if made.exists() and made.stat().st_size:
-                self._seeds.append(made.read_bytes())
-
-    def make(self, chance: random.Random) -> bytes:
-        seed = chance.choice(self._seeds)
-        if chance.random() < 0.5:  # most of what can go wrong is decided in head and index
-            cut = chance.choice((200, 2000))
-            if chance.random() < 0.5:
-                return mutate_bytes(seed[:cut], chance) + seed[cut:]
-            return seed[:-cut] + mutate_bytes(seed[-cut:], chance)
-        return mutate_bytes(seed, chance)
-
-    def run(self, data: bytes) -> None:
-        self._path.write_bytes(data)
-        with contextlib.suppress(EmoshiftError):
-            for frame in itertools.islice(Clip(self._path).frames(), MOST_FRAMES):
-                assert frame.image.ndim == 3
-
-
 class Broken:
     """A reader that does what no reader may, to see that the harness notices."""
 
@@ -342,6 +305,8 @@ TARGETS: Final[dict[str, Callable[[Path], Target]]] = {
     "messages": Messages,
     "wire": Wire,
     "video": Video,
+    "table": Table,
+    "pictures": PictureFolder,
 }
 
 

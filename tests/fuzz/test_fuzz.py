@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.fuzz.campaign import run_campaign
+from tests.fuzz.targets import TARGETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("target", ["configuration", "manifest", "messages", "wire", "video"])
+@pytest.mark.parametrize("target", list(TARGETS))
 def test_a_short_run_finds_nothing(tmp_path: Path, target: str) -> None:
     """A few inputs of each kind are read or refused, without a crash, a hang or a stray error."""
     outcome = run_campaign(target, tmp_path, seconds=500.0, executions=60, seed=1)
