@@ -130,6 +130,13 @@ _RUN: Final = (
         help="Where to compute.",
     ),
     click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16"]),
+        default="float32",
+        show_default=True,
+        help="Of convolutions; bfloat16 is a fifth faster on processors with AVX512_BF16 or AMX.",
+    ),
+    click.option(
         "--keep", type=click.IntRange(min=0), default=0, help="Last checkpoints to keep; 0 for all."
     ),
     description,

@@ -106,7 +106,8 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     recipe = ["--recipe", str(tmp_path / "1.toml")]
     first = told("run", "--name", "one", *recipe, *shared, *runs).split()[-1]
     recipe = ["--recipe", str(tmp_path / "2.toml"), "--resume", f"{first}/best_checkpoint.npz"]
-    second = told("run", "--name", "two", "--keep", "1", *recipe, *shared, *runs).split()[-1]
+    faster = ["--keep", "1", "--precision", "bfloat16"]
+    second = told("run", "--name", "two", *faster, *recipe, *shared, *runs).split()[-1]
     listed = told("list", *runs)
     assert re.search(r"-one +residual +1 +ferplus_accuracy 0\.\d{4} \(epoch 1\) +finished", listed)
     assert re.search(
@@ -114,7 +115,9 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     )
     folder = tmp_path / "runs" / second.split("/")[-1]
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["epoch-002.npz"]
-    assert "phases" in (folder / "experiment_changes.log").read_text(encoding="utf-8")
+    changed = (folder / "experiment_changes.log").read_text(encoding="utf-8")
+    assert "phases" in changed
+    assert 'precision: "float32" -> "bfloat16"' in changed
     assert json.loads((folder / "experiment_config.json").read_text())["resumed"].endswith(".npz")
 
     assert told("report", second).strip().endswith("learning_curves.png")

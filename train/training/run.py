@@ -61,6 +61,7 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
         left_out=options.leave_out,
         pictures=_text(options.images),
         device=options.device,
+        precision=options.precision,
         asked=json.loads(json.dumps(options.overrides_dict())),
     )
     before = None if options.resume is None else read_config(run_of(options.resume))
@@ -72,9 +73,9 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
             train_classifier(recipe, folder, options, log)
         else:
             load_keras()
-            from train.training.device import on_device
+            from train.training.device import in_precision, on_device
 
-            with on_device(options.device):
+            with on_device(options.device), in_precision(options.precision):
                 job = PREPARE[recipe.model](recipe, options, log)
                 _train(job, folder, options, log)
     return folder

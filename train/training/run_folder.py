@@ -42,6 +42,7 @@ class RunConfig:
         left_out: Part of Training that it did not learn from, if any.
         pictures: Folder of images learned from in place of FER2013, if any.
         device: Where it was computed, as requested.
+        precision: Of its convolutions.
         asked: What was requested otherwise than the recipe's file says; ``recipe`` holds it.
     """
 
@@ -54,6 +55,7 @@ class RunConfig:
     left_out: str | None = None
     pictures: str | None = None
     device: str = "auto"
+    precision: str = "float32"
     asked: dict[str, Any] = field(default_factory=dict)
 
 
@@ -84,7 +86,7 @@ def create_run(
 
 
 def _changes(before: RunConfig, after: RunConfig) -> list[str]:
-    beside = ("description", "weights", "teacher", "left_out", "pictures", "device")
+    beside = ("description", "weights", "teacher", "left_out", "pictures", "device", "precision")
     old, new = ({key: getattr(one, key) for key in beside} for one in (before, after))
     return [*changes(before.recipe, after.recipe), *changes(old, new)]
 

@@ -48,6 +48,7 @@ class RunOptions:
         keep: Last checkpoints to keep; 0 keeps all.
         description: Free text.
         device: ``cpu``, ``gpu``, or ``auto`` for the best there is.
+        precision: Of convolutions; ``bfloat16`` is faster on processors that have it.
         data: Folder that holds ``fer2013/``; ``$EMOSHIFT_DATA`` where absent.
         cache: Folder of decoded and measured data.
         runs: Folder of all runs.
@@ -65,6 +66,7 @@ class RunOptions:
     keep: int = 0
     description: str = ""
     device: Literal["auto", "cpu", "gpu"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
     data: Path | None = None
     cache: Path = Path(".cache")
     runs: Path = Path("runs")
