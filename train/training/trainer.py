@@ -60,14 +60,17 @@ class Task:
 
 
 class EpochBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped
-    """The batches of an epoch, made ahead on threads.
+    """The batches of an epoch; TensorFlow makes the next ones while a step runs.
+
+    With more than one worker Keras would keep batches that were made ahead for the next epoch,
+    which has others (3.15, `PyDatasetEnqueuer.stop`).
 
     Attributes:
         epoch: Whose batches they are. Keras does not pass it on, so a callback sets it.
     """
 
     def __init__(self, task: Task, epoch: int) -> None:
-        super().__init__(workers=2, max_queue_size=8)
+        super().__init__(workers=1)
         self._task, self.epoch = task, epoch
 
     def __len__(self) -> int:
