@@ -13,7 +13,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from edge.daemon.isolation import isolate, needs_network
+from edge.daemon.isolation import isolate, needs_local_sockets, needs_network
 from emoshift.credentials import mask_credentials
 from emoshift.errors import CameraError, EmoshiftError
 
@@ -38,7 +38,8 @@ def probe_camera(camera: Camera) -> tuple[bool, str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return False, f"{mask_credentials(camera.source)}: no answer in {LONGEST_S:g} s; unplug it"
+        source = mask_credentials(camera.source)
+        return False, f"{source}: hangs, no answer in {LONGEST_S:g} s; unplug it and plug it in"
     said = done.stdout.strip().splitlines()
     if not said:
         why = f"the driver or decoder crashed (exit {done.returncode})"
@@ -49,8 +50,9 @@ def probe_camera(camera: Camera) -> tuple[bool, str]:
 def main() -> int:
     """Read the settings, open the camera, say what it gives."""
     settings = json.load(sys.stdin)
-    if not needs_network(str(settings.get("source", ""))):
-        isolate()
+    source = str(settings.get("source", ""))
+    if not needs_network(source):
+        isolate(local_sockets=needs_local_sockets(source))
     # Only now: whatever these import starts its life without a network.
     from edge.capture.devices import is_clip, open_clip, open_device
     from edge.config import Camera
