@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from edge.bundle.manifest import FileName
 from emoshift.errors import ConfigError
+from emoshift.text_files import read_text_file
 from train.data.ferplus import LABELS
 
 Precision = Literal["int8", "float32", "float16", "dynamic"]
@@ -155,12 +156,12 @@ def load_recipe(path: Path, *, quantise: Precision | None = None) -> Recipe:
         ConfigError: It cannot be read, or asks for something impossible.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(read_text_file(path))
     except FileNotFoundError:
         raise ConfigError(str(path), ["no such file; give --recipe"]) from None
-    except (OSError, UnicodeDecodeError) as why:
+    except OSError as why:
         raise ConfigError(str(path), [f"cannot be read: {why}"]) from why
-    except tomllib.TOMLDecodeError as why:
+    except ValueError as why:
         raise ConfigError(str(path), [f"not TOML: {why}"]) from why
     if quantise is not None:
         data["quantise"] = quantise

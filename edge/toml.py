@@ -5,6 +5,8 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any, Final
 
+from emoshift.text_files import decode_text
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -17,13 +19,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is no TOML in UTF-8, or larger than `MOST_BYTES`.
+        ValueError: It is no TOML, or larger than `MOST_BYTES`.
     """
     with path.open("rb") as file:
         data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise ValueError(f"more than {MOST_BYTES // 1024} kB")
     try:
-        return tomllib.loads(data.decode("utf-8-sig"))
+        return tomllib.loads(decode_text(data))
     except RecursionError as why:
         raise ValueError("brackets too deep") from why

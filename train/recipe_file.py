@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, get_args
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from emoshift.errors import ConfigError, InputError
+from emoshift.text_files import read_text_file
 from train.recipe import COMMANDS, RUN_MODELS, Recipe, RunRecipe
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def read_table(path: Path) -> dict[str, Any]:
         ConfigError: It is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(read_text_file(path))
     except OSError as why:
         raise InputError(f"{path}: {why.strerror}; give a recipe as in {RECIPES}") from why
     except ValueError as why:

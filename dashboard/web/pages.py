@@ -54,6 +54,7 @@ from dashboard.web.views import (
     lesson_span,
     sentence,
 )
+from emoshift.text_files import read_text_file
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -370,8 +371,8 @@ async def about_page(request: Request) -> Response:
     text = None
     if card is not None:
         try:
-            text = card.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            text = read_text_file(card)
+        except (OSError, ValueError):
             text = None
     infos = [s.info for s in context.hub.devices.values() if s.info is not None]
     return render(

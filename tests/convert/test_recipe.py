@@ -80,7 +80,7 @@ def test_refused(tmp_path: Path, data: dict[str, Any], words: str) -> None:
     [
         pytest.param(None, "no such file", id="missing"),
         pytest.param(b"name = ", "not TOML", id="no TOML"),
-        pytest.param(b"\xff", "cannot be read", id="no text"),
+        pytest.param(b"\xff", "another encoding than UTF-8", id="no text"),
     ],
 )
 def test_unreadable(tmp_path: Path, content: bytes | None, words: str) -> None:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from edge.capture.clip import Clip
 from emoshift.emotions import Emotion
 from emoshift.errors import InputError
+from emoshift.text_files import read_text_file
 from train.transitions.streams import Change, Truth
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def read_labels(labels: Path, clips: Path) -> dict[Path, Truth]:
         InputError: The file or a clip is missing or not as expected.
     """
     try:
-        entries = TypeAdapter(dict[str, _Clip]).validate_json(labels.read_bytes())
+        entries = TypeAdapter(dict[str, _Clip]).validate_json(read_text_file(labels))
     except FileNotFoundError:
         raise InputError(f"{labels}: no such file") from None
-    except (OSError, json.JSONDecodeError) as why:
+    except OSError as why:
         raise InputError(f"{labels}: cannot be read: {why}") from why
     except ValidationError as why:
         first = why.errors()[0]
@@ -50,6 +50,8 @@ def read_labels(labels: Path, clips: Path) -> dict[Path, Truth]:
             f"{labels}: {place}: {first['msg']}; expected per clip: fps, start,"
             " must: [[frame, emotion]], may: [[from, to]]"
         ) from None
+    except ValueError as why:
+        raise InputError(f"{labels}: {why}") from None
     if not entries:
         raise InputError(f"{labels}: names no clip")
     return {clips / name: _truth(labels, clips / name, entry) for name, entry in entries.items()}

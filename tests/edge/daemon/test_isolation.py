@@ -353,6 +353,7 @@ def test_nothing_is_loaded_before_the_network_is_gone() -> None:
         "emoshift.credentials",
         "emoshift.errors",
         "emoshift.logs",
+        "emoshift.text_files",
         "emoshift.systemd",
     }
 
