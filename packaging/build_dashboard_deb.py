@@ -41,7 +41,8 @@ def build(arch: str, python: str, out: Path) -> Path:
 
 def _code(tree: Path, site: Path, python: str, version: str) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc", "measure.py", "postgres.py")
-    shutil.copytree(ROOT / "dashboard", site / "dashboard", ignore=ignored)
+    for name in ("emoshift", "dashboard"):
+        shutil.copytree(ROOT / name, site / name, ignore=ignored)
     _charts(site / "dashboard/web/bundled")
     named = f"Metadata-Version: 2.1\nName: emoshift\nVersion: {version}\n"
     _write(site / f"emoshift-{version}.dist-info/METADATA", named)

@@ -22,17 +22,17 @@ HERE: Final = ROOT / "packaging" / "debian"
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 GLIBC: Final = (28, 27, 24, 17)
 """Debian 12 has 2.36; wheels for these older ones are what the lock holds."""
-ASSETS: Final = ("face_landmarker.task", "face_detection_yunet_2026may.onnx")
+PACKAGES: Final = ("emoshift", "edge")
 
 
-def build(arch: str, python: str, out: Path, assets: Path | None) -> Path:
+def build(arch: str, python: str, out: Path, *, with_assets: bool) -> Path:
     """Build one package.
 
     Args:
         arch: Debian's name of the architecture.
         python: Version of the system's Python it is for, such as ``3.11``.
         out: Folder for the package.
-        assets: Folder of the fetched model files, or ``None`` to leave them to ``edge assets``.
+        with_assets: Whether to fetch the face models, by hash, and put them in.
 
     Returns:
         The package.
@@ -42,7 +42,8 @@ def build(arch: str, python: str, out: Path, assets: Path | None) -> Path:
         tree = Path(scratch) / "tree"
         _libraries(tree / "usr/lib/emoshift/site-packages", arch, python, "device.txt")
         _code(tree, python)
-        _assets(tree / "usr/share/emoshift/assets", assets)
+        if with_assets:
+            _assets(tree / "usr/share/emoshift/assets")
         _settings(tree)
         size_kb = sum(f.stat().st_size for f in tree.rglob("*") if f.is_file()) // 1024
         _control(tree / "DEBIAN", arch=arch, python=python, version=version, size_kb=size_kb)
@@ -75,7 +76,8 @@ def _libraries(target: Path, arch: str, python: str, lock: str) -> None:
 def _code(tree: Path, python: str) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     site = tree / "usr/lib/emoshift/site-packages"
-    shutil.copytree(ROOT / "edge", site / "edge", ignore=ignored, ignore_dangling_symlinks=True)
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, site / name, ignore=ignored, ignore_dangling_symlinks=True)
     bundle = (ROOT / "edge/bundle/default").resolve()  # a link, which copytree may not follow
     if (bundle / "manifest.json").exists():
         shutil.copytree(bundle, site / "edge/bundle/default", dirs_exist_ok=True)
@@ -96,14 +98,24 @@ def _code(tree: Path, python: str) -> None:
     _write(documents / "copyright", (ROOT / "LICENSE").read_text())
 
 
-def _assets(target: Path, assets: Path | None) -> None:
-    for name in ASSETS if assets is not None else ():
-        found = Path(str(assets)) / name
-        if found.exists():
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(found, target / name)
-        else:
-            print(f"without {name}: run edge assets fetch on the device", file=sys.stderr)
+def _assets(target: Path) -> None:
+    """Put the face models in; BlazeFace where YuNet cannot be had."""
+    sys.path.insert(0, str(ROOT))
+    from edge.assets import BLAZEFACE, LANDMARKER, YUNET, fetch_asset
+    from emoshift.errors import EmoshiftError
+
+    target.mkdir(parents=True, exist_ok=True)
+    try:
+        found = [fetch_asset(LANDMARKER)]
+        try:
+            found.append(fetch_asset(YUNET))
+        except EmoshiftError as why:
+            print(f"Warning: {why}; {BLAZEFACE.name} takes its place", file=sys.stderr)
+            found.append(fetch_asset(BLAZEFACE))
+    except EmoshiftError as why:
+        sys.exit(f"Error: {why}; or build with --without-assets")
+    for path in found:
+        shutil.copyfile(path, target / path.name)
 
 
 def _settings(tree: Path) -> None:
@@ -150,9 +162,14 @@ def main() -> None:
     parser.add_argument("--arch", choices=sorted(MACHINES), default="arm64")
     parser.add_argument("--python", choices=("3.11", "3.12", "3.13"), default="3.11")
     parser.add_argument("--out", type=Path, default=ROOT / "dist")
-    parser.add_argument("--assets", type=Path, help="folder of the fetched model files to include")
+    parser.add_argument(
+        "--without-assets",
+        action="store_true",
+        help="leave the face models out; then run on the device: sudo edge assets fetch",
+    )
     options = parser.parse_args()
-    print(build(options.arch, options.python, options.out, options.assets))
+    with_assets = not options.without_assets
+    print(build(options.arch, options.python, options.out, with_assets=with_assets))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from emoshift.errors import OutputError, UnavailableError
+from emoshift.errors import OutputError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +111,37 @@ def _interpreter(root: Path) -> str:
                 " make the environment in /opt/emoshift instead"
             )
     return sys.executable
+
+
+def become_service_user() -> None:
+    """Go on as the service's user, so that what follows sees what the service will see.
+
+    Raises:
+        UsageError: Not root.
+        UnavailableError: There is no such user.
+    """
+    if os.geteuid() != 0:
+        raise UsageError("only root can look as the service does; run: sudo edge doctor")
+    try:
+        user = pwd.getpwnam(USER)
+    except KeyError:
+        raise UnavailableError(
+            f"there is no user {USER}; install the package, or run: edge service install"
+        ) from None
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+    os.environ["HOME"] = user.pw_dir
+    os.environ.pop("XDG_CACHE_HOME", None)
+
+
+def has_service_user() -> bool:
+    """Whether this process may become the service's user."""
+    try:
+        pwd.getpwnam(USER)
+    except KeyError:
+        return False
+    return os.geteuid() == 0
 
 
 def _make_user(log: Callable[[str], None]) -> None:
