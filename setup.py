@@ -11,7 +11,7 @@ from setuptools.command.build_py import build_py
 sys.path.insert(0, str(Path(__file__).parent))
 
 from dashboard.charts import BUNDLED, NAME, fetch_into, find_charts
-from dashboard.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 ROOT = Path(__file__).parent
 

@@ -18,7 +18,7 @@ from edge.publish.publisher import run_publisher
 from emoshift.errors import UnavailableError
 from emoshift.local_broker import HOST, local_broker
 from emoshift.mqtt.paho import Broker
-from emoshift.subscriber import LinkChange, NewEvent, listen, subscriber_id
+from emoshift.subscriber import ConnectionChange, NewEvent, listen, subscriber_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,12 +58,12 @@ def time_delivery(changes: Sequence[TransitionEvent]) -> NDArray[np.float64]:
         waiting = list(reversed(changes))
         try:
             put_s = 0.0
-            for news in listen(Broker.from_config(config.mqtt, client_id=subscriber_id()), stop):
+            for news in listen(Broker.from_settings(config.mqtt, client_id=subscriber_id()), stop):
                 now_s = time.perf_counter()
                 if isinstance(news, NewEvent):
                     took.append(now_s - put_s)
                     time.sleep(_APART_S)
-                elif not (isinstance(news, LinkChange) and news.online):
+                elif not (isinstance(news, ConnectionChange) and news.online):
                     continue
                 elif not publisher.is_alive():
                     publisher.start()

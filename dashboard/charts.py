@@ -20,7 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from dashboard.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 NAME: Final = "echarts.esm.min.js"
 VERSION: Final = "6.1.0"

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dashboard.errors import DashboardError, UsageError
 from emoshift.command_line import CommandGroup
-from emoshift.errors import EmoshiftError
+from emoshift.errors import UsageError
 from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 
     from dashboard.config import Config
     from emoshift.topics import Address
-
-
-class _Commands(CommandGroup):
-    """The dashboard's commands."""
-
-    errors = (DashboardError, EmoshiftError)
 
 
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,7 +61,7 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 @click.version_option(package_name="emoshift", prog_name="edge-dashboard")
 def main(verbose: bool) -> None:

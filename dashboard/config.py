@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, model_validator
 
-from dashboard.errors import ConfigError
 from dashboard.store.registry import AUTOMATIC
-
-Port = Annotated[int, Field(ge=1, le=65535)]
+from emoshift.settings import BrokerSettings, Port, Table, parse_settings, read_settings
 
 
 def _is_loopback(host: str) -> bool:
@@ -24,61 +21,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Broker(_Table):
-    """The MQTT broker.
-
-    Attributes:
-        host, port: Where it is; 1883 plain or 8883 with TLS by custom.
-        username: User the broker knows, if it asks for one.
-        password: Better kept in ``password_file``.
-        password_file: File whose first line is the password.
-        tls: Whether to speak TLS; implied by ``ca_file``.
-        ca_file: Authority that signed the broker's certificate.
-    """
-
-    host: Annotated[str, Field(min_length=1)] = "localhost"
-    port: Port | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    password_file: Path | None = None
-    tls: bool = False
-    ca_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file exclude each other; keep the file")
-        return self
-
-    @property
-    def secure(self) -> bool:
-        """Whether TLS is spoken."""
-        return self.tls or self.ca_file is not None
-
-    @property
-    def effective_port(self) -> int:
-        """The port, or the customary one."""
-        return self.port or (8883 if self.secure else 1883)
-
-    def read_password(self) -> str | None:
-        """Return the password, from its file where there is one.
-
-        Raises:
-            ConfigError: The file cannot be read.
-        """
-        if self.password_file is None:
-            return None if self.password is None else self.password.get_secret_value()
-        try:
-            return self.password_file.read_text(encoding="utf-8").split("\n", 1)[0]
-        except (OSError, UnicodeDecodeError) as why:
-            raise ConfigError(f"broker.password_file: {self.password_file}: {why}") from why
-
-
-class History(_Table):
+class History(Table):
     """What is kept.
 
     Attributes:
@@ -94,7 +37,7 @@ class History(_Table):
     audit_days: Annotated[float, Field(gt=0, le=3660)] = 180.0
 
 
-class Web(_Table):
+class Web(Table):
     """The pages.
 
     Attributes:
@@ -139,7 +82,7 @@ class Web(_Table):
         return self
 
 
-class Devices(_Table):
+class Devices(Table):
     """Which devices are believed.
 
     Attributes:
@@ -152,7 +95,7 @@ class Devices(_Table):
     forget_days: Annotated[float, Field(gt=0, le=3660)] = 400.0
 
 
-class Worker(_Table):
+class Worker(Table):
     """Who stores what is received.
 
     Attributes:
@@ -172,10 +115,10 @@ class Worker(_Table):
     batch: Annotated[int, Field(ge=1, le=10_000)] = 2000
 
 
-class Config(_Table):
+class Config(Table):
     """All settings."""
 
-    broker: Broker = Broker()
+    broker: BrokerSettings = BrokerSettings()
     history: History = History()
     web: Web = Web()
     devices: Devices = Devices()
@@ -192,33 +135,9 @@ def load_config(path: Path | None, **overrides: dict[str, Any]) -> Config:
     Raises:
         ConfigError: It cannot be read, or anything in it is wrong; all problems are listed.
     """
-    data: dict[str, Any] = {}
-    if path is not None:
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{path}: no such file; give --config or leave it out") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as why:
-            raise ConfigError(f"{path}: cannot be read: {why}") from why
+    data = {} if path is None else read_settings(path)
     for table, values in overrides.items():
         chosen = {key: value for key, value in values.items() if value is not None}
         if chosen and isinstance(data.get(table, {}), dict):
             data[table] = {**data.get(table, {}), **chosen}
-    try:
-        return Config.model_validate(data)
-    except ValidationError as why:
-        where = "settings" if path is None else str(path)
-        problems = [_problem(dict(error)) for error in why.errors()]
-        count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
-        raise ConfigError("\n  - ".join([f"{where}: {count}", *problems])) from None
-
-
-def _problem(error: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {name}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    found = error.get("input")
-    if isinstance(found, dict | BaseModel) or "password" in name:
-        return f"{name}: {message}"
-    return f"{name}: {message}; found {found!r}"
+    return parse_settings(Config, data, where="settings" if path is None else str(path))

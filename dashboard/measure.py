@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from dashboard.config import Broker
-from dashboard.embedded import broker, free_port
 from dashboard.postgres import postgres, process_s
 from dashboard.simulate.classroom import Outgoing, make_school
 from dashboard.simulate.publish import Load, Simulator
@@ -24,6 +22,8 @@ from dashboard.simulate.volley import prepare, send
 from dashboard.store.database import open_engine, open_store
 from dashboard.store.read import Archive
 from dashboard.web.views import SPANS_MS
+from emoshift.local_broker import free_port, local_broker
+from emoshift.settings import BrokerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,8 +73,8 @@ def ingest(postgresql: bool, events: int, workers: int) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(postgres()) if postgresql else None
         setting = str(folder / "history.db") if server is None else server.make_database()
-        port = free_port()
-        name = stack.enter_context(broker(folder, port=port))
+        server_of_mqtt = stack.enter_context(local_broker(folder))
+        port, name = server_of_mqtt.port, server_of_mqtt.name
         processes = stack.enter_context(_workers(port, setting, workers))
         archive = Archive(open_store(setting))
 
@@ -83,7 +83,7 @@ def ingest(postgresql: bool, events: int, workers: int) -> None:
             return time.process_time(), mine, 0.0 if server is None else server.processor_s()
 
         before_s, began_s = spent_s(), time.monotonic()
-        told_s = send(Broker(host="127.0.0.1", port=port), packets)
+        told_s = send(BrokerSettings(host="127.0.0.1", port=port), packets)
         stored = archive.count_events()
         while stored < events and time.monotonic() - began_s < told_s + _CATCH_UP_S:
             time.sleep(0.1)
@@ -141,11 +141,11 @@ def restarts(postgresql: bool, count: int, rate: float) -> None:
         port = free_port()
         archive = Archive(open_store(setting))
         running = stack.enter_context(contextlib.ExitStack())
-        running.enter_context(broker(folder, port=port, persistent=True))
+        running.enter_context(local_broker(folder, port=port, persistent=True))
         worker = _start_worker(port, setting, "measured", shared=False)
         while not any(w.connected for w in archive.workers()):
             time.sleep(0.1)
-        simulator = Simulator(Broker(host="127.0.0.1", port=port), make_school(8, seed=5))
+        simulator = Simulator(BrokerSettings(host="127.0.0.1", port=port), make_school(8, seed=5))
         stop, told = threading.Event(), []
         thread = threading.Thread(
             target=lambda: told.append(simulator.run(Load(rate=rate), stop).transitions)
@@ -162,7 +162,7 @@ def restarts(postgresql: bool, count: int, rate: float) -> None:
                 worker = _start_worker(port, setting, "measured", shared=False)
             elif kind == "broker":
                 running.close()
-                running.enter_context(broker(folder, port=port, persistent=True))
+                running.enter_context(local_broker(folder, port=port, persistent=True))
             elif server is not None:
                 server.stop()  # at once, in the middle of whatever it does
                 time.sleep(0.5)

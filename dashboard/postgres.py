@@ -11,8 +11,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dashboard.embedded import free_port
-from dashboard.errors import UnavailableError
+from emoshift.errors import UnavailableError
+from emoshift.local_broker import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

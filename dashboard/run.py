@@ -15,8 +15,6 @@ import uvicorn
 
 from dashboard.charts import fetch_charts
 from dashboard.config import Config, load_config
-from dashboard.embedded import broker, free_port
-from dashboard.errors import UnavailableError
 from dashboard.ingest.supervisor import Supervised, Supervisor
 from dashboard.simulate.classroom import make_school
 from dashboard.simulate.history import write_past
@@ -25,6 +23,8 @@ from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
 from dashboard.web.connections import limited_protocol
+from emoshift.errors import UnavailableError
+from emoshift.local_broker import HOST, local_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,12 +107,11 @@ def run_demo(
         say(f"Warning: {why}")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emoshift-demo-")))
-        mqtt_port = free_port()
-        name = stack.enter_context(broker(folder, port=mqtt_port, use_mosquitto=use_mosquitto))
+        broker = stack.enter_context(local_broker(folder, use_mosquitto=use_mosquitto))
         database = str(folder / "dashboard.db")
         config = load_config(
             None,
-            broker={"host": "127.0.0.1", "port": mqtt_port},
+            broker={"host": HOST, "port": broker.port},
             history={"database": database},
             web={"port": port},
         )
@@ -123,7 +122,7 @@ def run_demo(
         people = People(engine)
         for role in Role:
             people.put(role.value, accounts[role.value], role, places=["*"])
-        shared = ("--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt_port))
+        shared = ("--mqtt-host", HOST, "--mqtt-port", str(broker.port))
         worker = stack.enter_context(
             Supervisor(["worker", "--leashed", *shared, "--database", database])
         )
@@ -135,7 +134,7 @@ def run_demo(
         )
         thread.start()
         stack.callback(_end, stop, thread)
-        say(f"{devices} simulated devices, broker {name} on port {mqtt_port}")
+        say(f"{devices} simulated devices, broker {broker.name} on port {broker.port}")
         for role in reversed(Role):
             say(f"  sign in as {role.value:6}  password {accounts[role.value]}")
         say(f"Open {address(config)} - Ctrl-C ends it")

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from edge.toml import read_toml
-from emoshift.credentials import mask_credentials
 from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
+from emoshift.settings import (
+    BrokerSettings,
+    Identifier,
+    Port,
+    Table,
+    parse_settings,
+    read_settings,
+)
 
-Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
-"""Lowercase letters, digits and inner hyphens: safe in a topic and in a host name."""
 
-Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Device(_Table):
+class Device(Table):
     """Who this device is, and by what right it watches.
 
     Attributes:
@@ -38,7 +34,7 @@ class Device(_Table):
     legal_basis: Annotated[str, Field(max_length=500)] = ""
 
 
-class Camera(_Table):
+class Camera(Table):
     """Where frames come from.
 
     Attributes:
@@ -61,7 +57,7 @@ class Camera(_Table):
     pixel_format: Annotated[str, Field(pattern=r"^(auto|[A-Za-z0-9]{3,4})$")] = "auto"
 
 
-class Faces(_Table):
+class Faces(Table):
     """How faces are found.
 
     Attributes:
@@ -81,7 +77,7 @@ class Faces(_Table):
     ignore_still_after_s: Annotated[float, Field(ge=0)] = 120.0
 
 
-class Models(_Table):
+class Models(Table):
     """The model bundle.
 
     Attributes:
@@ -96,7 +92,7 @@ class Models(_Table):
     threads: Annotated[int, Field(ge=1, le=16)] = 1
 
 
-class Transitions(_Table):
+class Transitions(Table):
     """When a change is a change.
 
     Attributes:
@@ -118,7 +114,7 @@ class Transitions(_Table):
         return self
 
 
-class Outbox(_Table):
+class Outbox(Table):
     """The store between deciding and publishing.
 
     Attributes:
@@ -134,7 +130,7 @@ class Outbox(_Table):
     keep_sent_hours: Annotated[float, Field(ge=0, le=8784)] = 24.0
 
 
-class Mqtt(_Table):
+class Mqtt(BrokerSettings):
     """The broker.
 
     Attributes:
@@ -145,43 +141,16 @@ class Mqtt(_Table):
         password_file: File whose first line is the password; ``$CREDENTIALS_DIRECTORY`` is
             understood.
         tls: Whether to speak TLS; implied by any of the three files.
-        ca_file, cert_file, key_file: Authority, and this device's own certificate and key.
+        ca_file, cert_file, key_file: Authority that signed the broker's certificate, and this
+            device's own certificate and key; ``$CREDENTIALS_DIRECTORY`` is understood.
         keepalive_s: Time between signs of life.
         class_min_faces: The class summary is suppressed below this many faces.
     """
 
-    host: Annotated[str, Field(min_length=1)] = "localhost"
-    port: Port | None = None
-    username: str | None = None
-    password: SecretStr | None = None
-    password_file: Path | None = None
-    tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
     class_min_faces: Annotated[int, Field(ge=1)] = 5
 
-    @property
-    def uses_tls(self) -> bool:
-        """Whether TLS is spoken, stated or implied."""
-        return self.tls or self.ca_file is not None or self.cert_file is not None
 
-    @property
-    def broker_port(self) -> int:
-        """The port stated, or the customary one."""
-        return self.port or (8883 if self.uses_tls else 1883)
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.password is not None and self.password_file is not None:
-            raise ValueError("password and password_file exclude each other; keep the file")
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file belong together")
-        return self
-
-
-class Health(_Table):
+class Health(Table):
     """What the device tells of itself.
 
     Attributes:
@@ -196,7 +165,7 @@ class Health(_Table):
     metrics_port: Port | None = None
 
 
-class HomeAssistant(_Table):
+class HomeAssistant(Table):
     """Home Assistant's discovery over the same broker.
 
     Attributes:
@@ -208,7 +177,7 @@ class HomeAssistant(_Table):
     prefix: Annotated[str, Field(pattern=r"^[^/#+\s][^#+\s]*$")] = "homeassistant"
 
 
-class Config(_Table):
+class Config(Table):
     """The whole configuration; every table may be left out."""
 
     device: Device = Device()
@@ -228,15 +197,7 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: The file cannot be read, or anything in it is wrong; all problems are listed.
     """
-    try:
-        data = read_toml(path)
-    except FileNotFoundError:
-        raise ConfigError(str(path), ["no such file; give --config or create it"]) from None
-    except (OSError, UnicodeDecodeError) as why:
-        raise ConfigError(str(path), [f"cannot be read: {why}"]) from why
-    except ValueError as why:
-        raise ConfigError(str(path), [f"not TOML: {why}"]) from why
-    return parse_config(data, where=str(path))
+    return parse_config(read_settings(path), where=str(path))
 
 
 def parse_config(data: dict[str, Any], *, where: str) -> Config:
@@ -245,10 +206,7 @@ def parse_config(data: dict[str, Any], *, where: str) -> Config:
     Raises:
         ConfigError: Anything is wrong; all problems are listed.
     """
-    try:
-        return Config.model_validate(data)
-    except ValidationError as why:
-        raise ConfigError(where, [_problem(dict(e)) for e in why.errors()]) from None
+    return parse_settings(Config, data, where=where)
 
 
 def demand_legal_basis(config: Config, *, where: str) -> None:
@@ -263,30 +221,3 @@ def demand_legal_basis(config: Config, *, where: str) -> None:
             " schools only medical or safety reasons count, AI Act Article 5(1)(f))"
         )
         raise ConfigError(where, [problem])
-
-
-def _problem(error: dict[str, Any]) -> str:
-    """Turn one of pydantic's findings into a line an operator understands."""
-    path = tuple(str(part) for part in error["loc"])
-    name = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        return _unknown_key(path)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    found = error.get("input")
-    if isinstance(found, dict | BaseModel) or "password" in name:
-        return f"{name}: {message}"
-    return f"{name}: {message}; found {mask_credentials(repr(found))}"
-
-
-def _unknown_key(path: tuple[str, ...]) -> str:
-    table, key = path[:-1], path[-1]
-    fields = Config.model_fields
-    if table:
-        model = Config.model_fields[table[0]].annotation
-        fields = model.model_fields if isinstance(model, type) and issubclass(model, _Table) else {}
-    close = difflib.get_close_matches(key, fields, n=1, cutoff=0.5)
-    if not table:
-        hint = f"; did you mean [{close[0]}]?" if close else f"; the tables are {', '.join(fields)}"
-        return f"unknown table [{key}]{hint}"
-    hint = f"; did you mean {close[0]}?" if close else f"; [{table[0]}] has {', '.join(fields)}"
-    return f"unknown key {'.'.join(path)}{hint}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import click
 
@@ -34,14 +34,11 @@ _OURS: Final = ("emoshift", "edge", "dashboard", "train", "convert", "benchmarks
 class CommandGroup(click.Group):
     """A program: tells expected errors in one line, also missing libraries and unreadable files."""
 
-    errors: ClassVar[tuple[type[Exception], ...]] = (EmoshiftError,)
-    """What is expected; each has an ``exit_code``."""
-
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
         try:
             return super().invoke(ctx)
-        except self.errors as why:
+        except EmoshiftError as why:
             _fail(ctx, why)
         except ModuleNotFoundError as why:
             missing = missing_library(why)
@@ -88,7 +85,7 @@ def unusable_file(why: OSError) -> EmoshiftError:
     return InputError(f"{place}{what}{hint}")
 
 
-def _fail(ctx: click.Context, why: Exception) -> None:
+def _fail(ctx: click.Context, why: EmoshiftError) -> None:
     log.debug("where it came from:", exc_info=why)
     click.echo(f"Error: {mask_credentials(str(why))}", err=True)
-    ctx.exit(getattr(why, "exit_code", 1))
+    ctx.exit(why.exit_code)

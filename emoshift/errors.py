@@ -7,14 +7,14 @@ EmoshiftError                 1
 │   └── BundleError          66   a bundle is missing, altered, or of another schema
 ├── UnavailableError         69   a service or library is not there    (EX_UNAVAILABLE)
 ├── OutputError              73   something cannot be written          (EX_CANTCREAT)
-│   └── OutboxError          73   the event store
+│   ├── OutboxError          73   the event store
+│   └── StoreError           73   the dashboard's database
 ├── CameraError              74   a camera cannot be opened or read    (EX_IOERR)
-├── RefusedError             77   the broker or the system refuses     (EX_NOPERM)
 └── ConfigError              78   the configuration                    (EX_CONFIG)
 ```
 
-A message says where, what was found, what was expected and what to do. A lost link is a state,
-not an error: the daemon waits and goes on.
+A message says where, what was found, what was expected and what to do. A lost connection is a
+state, not an error: the program waits and goes on.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import ClassVar
 
 
 class EmoshiftError(Exception):
-    """Anything that is told to the operator in one line."""
+    """Anything that the operator is told in one line."""
 
     exit_code: ClassVar[int] = 1
 
@@ -60,16 +60,14 @@ class OutboxError(OutputError):
     """The event store cannot be opened or written."""
 
 
+class StoreError(OutputError):
+    """The database cannot be opened, or is of a version that this program does not know."""
+
+
 class CameraError(EmoshiftError):
     """A camera or stream cannot be opened or read."""
 
     exit_code = 74
-
-
-class RefusedError(EmoshiftError):
-    """The broker or the operating system refuses what was asked."""
-
-    exit_code = 77
 
 
 class ConfigError(EmoshiftError):

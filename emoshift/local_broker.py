@@ -1,4 +1,4 @@
-"""A broker of our own on the loopback interface, for the demonstration.
+"""A broker of our own on the loopback interface, for demonstrations, measurements and tests.
 
 Mosquitto where it is installed, else the embedded `amqtt` (MQTT 3.1.1 only). This is the only
 module that names either.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import getpass
 import logging
 import shutil
 import socket
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 
 HOST: Final = "127.0.0.1"
 _START_S: Final = 20.0
+_STOP_S: Final = 10.0
+
+# Events wait in the broker while a subscriber or its database is away: none may be dropped there.
+_MOSQUITTO: Final = """\
+listener {port} {host}
+allow_anonymous true
+user {user}
+max_queued_messages 0
+persistence {persistence}
+persistence_location {folder}/
+autosave_interval 1
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,42 +50,60 @@ class LocalBroker:
     port: int
 
 
+def find_mosquitto() -> str | None:
+    """Return the Mosquitto program, also where it is not on a user's path."""
+    return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
 @contextmanager
-def local_broker() -> Iterator[LocalBroker]:
+def local_broker(
+    folder: Path | None = None,
+    *,
+    port: int | None = None,
+    use_mosquitto: bool = True,
+    persistent: bool = False,
+) -> Iterator[LocalBroker]:
     """Run a broker in a process of its own for as long as the context lasts.
+
+    Args:
+        folder: Where its files lie; ``None`` makes a folder that is removed afterwards.
+        port: Where it listens; ``None`` takes a free one.
+        use_mosquitto: Whether to prefer Mosquitto to the embedded broker.
+        persistent: Whether Mosquitto keeps what it holds in ``folder`` from one run to the next.
 
     Raises:
         UnavailableError: Neither broker is installed, or it does not start.
     """
-    port = free_port()
-    mosquitto = shutil.which("mosquitto") or shutil.which(
-        "mosquitto", path="/usr/sbin:/usr/local/sbin"
-    )
-    with tempfile.TemporaryDirectory(prefix="emoshift-broker-") as folder:
-        if mosquitto:
-            name = "mosquitto"
-            settings = Path(folder) / "mosquitto.conf"
-            settings.write_text(
-                f"listener {port} {HOST}\nallow_anonymous true\npersistence false\n",
-                encoding="utf-8",
+    with contextlib.ExitStack() as stack:
+        if folder is None:
+            made = tempfile.TemporaryDirectory(prefix="emoshift-broker-")
+            folder = Path(stack.enter_context(made))
+        port = port or free_port()
+        if use_mosquitto and (program := find_mosquitto()) is not None:
+            name, command = "mosquitto", [program, "-c", str(folder / "mosquitto.conf")]
+            text = _MOSQUITTO.format(
+                host=HOST,
+                port=port,
+                folder=folder,
+                persistence="true" if persistent else "false",
+                user=getpass.getuser(),  # root would become another user, who may not write here
             )
-            command = [mosquitto, "-c", str(settings)]
+            (folder / "mosquitto.conf").write_text(text, encoding="utf-8")
         else:
             name = "amqtt"
             command = [sys.executable, "-m", "emoshift.local_broker", str(port)]
-        process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
-        )
-        try:
-            _wait_for(process, name, port)
-            yield LocalBroker(name=name, port=port)
-        finally:
-            process.terminate()
-            try:
-                process.communicate(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.communicate()
+        log = folder / "broker.log"
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        stack.callback(_end, process)
+        _wait_for(process, name, port, log)
+        yield LocalBroker(name=name, port=port)
 
 
 def free_port() -> int:
@@ -82,14 +113,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(process: subprocess.Popen[bytes], name: str, port: int) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_for(process: subprocess.Popen[bytes], name: str, port: int, log: Path) -> None:
     deadline_s = time.monotonic() + _START_S
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
-            _, said = process.communicate()
-            lines = said.decode(errors="replace").strip().splitlines() or ["no reason given"]
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            reason = lines[-1] if lines else "no reason given"
             raise UnavailableError(
-                f"the broker {name} does not start: {lines[-1]}; run: sudo apt install mosquitto"
+                f"the broker {name} does not start: {reason}; run: sudo apt install mosquitto"
             )
         with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
             return

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from emoshift.messages import MessageError, Presence, Status, Transition, read_message
-from emoshift.mqtt.connection import Acknowledged, Connected, Failure, LinkEvent, Lost, Received
-from emoshift.mqtt.paho import PROTOCOLS, PahoLink
-from emoshift.mqtt.reconnect import LinkState, Reconnect
+from emoshift.mqtt.connection import Connected, Lost, Received
+from emoshift.mqtt.paho import PahoConnection
+from emoshift.mqtt.reconnecting import ReconnectingConnection
 from emoshift.topics import ROOT, Kind, read_topic
 
 if TYPE_CHECKING:
@@ -147,8 +145,8 @@ class DeviceStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LinkChange:
-    """The subscriber's own link came or went.
+class ConnectionChange:
+    """The subscriber's own connection came or went.
 
     Attributes:
         online: Which of the two.
@@ -172,7 +170,7 @@ class Unreadable:
     why: str
 
 
-Notification: TypeAlias = EventUpdate | DeviceStatus | LinkChange | Unreadable
+Notification: TypeAlias = EventUpdate | DeviceStatus | ConnectionChange | Unreadable
 
 
 class Interpreter:
@@ -211,80 +209,52 @@ class Interpreter:
 
 
 def listen(
-    broker: Broker, stop: threading.Event, *, whose: str = "+/+", keep_s: int = KEEP_S
+    broker: Broker,
+    stop: threading.Event | None = None,
+    *,
+    devices: str = "+/+",
+    keep_s: int = KEEP_S,
 ) -> Iterator[Notification]:
-    """Yield what happens until told to stop; reconnects by itself.
+    """Yield what happens, reconnecting as often as it takes.
 
     Args:
         broker: Whom to ask.
-        stop: Set to end.
-        whose: Whose events, as ``SITE/DEVICE``; ``+`` stands for any.
-        keep_s: How long the broker queues while the link is broken; 0 for brokers that may choke
-            on asking them for it (amqtt takes five seconds longer to refuse MQTT 5 then).
+        stop: Set to end; without one it goes on for ever.
+        devices: Whose events, as ``SITE/DEVICE``; ``+`` stands for any.
+        keep_s: How long the broker queues while the connection is broken; 0 for brokers that may
+            choke on being asked for it (amqtt takes five seconds longer to refuse MQTT 5 then).
     """
+    if not broker.client_id:
+        broker = replace(broker, client_id=subscriber_id())
     interpreter = Interpreter()
-    plan = Reconnect(PROTOCOLS, random.random)
-    link: PahoLink | None = None
+    connection = ReconnectingConnection(
+        lambda protocol: PahoConnection(broker, protocol=protocol, session_expiry_s=keep_s),
+        address=broker.address,
+    )
     try:
-        while not stop.is_set():
-            now_s = time.monotonic()
-            if link is None and not plan.is_due(now_s):
-                stop.wait(min(_TURN_S, plan.due_s - now_s))
-                continue
-            if link is None:
-                link = PahoLink(broker, protocol=plan.protocol, session_expiry_s=keep_s)
-                plan.start(now_s)
-                link.open()
-            for event in _turn(link, plan):
-                yield from _tell(
-                    event,
-                    link,
-                    plan=plan,
-                    interpreter=interpreter,
-                    address=broker.address,
-                    whose=whose,
-                )
-            if plan.state is LinkState.WAITING:
-                link = None
+        while stop is None or not stop.is_set():
+            for event in connection.turn(_TURN_S):
+                match event:
+                    case Connected():
+                        connection.subscribe(*(f"{ROOT}/{devices}/{kind}" for kind in _KINDS))
+                        yield ConnectionChange(
+                            online=True,
+                            text=f"connected to {broker.address} (MQTT {event.protocol})",
+                        )
+                    case Received():
+                        yield from interpreter.read(
+                            event.topic, event.payload, retained=event.retained
+                        )
+                    case Lost() if connection.notice_level >= logging.WARNING:
+                        # Once for each kind of failure.
+                        text = f"{broker.address}: {connection.notice}"
+                        yield ConnectionChange(online=False, text=text)
+                    case _:
+                        pass
     finally:
-        if link is not None:
-            link.close()
-
-
-def _tell(
-    event: LinkEvent,
-    link: PahoLink,
-    *,
-    plan: Reconnect,
-    interpreter: Interpreter,
-    address: str,
-    whose: str,
-) -> Iterator[Notification]:
-    match event:
-        case Connected():
-            plan.succeed(time.monotonic())
-            for kind in _KINDS:
-                link.subscribe(f"{ROOT}/{whose}/{kind}")
-            yield LinkChange(online=True, text=f"connected to {address} (MQTT {event.protocol})")
-        case Received():
-            yield from interpreter.read(event.topic, event.payload, retained=event.retained)
-        case Lost():
-            link.drop()
-            notice = plan.fail(event.failure, event.detail, time.monotonic())
-            if notice.level >= logging.WARNING:  # once for each kind of failure
-                yield LinkChange(online=False, text=f"{address}: {notice.text}")
-        case Acknowledged():
-            pass
+        connection.close()
 
 
 def subscriber_id() -> str:
     """Return a client id for one run of a subscriber."""
     return f"emoshift-subscriber-{uuid.uuid4().hex[:12]}"
-
-
-def _turn(link: PahoLink, plan: Reconnect) -> list[LinkEvent]:
-    events = link.turn(_TURN_S)
-    slow = plan.state is LinkState.CONNECTING and time.monotonic() - plan.since_s > plan.answer_s
-    if slow and not events:
-        return [Lost(failure=Failure.SILENT, detail="no answer to CONNECT")]
-    return events

@@ -11,9 +11,11 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.ingest.report import WorkerReport
 from dashboard.ingest.writer import Figures, Writer
-from dashboard.mqtt import Delivery, Link
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
+from emoshift.mqtt.background import BackgroundConnection
+from emoshift.mqtt.connection import Connected, Received
+from emoshift.mqtt.paho import Broker
 from emoshift.topics import ROOT
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dashboard.config import Config
+    from emoshift.mqtt.connection import ConnectionEvent
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -57,24 +60,37 @@ class Worker:
         self._history = History(engine, automatic=config.devices.automatic)
         self._writer = Writer(engine, self._history, self.figures, self._report)
         self._on_report = on_report
-        self._queue: queue.SimpleQueue[tuple[Delivery, int]] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[Received, int]] = queue.SimpleQueue()
         self._behind = False
         settings = config.worker
-        # After a lost link the broker sends again what still waits here.
+        # After a lost connection the broker sends again what still waits here.
         self._most = 2 * settings.buffer + settings.batch
-        self._link = Link(
-            config.broker,
-            client_id=f"{settings.group}-{settings.name}",
-            topics=lambda protocol: self._topics(protocol)[:1],
-            leave=lambda protocol: self._topics(protocol)[1:],
-            on_delivery=self._take,
-            keep_session_s=SESSION_S,
-            inflight=settings.buffer,
-            full=lambda: self._queue.qsize() >= settings.buffer,
+        self._connection = BackgroundConnection(
+            Broker.from_settings(
+                config.broker, client_id=f"{settings.group}-{settings.name}", table="broker"
+            ),
+            on_event=self._handle,
+            log=LOG,
+            session_expiry_s=SESSION_S,
+            persistent=True,
+            receive_maximum=settings.buffer,
+            is_full=lambda: self._queue.qsize() >= settings.buffer,
         )
 
+    def _handle(self, event: ConnectionEvent) -> None:
+        """Take what the connection says; runs on its thread and never waits."""
+        match event:
+            case Received():
+                self._take(event)
+            case Connected():
+                topic, other = self._topics(event.protocol)
+                self._connection.unsubscribe(other)
+                self._connection.subscribe(topic)
+            case _:
+                pass
+
     def _topics(self, protocol: str) -> tuple[str, str]:
-        """Return the filter to subscribe to, and the one that the session may still have."""
+        """Return the topics to subscribe to, and those that the session may still have."""
         everything = f"{ROOT}/+/+/+"
         shared = f"$share/{self._config.worker.group}/{everything}"
         if not self._config.worker.shared:
@@ -84,20 +100,20 @@ class Worker:
             return everything, shared
         return shared, everything
 
-    def _take(self, delivery: Delivery) -> None:
-        """Put one delivery into the buffer; runs on the link's thread and never waits."""
+    def _take(self, delivery: Received) -> None:
+        """Put one message into the buffer."""
         self.figures.received += 1
         if self._queue.qsize() >= self._most:
-            # Only links lost again and again while the database is away bring so many here.
+            # Only connections lost again and again while the database is away bring so many here.
             # QoS 1 is not acknowledged, so that it comes again; QoS 0 is lost, and counted.
-            self._behind = self._behind or delivery.token.qos > 0
-            self.figures.dropped += delivery.token.qos == 0
+            self._behind = self._behind or delivery.token > 0
+            self.figures.dropped += delivery.token == 0
             return
         self._queue.put((delivery, time.time_ns() // 1_000_000))
 
     def run(self, stop: threading.Event) -> None:
         """Work until ``stop`` is set; what is received by then is stored."""
-        self._link.start()
+        self._connection.start()
         next_beat_s = next_forget_s = 0.0
         try:
             while not stop.is_set():
@@ -105,7 +121,7 @@ class Worker:
                     self._store(deliveries, stop)
                 elif self._behind:
                     self._behind = False
-                    self._link.reconnect()
+                    self._connection.reconnect()
                 if time.monotonic() >= next_beat_s:
                     next_beat_s = time.monotonic() + _BEAT_S
                     self._beat()
@@ -116,9 +132,9 @@ class Worker:
                 self._store(deliveries, stop)
             self._beat()
         finally:
-            self._link.stop()
+            self._connection.stop()
 
-    def _collect(self, *, wait_s: float) -> list[tuple[Delivery, int]]:
+    def _collect(self, *, wait_s: float) -> list[tuple[Received, int]]:
         """Return what has come, waiting a moment for more once something has."""
         try:
             found = [self._queue.get(timeout=wait_s) if wait_s else self._queue.get_nowait()]
@@ -135,20 +151,20 @@ class Worker:
                     break
         return found
 
-    def _store(self, deliveries: list[tuple[Delivery, int]], stop: threading.Event) -> None:
+    def _store(self, deliveries: list[tuple[Received, int]], stop: threading.Event) -> None:
         written = self._writer.write(deliveries, stop)
         if written is None:
             return  # not acknowledged: it comes again
         self.figures.new += written.new
         self.figures.doubled += written.doubled
-        self._link.acknowledge(delivery.token for delivery, _ in deliveries)
+        self._connection.acknowledge(delivery.token for delivery, _ in deliveries)
 
     def _report(self) -> None:
         figures = self.figures
         committed_ms = figures.committed_ms
         self._on_report(
             WorkerReport(
-                connected=self._link.connected,
+                connected=self._connection.online,
                 stalled=figures.stalled,
                 waiting=self._queue.qsize(),
                 lag_ms=figures.lag_ms,
@@ -162,7 +178,7 @@ class Worker:
             self._history.beat(
                 self._config.worker.name,
                 seen_ms=time.time_ns() // 1_000_000,
-                connected=self._link.connected,
+                connected=self._connection.online,
                 new=self.figures.new,
                 doubled=self.figures.doubled,
                 refused=self.figures.refused,

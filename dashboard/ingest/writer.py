@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from dashboard.mqtt import Delivery
     from dashboard.store.write import History
+    from emoshift.mqtt.connection import Received
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Writer:
         self._on_wait = on_wait
 
     def write(
-        self, deliveries: Sequence[tuple[Delivery, int]], stop: threading.Event
+        self, deliveries: Sequence[tuple[Received, int]], stop: threading.Event
     ) -> Written | None:
         """Write until it is written; ``None`` when told to stop before."""
         tries = 0
@@ -104,7 +104,7 @@ class Writer:
                 self._figures.lag_ms = max(0, self._figures.committed_ms - oldest_ms)
                 return written
 
-    def _write(self, deliveries: Sequence[tuple[Delivery, int]]) -> Written:
+    def _write(self, deliveries: Sequence[tuple[Received, int]]) -> Written:
         """Write a batch; where a message is to blame, find it by halves.
 
         Raises:
@@ -125,7 +125,7 @@ class Writer:
         self._figures.refused += sum(entry.count for entry in batch.problems.values())
         return written
 
-    def _set_aside(self, delivery: Delivery, received_ms: int, why: Exception) -> None:
+    def _set_aside(self, delivery: Received, received_ms: int, why: Exception) -> None:
         """Keep a message that the database refuses, unless it would refuse any."""
         if isinstance(why, DBAPIError) and not self._history.takes_events():
             raise why
@@ -135,7 +135,7 @@ class Writer:
         self._figures.set_aside += 1
 
 
-def _sort(deliveries: Sequence[tuple[Delivery, int]]) -> Batch:
+def _sort(deliveries: Sequence[tuple[Received, int]]) -> Batch:
     batch = Batch()
     for delivery, received_ms in deliveries:
         if not delivery.payload:  # a retained value that was taken back

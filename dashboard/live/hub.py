@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dashboard.live.state import DeviceState, fold
 from dashboard.live.steady_clock import steady_ms
-from dashboard.mqtt import Delivery, Link
 from emoshift.messages import Message, MessageError, Transition, read_message, to_ms
+from emoshift.mqtt.background import BackgroundConnection
+from emoshift.mqtt.connection import Acknowledged, Connected, Lost, Received, Subscribed
+from emoshift.mqtt.paho import Broker
 from emoshift.topics import ROOT, Address, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from dashboard.config import Broker
     from dashboard.store.read import Device
+    from emoshift.mqtt.connection import ConnectionEvent
+    from emoshift.settings import BrokerSettings
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -78,7 +81,7 @@ class Hub:
 
     It subscribes to the state of all devices, and to the events of those alone that somebody
     looks at. Devices that the history does not know are none: a worker enrols them first.
-    Everything but the link's callbacks runs on the event loop.
+    Everything but the connection's callbacks runs on the event loop.
 
     Attributes:
         devices: What is known of each device.
@@ -86,7 +89,7 @@ class Hub:
         closing: Whether the server is about to end, so that streams end too.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerSettings) -> None:
         self.devices: dict[Address, DeviceState] = {}
         self.refused: Counter[Address] = Counter()
         self.drift_rise: dict[Address, float] = {}
@@ -95,29 +98,26 @@ class Hub:
         self._watched: Counter[Address] = Counter()
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._link = Link(
-            broker,
-            client_id=f"emoshift-dashboard-{secrets.token_hex(4)}",
-            topics=self._topics,
-            on_delivery=self._deliver,
-            on_state=self._state,
-            on_subscribed=self._subscribed,
-            acknowledge_at_once=True,
+        client_id = f"emoshift-dashboard-{secrets.token_hex(4)}"
+        self._connection = BackgroundConnection(
+            Broker.from_settings(broker, client_id=client_id, table="broker"),
+            on_event=self._handle,
+            log=LOG,
         )
 
     @property
     def connected(self) -> bool:
         """Whether the broker is there."""
-        return self._link.connected
+        return self._connection.online
 
     def start(self) -> None:
         """Begin to listen; needs a running event loop."""
         self._loop = asyncio.get_running_loop()
-        self._link.start()
+        self._connection.start()
 
     def stop(self) -> None:
         """Stop listening."""
-        self._link.stop()
+        self._connection.stop()
 
     def retain(self, known: AbstractSet[Address]) -> set[Address]:
         """Drop devices that the history has forgotten, and return those that are new here."""
@@ -148,7 +148,7 @@ class Hub:
         if address is not None:
             self._watched[address] += 1
             if self._watched[address] == 1:
-                self._link.subscribe(address.topic(Kind.TRANSITION))
+                self._connection.subscribe(address.topic(Kind.TRANSITION))
         try:
             yield listener
         finally:
@@ -157,15 +157,29 @@ class Hub:
                 self._watched[address] -= 1
                 if not self._watched[address]:
                     del self._watched[address]
-                    self._link.unsubscribe(address.topic(Kind.TRANSITION))
+                    self._connection.unsubscribe(address.topic(Kind.TRANSITION))
 
-    def _topics(self, _protocol: str) -> list[str]:
+    def _topics(self) -> list[str]:
         state = [f"{ROOT}/+/+/{kind}" for kind in Kind if kind is not Kind.TRANSITION]
         return state + [address.topic(Kind.TRANSITION) for address in list(self._watched)]
 
-    # -- on the link's thread
+    # -- on the connection's thread
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _handle(self, event: ConnectionEvent) -> None:
+        match event:
+            case Received():
+                self._deliver(event)
+            case Connected():
+                self._connection.subscribe(*self._topics())
+                self._soon(self._tell_link)
+            case Lost():
+                self._soon(self._tell_link)
+            case Subscribed():  # pages read the history again: what came before was not received
+                self._soon(self._tell_waiting)
+            case Acknowledged():
+                pass
+
+    def _deliver(self, delivery: Received) -> None:
         received_ms = time.time_ns() // 1_000_000
         if not delivery.payload:
             return
@@ -176,13 +190,6 @@ class Hub:
                 self._soon(self._refuse, why.address)
             return
         self._soon(self.take, message, delivery.retained)
-
-    def _state(self, _connected: bool) -> None:
-        self._soon(self._tell_link)
-
-    def _subscribed(self) -> None:
-        """Let pages read the history again: what came before this was not told to them."""
-        self._soon(self._tell_waiting)
 
     def _soon(self, call: Any, *values: object) -> None:
         if self._loop is not None and not self._loop.is_closed():

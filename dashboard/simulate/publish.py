@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import random
+import secrets
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
-from dashboard.errors import UnavailableError
+from emoshift.errors import UnavailableError
+from emoshift.mqtt.connection import Acknowledged, Connected, Lost, Message
+from emoshift.mqtt.paho import Broker, PahoConnection
+from emoshift.mqtt.reconnecting import ReconnectingConnection
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Sequence
 
-    from dashboard.config import Broker
     from dashboard.simulate.classroom import Classroom, Outgoing
+    from emoshift.mqtt.connection import ConnectionEvent
+    from emoshift.settings import BrokerSettings
 
 MAX_WAITING: Final = 2000
 """Events that may wait for the broker's acknowledgement; a generator that runs ahead pauses."""
@@ -61,39 +65,95 @@ class Told:
     seconds: float = 0.0
 
 
+class _Publisher:
+    """A connection that sends in order, and sends again what no broker has confirmed."""
+
+    def __init__(self, broker: Broker, will: Outgoing | None) -> None:
+        last_will = None if will is None else _message(will)
+        self._connection = ReconnectingConnection(
+            lambda protocol: PahoConnection(broker, protocol=protocol, will=last_will),
+            address=broker.address,
+        )
+        self._address = broker.address
+        self._queue: deque[Message] = deque()
+        self._in_flight: dict[int, Message] = {}
+        self._window = 0
+        self.confirmed = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait to be sent or confirmed."""
+        return len(self._queue) + len(self._in_flight)
+
+    def put(self, message: Outgoing) -> None:
+        """Send a message when there is room."""
+        self._queue.append(_message(message))
+
+    def connect(self) -> None:
+        """Wait until the broker accepts us.
+
+        Raises:
+            UnavailableError: It does not; says why.
+        """
+        while not self._connection.online:
+            for event in self._turn(0.1):
+                if isinstance(event, Lost) and self._connection.notice_level >= logging.WARNING:
+                    raise UnavailableError(
+                        f"broker {self._address}: {event.detail}; start one, or give --mqtt-host"
+                    )
+
+    def turn(self) -> None:
+        """Read what has come, and send what there is room for."""
+        self._turn(0.0)
+        while self._connection.online and self._queue and len(self._in_flight) < self._window:
+            message = self._queue.popleft()
+            token = self._connection.send(message)
+            if message.qos:
+                self._in_flight[token] = message
+
+    def close(self) -> None:
+        """Say goodbye."""
+        self._connection.close()
+
+    def _turn(self, timeout_s: float) -> Sequence[ConnectionEvent]:
+        events = self._connection.turn(timeout_s)
+        for event in events:
+            if isinstance(event, Connected):
+                self._window = event.window
+                self._queue.extendleft(reversed(self._in_flight.values()))
+                self._in_flight.clear()
+            elif isinstance(event, Acknowledged):
+                self.confirmed += self._in_flight.pop(event.token, None) is not None
+        return events
+
+
+def _message(outgoing: Outgoing) -> Message:
+    return Message(
+        topic=outgoing.topic,
+        payload=outgoing.payload.decode(),
+        qos=outgoing.qos,
+        retain=outgoing.retain,
+    )
+
+
 class Simulator:
     """Devices that share a few connections, each telling its own story."""
 
     def __init__(
-        self, broker: Broker, rooms: Sequence[Classroom], *, connections: int | None = None
+        self, broker: BrokerSettings, rooms: Sequence[Classroom], *, connections: int | None = None
     ) -> None:
-        self._broker = broker
         self._rooms = rooms
         count = connections or (len(rooms) if len(rooms) <= 16 else 4)
-        self._clients = [self._make_client(number) for number in range(count)]
+        self._publishers = [
+            _Publisher(
+                Broker.from_settings(
+                    broker, client_id=f"emoshift-simulator-{secrets.token_hex(4)}", table="broker"
+                ),
+                rooms[number].status("offline") if count == len(rooms) else None,
+            )
+            for number in range(count)
+        ]
         self._told = Told()
-        self._sent = 0
-
-    def _make_client(self, number: int) -> paho.Client:
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=f"emoshift-simulator-{random.getrandbits(32):08x}-{number}",
-            protocol=paho.MQTTv311,
-        )
-        client.max_inflight_messages_set(MAX_WAITING)
-        client.max_queued_messages_set(0)
-        if self._broker.username is not None:
-            client.username_pw_set(self._broker.username, self._broker.read_password())
-        if self._broker.secure:
-            authority = self._broker.ca_file
-            client.tls_set(None if authority is None else str(authority))
-        client.on_publish = self._confirmed
-        return client
-
-    def _confirmed(
-        self, _client: object, _data: object, _mid: int, _code: object, _p: object
-    ) -> None:
-        self._told.acknowledged += 1
 
     def run(self, load: Load, stop: threading.Event) -> Told:
         """Publish until the load is told or ``stop`` is set; devices then say that they stop.
@@ -101,11 +161,8 @@ class Simulator:
         Raises:
             UnavailableError: The broker does not answer.
         """
-        for number, client in enumerate(self._clients):
-            if len(self._clients) == len(self._rooms):
-                will = self._rooms[number].status("offline")
-                client.will_set(will.topic, will.payload, qos=1, retain=True)
-            self._connect(client)
+        for publisher in self._publishers:
+            publisher.connect()
         began_s = time.monotonic()
         try:
             self._introduce()
@@ -113,29 +170,21 @@ class Simulator:
             self._settle(stop)
         finally:
             self._told.seconds = time.monotonic() - began_s
-            for client in self._clients:
-                client.disconnect()
-                client.loop_stop()
+            self._told.acknowledged = sum(p.confirmed for p in self._publishers)
+            for publisher in self._publishers:
+                publisher.close()
         return self._told
 
-    def _connect(self, client: paho.Client) -> None:
-        port = self._broker.effective_port
-        try:
-            client.connect(self._broker.host, port, keepalive=60)
-        except OSError as why:
-            raise UnavailableError(
-                f"broker {self._broker.host}:{port}: {why}; start one, or give --mqtt-host"
-            ) from why
-        client.loop_start()
+    @property
+    def _waiting(self) -> int:
+        return sum(publisher.waiting for publisher in self._publishers)
 
-    def _client(self, room: int) -> paho.Client:
-        return self._clients[room % len(self._clients)]
+    def _turn(self) -> None:
+        for publisher in self._publishers:
+            publisher.turn()
 
     def _publish(self, room: int, message: Outgoing) -> None:
-        self._client(room).publish(
-            message.topic, message.payload, qos=message.qos, retain=message.retain
-        )
-        self._sent += message.qos
+        self._publishers[room % len(self._publishers)].put(message)
 
     def _introduce(self) -> None:
         now_ms = time.time_ns() // 1_000_000
@@ -160,7 +209,7 @@ class Simulator:
                 break
             now_ms = time.time_ns() // 1_000_000
             due = min(passed_s * load.rate, most) - self._told.transitions
-            if self._sent - self._told.acknowledged > MAX_WAITING:
+            if self._waiting > MAX_WAITING:
                 due = 0
             for _ in range(int(due)):
                 room = chance.randrange(rooms)
@@ -175,14 +224,16 @@ class Simulator:
                 )
                 every_s = load.class_s if what == "class" else load.health_s
                 heapq.heappush(plan, (at_s + every_s, room, what))
-            stop.wait(0.005)
+            self._turn()
+            stop.wait(0.001 if self._waiting else 0.005)
 
     def _settle(self, stop: threading.Event) -> None:
         """Say goodbye and wait until the broker has confirmed everything."""
         for number, room in enumerate(self._rooms):
             self._publish(number, room.status("stopped"))
         until_s = time.monotonic() + 30
-        while self._told.acknowledged < self._sent and time.monotonic() < until_s:
+        while self._waiting and time.monotonic() < until_s:
             if stop.is_set():
                 until_s = min(until_s, time.monotonic() + 2)
-            time.sleep(0.01)
+            self._turn()
+            time.sleep(0.001)

@@ -8,13 +8,13 @@ import struct
 import time
 from typing import TYPE_CHECKING, Final
 
-from dashboard.errors import UnavailableError
+from emoshift.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dashboard.config import Broker
     from dashboard.simulate.classroom import Outgoing
+    from emoshift.settings import BrokerSettings
 
 WINDOW: Final = 1000
 """Events that may wait for the broker's confirmation."""
@@ -35,15 +35,15 @@ def prepare(messages: Sequence[Outgoing]) -> list[bytes]:
     ]
 
 
-def send(broker: Broker, packets: Sequence[bytes]) -> float:
+def send(broker: BrokerSettings, packets: Sequence[bytes]) -> float:
     """Send prepared packets over one connection until all are confirmed; return the seconds.
 
     Raises:
         UnavailableError: The broker does not answer, refuses, or stops confirming.
     """
-    where = f"broker {broker.host}:{broker.effective_port}"
+    where = f"broker {broker.host}:{broker.broker_port}"
     try:
-        link = socket.create_connection((broker.host, broker.effective_port), timeout=_SILENT_S)
+        link = socket.create_connection((broker.host, broker.broker_port), timeout=_SILENT_S)
     except OSError as why:
         raise UnavailableError(f"{where}: {why}; start one, or give --mqtt-host") from why
     with link:

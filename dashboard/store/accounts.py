@@ -13,8 +13,8 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import delete, insert, select, update
 
-from dashboard.errors import UsageError
 from dashboard.store import schema as t
+from emoshift.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -11,8 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 
-from dashboard.errors import StoreError, UnavailableError
 from dashboard.store.migrations import migrate
+from emoshift.errors import StoreError, UnavailableError
 from emoshift.private_files import make_private
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from dashboard.errors import StoreError
 from dashboard.store import schema as tables
+from emoshift.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

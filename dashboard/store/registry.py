@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import delete, func, insert, select, text, tuple_, update
 
-from dashboard.errors import UsageError
 from dashboard.store import schema as t
+from emoshift.errors import UsageError
 from emoshift.topics import Address
 
 if TYPE_CHECKING:

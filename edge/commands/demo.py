@@ -24,7 +24,7 @@ from edge.outbox.store import Outbox
 from emoshift.errors import UnavailableError, UsageError
 from emoshift.local_broker import HOST, local_broker
 from emoshift.mqtt.paho import Broker
-from emoshift.subscriber import LinkChange, NewEvent, Unreadable, listen, subscriber_id
+from emoshift.subscriber import ConnectionChange, NewEvent, Unreadable, listen, subscriber_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -156,7 +156,7 @@ class _Run:
         self._file.write_text(_toml(config), encoding="utf-8")
         self._show_log = show_log
         mqtt = parse_config({k: dict(v) for k, v in config.items()}, where="demo").mqtt
-        self._broker = Broker.from_config(mqtt, client_id=subscriber_id())
+        self._broker = Broker.from_settings(mqtt, client_id=subscriber_id())
 
     @property
     def decided(self) -> int:
@@ -173,7 +173,7 @@ class _Run:
                     if isinstance(news, NewEvent):
                         self.received += 1
                         say(event_line(news.event))
-                    elif isinstance(news, LinkChange) and news.online:
+                    elif isinstance(news, ConnectionChange) and news.online:
                         say(f"broker    {broker}, {news.text}")
                         say("")
                         start(stop)

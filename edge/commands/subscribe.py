@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from edge.commands.terminal import event_line
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import (
+    ConnectionChange,
     DeviceStatus,
     Gap,
-    LinkChange,
     NewEvent,
     Unreadable,
     listen,
@@ -39,7 +39,7 @@ def print_events(
         warn: Told everything else: devices that come and go, gaps, the state of the link.
         as_json: Whether events are told as the messages they came in.
     """
-    broker = Broker.from_config(config.mqtt, client_id=subscriber_id())
+    broker = Broker.from_settings(config.mqtt, client_id=subscriber_id())
     for news in listen(broker, threading.Event()):
         if isinstance(news, NewEvent):
             late = "  (late)" if news.late and not as_json else ""
@@ -57,7 +57,7 @@ def other_line(news: Notification) -> str:
             )
         case DeviceStatus():
             return f"{news.site}/{news.device} is {news.state.value}"
-        case LinkChange():
+        case ConnectionChange():
             return news.text
         case Unreadable():
             return f"{news.topic}: not understood: {news.why}"

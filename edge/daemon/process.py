@@ -28,10 +28,10 @@ from edge.daemon.isolation import (
     seal_memory,
 )
 from edge.daemon.restarts import forget_starts, wait_before_start
-from edge.toml import read_toml
 from emoshift.errors import ConfigError, EmoshiftError
 from emoshift.logs import set_up_logs
 from emoshift.systemd import Notifier
+from emoshift.toml import read_toml
 
 log = logging.getLogger("edge.daemon.process")  # also when run as a module
 

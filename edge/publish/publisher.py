@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import random
 import time
 import uuid
 from typing import TYPE_CHECKING, Final
@@ -24,15 +23,17 @@ from emoshift.messages import Presence, Status
 from emoshift.mqtt.connection import (
     Acknowledged,
     Connected,
+    Connection,
+    ConnectionEvent,
     Failure,
-    Link,
-    LinkEvent,
     Lost,
     Message,
     Received,
+    Subscribed,
 )
-from emoshift.mqtt.paho import PROTOCOLS, Broker, PahoLink
-from emoshift.mqtt.reconnect import LinkState, Reconnect
+from emoshift.mqtt.paho import Broker, PahoConnection
+from emoshift.mqtt.reconnect import ConnectionState
+from emoshift.mqtt.reconnecting import ReconnectingConnection
 from emoshift.topics import Address
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ log = logging.getLogger(__name__)
 
 TURN_S: Final = 0.02
 """How often the outbox is asked for news: an event waits half of it on average."""
+WAITING_TURN_S: Final = 0.1
+"""Likewise while there is no connection and nothing to hurry for."""
 LOOK_EVERY_S: Final = 1.0
 """How often to look without news, for what only time changes."""
 EXPIRE_EVERY_S: Final = 60.0
@@ -75,7 +78,7 @@ def run_publisher(
     Args:
         config: The whole configuration.
         stop: Set to end cleanly.
-        on_progress: Called on every turn with a word on the link (for a watchdog).
+        on_progress: Called on every turn with a word on the connection (for a watchdog).
         grace_s: How long after connecting an event waits for somebody to hear it.
 
     Raises:
@@ -84,7 +87,7 @@ def run_publisher(
     """
     config = settle_name(config)
     instance = machine_digest()
-    broker = Broker.from_config(config.mqtt, client_id=f"emoshift-{instance}")
+    broker = Broker.from_settings(config.mqtt, client_id=f"emoshift-{instance}")
     with (
         Outbox.from_config(config.outbox, writer=False) as outbox,
         serve_metrics(config.health.metrics_port) as metrics,
@@ -93,14 +96,14 @@ def run_publisher(
             config,
             outbox,
             instance=instance,
-            connect=lambda protocol, will: PahoLink(broker, protocol=protocol, will=will),
+            connect=lambda protocol, will: PahoConnection(broker, protocol=protocol, will=will),
             address=broker.address,
             grace_s=grace_s,
         )
         while not stop.is_set():
             publisher.turn()
             on_progress(publisher.state)
-            metrics.note(publisher.health, online=publisher.state == LinkState.ONLINE.value)
+            metrics.note(publisher.health, online=publisher.online)
         publisher.stop()
 
 
@@ -111,7 +114,7 @@ class Publisher:
         config: With a settled device name.
         outbox: Opened for reading.
         instance: Tells two devices with the same name apart.
-        connect: Makes a link for a protocol and a last will.
+        connect: Makes a connection for a version of MQTT and a last will.
         address: Of the broker, for messages.
         grace_s: See `run_publisher`.
     """
@@ -122,7 +125,7 @@ class Publisher:
         outbox: Outbox,
         *,
         instance: str,
-        connect: Callable[[str, Message], Link],
+        connect: Callable[[str, Message], Connection],
         address: str,
         grace_s: float = GRACE_S,
     ) -> None:
@@ -132,7 +135,6 @@ class Publisher:
         self._outbox = outbox
         self._instance = instance
         self._connect = connect
-        self._address = address
         kernel = kernel_boot()
         self._delivery = Delivery(
             outbox, topic=f"{self._base}/transition", clock=read_clock, kernel=kernel
@@ -148,14 +150,13 @@ class Publisher:
             site=config.device.site,
             device=config.device.name,
         )
-        self._plan = Reconnect(PROTOCOLS, random.random)
-        self._link: Link | None = None
+        self._connection = ReconnectingConnection(self._start, address=address, log=log)
         self._window = 0
         self._session = 0
         self._sessions_until = 0
         self._run = uuid.uuid4().hex[:12]
         self._been_online = self._returned = False
-        self._protocol = PROTOCOLS[0]
+        self._protocol = ""
         self._quiet_until_s = 0.0
         self._expired_s = float("-inf")
         self._progress_s = 0.0
@@ -165,8 +166,13 @@ class Publisher:
 
     @property
     def state(self) -> str:
-        """A word on the link."""
-        return self._plan.state.value
+        """A word on the connection."""
+        return self._connection.state.value
+
+    @property
+    def online(self) -> bool:
+        """Whether the broker is there now."""
+        return self._connection.online
 
     @property
     def health(self) -> str:
@@ -179,38 +185,30 @@ class Publisher:
         if now_s - self._expired_s >= EXPIRE_EVERY_S:
             self._expired_s = now_s
             self._outbox.expire()
-        if self._link is None:
-            if self._plan.is_due(now_s):
-                self._start(now_s)
-            else:
-                self._delivery.flush()
-                if now_s - self._looked_s > LOOK_EVERY_S:
-                    self._snapshots_due(now_s)  # for the metrics
-                time.sleep(min(0.1, max(0.0, self._plan.due_s - now_s)))
-            return
-        for event in self._link.turn(TURN_S):
+        waiting = self._connection.state is ConnectionState.WAITING
+        for event in self._connection.turn(WAITING_TURN_S if waiting else TURN_S):
             self._handle(event)
-        if self._link is not None:
-            self._watch_time(time.monotonic())
-        if self._plan.state is LinkState.ONLINE:
-            self._pass_on(time.monotonic())
+        now_s = time.monotonic()
+        if self.online:
+            self._watch_time(now_s)
+            self._pass_on(now_s)
+        elif now_s - self._looked_s > LOOK_EVERY_S:
+            self._snapshots_due(now_s)  # for the metrics
         self._delivery.flush()
 
     def stop(self) -> None:
         """Send what can be sent in `DRAIN_S`, then say ``stopped`` and goodbye."""
         until_s = time.monotonic() + DRAIN_S
         while self._has_unsent() and time.monotonic() < until_s:
-            pause_until_s = self._plan.due_s if self._link is None else self._quiet_until_s
+            pause_until_s = self._quiet_until_s if self.online else self._connection.due_s
             if pause_until_s > until_s:
                 break
             self.turn()
-        if self._plan.state is LinkState.ONLINE:
+        if self.online:
             for message in self._snapshots.clear_class():
                 self._send(message)
             self._await(self._send(self._status(Presence.STOPPED)))
-        if self._link is not None:
-            self._link.close()
-            self._link = None
+        self._connection.close()
         self._delivery.flush(force=True)
         kept = self._outbox.stats().depth
         if kept:
@@ -226,8 +224,8 @@ class Publisher:
     def _await(self, token: int) -> None:
         """Wait a second for an acknowledgement."""
         until_s = time.monotonic() + 1.0
-        while self._link is not None and time.monotonic() < until_s:
-            for event in self._link.turn(TURN_S):
+        while self.online and time.monotonic() < until_s:
+            for event in self._connection.turn(TURN_S):
                 self._handle(event)
                 if isinstance(event, Acknowledged) and event.token == token:
                     return
@@ -235,12 +233,9 @@ class Publisher:
     def _resting(self) -> bool:
         return time.monotonic() < self._quiet_until_s
 
-    def _start(self, now_s: float) -> None:
-        self._session = self._next_session()
-        self._protocol = self._plan.protocol
-        self._link = self._connect(self._protocol, self._status(Presence.OFFLINE))
-        self._plan.start(now_s)
-        self._link.open()
+    def _start(self, protocol: str) -> Connection:
+        self._session, self._protocol = self._next_session(), protocol
+        return self._connect(protocol, self._status(Presence.OFFLINE))
 
     def _next_session(self) -> int:
         if self._session >= self._sessions_until:
@@ -249,7 +244,7 @@ class Publisher:
             return first
         return self._session + 1
 
-    def _handle(self, event: LinkEvent) -> None:
+    def _handle(self, event: ConnectionEvent) -> None:
         match event:
             case Connected():
                 self._go_online(event)
@@ -259,26 +254,23 @@ class Publisher:
                 self._send(self._discovery.message())
             case Received():
                 self._read_status(event)
-            case Lost():
-                self._lose(event.failure, event.detail)
+            case Subscribed() | Lost():
+                pass
 
     def _go_online(self, event: Connected) -> None:
         now_s = time.monotonic()
-        level = self._plan.succeed(now_s)
         self._returned, self._been_online = self._been_online, True
         self._window = event.window
         self._progress_s = now_s
         self._quiet_until_s = self._looked_s = 0.0
         self._probing = True
-        log.log(level, "connected to %s (MQTT %s)", self._address, event.protocol)
         self._delivery.flush(force=True)
         self._delivery.restart()
         self._snapshots.restart()
-        if self._link is not None:
-            self._link.subscribe(f"{self._base}/status")  # first: to see what stood there before
+        self._connection.subscribe(f"{self._base}/status")  # first: to see what stood there before
         self._send(self._status(Presence.ONLINE))
-        if self._discovery.enabled and self._link is not None:
-            self._link.subscribe(self._discovery.status_topic)
+        if self._discovery.enabled:
+            self._connection.subscribe(self._discovery.status_topic)
             self._send(self._discovery.message())
 
     def _settle(self, event: Acknowledged) -> None:
@@ -290,7 +282,7 @@ class Publisher:
                 f"the broker refuses messages below {self._base} ({event.refused}); check its "
                 "access list; events wait in the outbox"
             )
-        elif event.unheard and self._probing and now_s - self._plan.since_s < self._grace_s:
+        elif event.unheard and self._probing and now_s - self._connection.since_s < self._grace_s:
             if self._delivery.refuse(event.token):
                 self._rest(now_s + PROBE_S)
         elif self._delivery.take(event.token):
@@ -302,14 +294,11 @@ class Publisher:
         self._delivery.restart()
 
     def _watch_time(self, now_s: float) -> None:
-        """Give up a broker that does not answer."""
-        answer_s = self._plan.answer_s
-        if self._plan.state is LinkState.CONNECTING and now_s - self._plan.since_s > answer_s:
-            self._lose(Failure.SILENT, f"no answer to CONNECT within {answer_s:g} s")
-        elif self._delivery.in_flight == 0:
+        """Give up a broker that acknowledges nothing."""
+        if self._delivery.in_flight == 0:
             self._progress_s = now_s
         elif now_s - self._progress_s > ACK_S:
-            self._lose(Failure.STALLED, f"no acknowledgement within {ACK_S:.0f} s")
+            self._connection.lose(Failure.STALLED, f"no acknowledgement within {ACK_S:.0f} s")
 
     def _pass_on(self, now_s: float) -> None:
         """Send events, and snapshots when there is news or time has passed."""
@@ -327,13 +316,6 @@ class Publisher:
         return self._snapshots.due(
             self._outbox.snapshots(), generation=self._outbox.generation, now_s=now_s
         )
-
-    def _lose(self, failure: Failure, detail: str) -> None:
-        if self._link is not None:
-            self._link.drop()
-            self._link = None
-        notice = self._plan.fail(failure, detail, time.monotonic())
-        log.log(notice.level, "broker %s: %s", self._address, notice.text)
 
     def _read_status(self, event: Received) -> None:
         """See that a late last will does not have the last word, and that nobody shares our name.
@@ -361,7 +343,7 @@ class Publisher:
             self._send(self._status(Presence.ONLINE))
 
     def _send(self, message: Message) -> int:
-        return -1 if self._link is None else self._link.send(message)
+        return self._connection.send(message)
 
     def _status(self, presence: Presence) -> Message:
         status = Status(

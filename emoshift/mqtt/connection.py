@@ -1,4 +1,4 @@
-"""What the publisher wants of a connection to a broker, whoever provides it."""
+"""What this package wants of a connection to a broker, whoever provides it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 class Failure(Enum):
     """Why there is no connection; the value is the hint for the operator."""
 
-    UNREACHABLE = "check mqtt.host, mqtt.port and the network"
-    TLS = "check mqtt.ca_file, the certificates, and that the clock is right"
+    UNREACHABLE = "check the broker's host and port, and the network"
+    TLS = "check ca_file, the certificates, and that the clock is right"
     PROTOCOL = "the broker speaks neither MQTT 5 nor 3.1.1"
     HUNG_UP = "the broker hangs up before it answers; check its log"
-    CREDENTIALS = "check mqtt.username and mqtt.password_file"
-    IDENTITY = "the broker does not accept this device's client id"
+    CREDENTIALS = "check username and password_file"
+    IDENTITY = "the broker does not accept this client id"
     UNAVAILABLE = "the broker is busy or shutting down"
     TAKEN_OVER = "another client connected with this device's id; is its disk a copy?"
     LOST = "the connection broke"
     SILENT = "the broker does not answer"
     STALLED = "the broker acknowledges nothing"
+    RESTARTED = "connecting anew, so that the broker sends again what was left"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +59,17 @@ class Connected:
     window: int
 
 
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """The broker has confirmed subscriptions: what comes from now on is received."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acknowledged:
     """The broker has taken, or refused, a message of QoS 1.
 
     Attributes:
-        token: What `Link.send` returned.
+        token: What `Connection.send` returned.
         refused: Why it was not taken; ``None`` when it was.
         unheard: Whether the broker says that nobody subscribes to it (MQTT 5).
     """
@@ -75,16 +81,24 @@ class Acknowledged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A message from a topic subscribed to."""
+    """A message from a topic subscribed to.
+
+    Attributes:
+        topic, payload: What it carries.
+        retained: Whether it is the stored value of the topic, not a new one.
+        token: To acknowledge it with, on a connection where that is left to its owner; 0 where
+            nothing is to be acknowledged.
+    """
 
     topic: str
     payload: bytes
     retained: bool
+    token: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """There is no connection, or none any more; the link is of no further use.
+    """There is no connection, or none any more; this one is of no further use.
 
     Attributes:
         failure: What kind.
@@ -95,10 +109,10 @@ class Lost:
     detail: str
 
 
-LinkEvent: TypeAlias = Connected | Acknowledged | Received | Lost
+ConnectionEvent: TypeAlias = Connected | Subscribed | Acknowledged | Received | Lost
 
 
-class Link(Protocol):
+class Connection(Protocol):
     """One connection, from the attempt to its end; never used again.
 
     Not thread-safe: one thread opens it, takes its turns, and closes it.
@@ -107,17 +121,23 @@ class Link(Protocol):
     def open(self) -> None:
         """Start to connect; the outcome comes as an event of a later turn."""
 
-    def turn(self, timeout_s: float) -> Sequence[LinkEvent]:
-        """Read and write for at most this long, and tell what happened."""
+    def turn(self, timeout_s: float) -> Sequence[ConnectionEvent]:
+        """Read and write for at most this long, and return what happened."""
 
     def send(self, message: Message) -> int:
         """Send a message; returns the token that its acknowledgement will carry."""
 
-    def subscribe(self, topic: str) -> None:
-        """Ask for the messages of a topic, QoS 1."""
+    def subscribe(self, *topics: str) -> None:
+        """Ask for the messages of these topics, QoS 1."""
+
+    def unsubscribe(self, *topics: str) -> None:
+        """Ask for no more messages of these topics."""
+
+    def acknowledge(self, token: int) -> None:
+        """Tell the broker that a received message is safe; tokens of others are ignored."""
 
     def close(self) -> None:
-        """Say goodbye, so that the last will is not published; harmless on a lost link."""
+        """Say goodbye, so that the last will is not published; harmless on a lost connection."""
 
     def drop(self) -> None:
         """Give the connection up without a goodbye, so that the last will is published."""

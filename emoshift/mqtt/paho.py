@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import select
 import ssl
 import struct
 from dataclasses import dataclass
@@ -18,32 +21,41 @@ from emoshift.errors import ConfigError
 from emoshift.mqtt.connection import (
     Acknowledged,
     Connected,
+    ConnectionEvent,
     Failure,
-    LinkEvent,
     Lost,
     Message,
     Received,
+    Subscribed,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from paho.mqtt.client import ConnectFlags, DisconnectFlags
     from paho.mqtt.reasoncodes import ReasonCode
 
-    from edge.config import Mqtt
+    from emoshift.mqtt.wakeup import Wakeup
+    from emoshift.settings import BrokerSettings
 
 CONNECT_TIMEOUT_S: Final = 4.0
 """For the TCP connection and the TLS handshake."""
 WINDOW: Final = 20
 """Messages unacknowledged at a time: Mosquitto's own default."""
 LARGEST_BYTES: Final = 64 * 1024
-"""Larger messages are not read: nothing this package sends comes near."""
+"""Nothing this package sends comes near; of a larger message only the beginning is read."""
 
 PROTOCOLS: Final = ("5", "3.1.1")
 
 _UNREADABLE: Final = (MQTTException, ValueError, TypeError, LookupError, struct.error)
 """What paho's reader lets through when the other end sends what is not MQTT."""
+
+_PACKETS: Final = 1000
+"""Most packets read in one turn, so that acknowledgements are not kept waiting."""
+_MIDS: Final = 1 << 16
+_NUMBERS: Final = itertools.count(1)
+"""Tells the connections of this process apart: packet numbers begin anew with each."""
 
 _NO_SUBSCRIBERS: Final = 0x10
 _FAILURES: Final = {
@@ -67,7 +79,7 @@ _FAILURES: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
-    """How to reach the broker.
+    """How to reach a broker.
 
     Attributes:
         host, port: Where it listens.
@@ -76,44 +88,50 @@ class Broker:
         password: Used where no file is given.
         tls: The TLS settings, or ``None`` for a plain connection.
         keepalive_s: Time between signs of life.
-        client_id: Who we are.
+        client_id: Who we are; empty lets the broker, or `emoshift.subscriber.listen`, choose.
     """
 
     host: str
-    port: int
-    username: str | None
-    password_file: str | None
-    password: str | None
-    tls: ssl.SSLContext | None
-    keepalive_s: int
-    client_id: str
+    port: int = 1883
+    username: str | None = None
+    password_file: str | None = None
+    password: str | None = None
+    tls: ssl.SSLContext | None = None
+    keepalive_s: int = 30
+    client_id: str = ""
 
     @classmethod
-    def from_config(cls, mqtt: Mqtt, *, client_id: str) -> Broker:
+    def from_settings(
+        cls, settings: BrokerSettings, *, client_id: str, table: str = "mqtt"
+    ) -> Broker:
         """Prepare the connection; files are read now, so that a wrong one is found at once.
+
+        Args:
+            settings: The table.
+            client_id: Who we are.
+            table: What the table is called, for messages.
 
         Raises:
             ConfigError: A file is missing or is not what it should be.
         """
-        tls = None
-        if mqtt.tls or mqtt.ca_file or mqtt.cert_file:
-            tls = _tls(mqtt)
-        password_file = None if mqtt.password_file is None else _expanded(mqtt.password_file)
+        tls = _tls(settings, table) if settings.uses_tls else None
+        file = settings.password_file
         broker = cls(
-            host=mqtt.host,
-            port=mqtt.port or (1883 if tls is None else 8883),
-            username=mqtt.username,
-            password_file=password_file,
-            password=None if mqtt.password is None else mqtt.password.get_secret_value(),
+            host=settings.host,
+            port=settings.broker_port,
+            username=settings.username,
+            password_file=None if file is None else _expanded(file),
+            password=None if settings.password is None else settings.password.get_secret_value(),
             tls=tls,
-            keepalive_s=mqtt.keepalive_s,
+            keepalive_s=settings.keepalive_s,
             client_id=client_id,
         )
         try:
             broker.read_password()
-        except OSError as why:
+        except (OSError, UnicodeDecodeError) as why:
+            reason = why.strerror if isinstance(why, OSError) else why
             raise ConfigError(
-                "mqtt.password_file", [f"{password_file}: cannot be read: {why.strerror}"]
+                f"{table}.password_file", [f"{broker.password_file}: cannot be read: {reason}"]
             ) from why
         return broker
 
@@ -130,7 +148,7 @@ class Broker:
             return file.readline().rstrip("\r\n")
 
 
-class PahoLink:
+class PahoConnection:
     """One connection through paho, driven by whoever calls `turn`.
 
     Every connection gets a client of its own: paho's queue of earlier messages would otherwise be
@@ -144,6 +162,10 @@ class PahoLink:
         protocol: str,
         will: Message | None = None,
         session_expiry_s: int = 0,
+        persistent: bool = False,
+        receive_maximum: int | None = None,
+        is_full: Callable[[], bool] = lambda: False,
+        wakeup: Wakeup | None = None,
     ) -> None:
         """Prepare a connection.
 
@@ -153,21 +175,33 @@ class PahoLink:
             will: What the broker publishes when we vanish.
             session_expiry_s: How long the broker keeps what we subscribed to, and queues it, while
                 we are away; MQTT 5 only.
+            persistent: Whether a broker of MQTT 3.1.1 keeps the session too: it knows no expiry,
+                so only a client with a stable id should ask for that.
+            receive_maximum: Most received messages that may wait for `acknowledge`; ``None``
+                acknowledges each as it is received.
+            is_full: Whether nothing more can be taken now; then nothing is read.
+            wakeup: Ends a turn early.
         """
         self._session_expiry_s = session_expiry_s
+        self._receive_maximum = receive_maximum
+        self._is_full = is_full
+        self._wakeup = wakeup
+        self._number = next(_NUMBERS)
         self._broker = broker
         self._protocol = protocol
         self._five = protocol == "5"
-        self._events: list[LinkEvent] = []
+        self._events: list[ConnectionEvent] = []
         self._over = False
         self._connected = False
+        self._more = False
         self._retain = True
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=broker.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
-            clean_session=None if self._five else True,
+            clean_session=None if self._five else not persistent,
             reconnect_on_failure=False,
+            manual_ack=receive_maximum is not None,
         )
         client = self._client
         client.max_inflight_messages_set(0)  # the publisher keeps its own window
@@ -176,6 +210,7 @@ class PahoLink:
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
         if will is not None:
             client.will_set(will.topic, will.payload, will.qos, will.retain)
         if broker.tls is not None:
@@ -201,11 +236,11 @@ class PahoLink:
         except UnicodeError as why:  # a host name that cannot be encoded
             self._lose(Failure.UNREACHABLE, str(why))
 
-    def turn(self, timeout_s: float) -> list[LinkEvent]:
-        """See `Link.turn`."""
+    def turn(self, timeout_s: float) -> list[ConnectionEvent]:
+        """See `Connection.turn`."""
         if not self._over:
             try:
-                code = self._client.loop(timeout_s)
+                code = self._turn(timeout_s)
             except _UNREADABLE as why:
                 failure = Failure.LOST if self._connected else Failure.PROTOCOL
                 self._lose(failure, f"it sends what is not MQTT ({type(why).__name__})")
@@ -215,8 +250,50 @@ class PahoLink:
         events, self._events = self._events, []
         return events
 
+    def _turn(self, timeout_s: float) -> MQTTErrorCode:
+        """Wait for something to read or to write, and do it, as paho's own loop would.
+
+        Its own loop reads one packet for each wait; here all that has come is read at once, which
+        is what a subscriber to a whole school needs.
+        """
+        client, sock = self._client, self._client.socket()
+        if sock is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        reading = not (self._connected and self._is_full())
+        waiting = select.poll()  # select() knows only the first 1,024 files of a busy server
+        waiting.register(
+            sock,
+            (select.POLLIN if reading else 0) | (select.POLLOUT if client.want_write() else 0),
+        )
+        if self._wakeup is not None:
+            waiting.register(self._wakeup, select.POLLIN)
+        more = reading and (self._more or _holds_decrypted(sock))
+        ready = dict(waiting.poll(0 if more else timeout_s * 1000))
+        found = ready.get(sock.fileno(), 0)
+        if self._wakeup is not None and self._wakeup.fileno() in ready:
+            self._wakeup.clear()
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        if more or found & ~select.POLLOUT:
+            code = self._read_all()
+        if found & select.POLLOUT and code is MQTTErrorCode.MQTT_ERR_SUCCESS:
+            code = client.loop_write()
+        return code or client.loop_misc()
+
+    def _read_all(self) -> MQTTErrorCode:
+        """Read packets until there are none, or enough for one turn."""
+        for _ in range(_PACKETS):
+            before = len(self._events)
+            code = self._client.loop_read()
+            if code is not MQTTErrorCode.MQTT_ERR_SUCCESS or self._client.socket() is None:
+                return code
+            if len(self._events) == before:  # nothing whole was left
+                self._more = False
+                return code
+        self._more = True
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
     def send(self, message: Message) -> int:
-        """See `Link.send`."""
+        """See `Connection.send`."""
         properties = None
         if self._five and message.expiry_s is not None:
             properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call] # paho's
@@ -230,22 +307,33 @@ class PahoLink:
         )
         return info.mid
 
-    def subscribe(self, topic: str) -> None:
-        """See `Link.subscribe`."""
-        self._client.subscribe(topic, qos=1)
+    def subscribe(self, *topics: str) -> None:
+        """See `Connection.subscribe`."""
+        self._client.subscribe([(topic, 1) for topic in topics])
+
+    def unsubscribe(self, *topics: str) -> None:
+        """See `Connection.unsubscribe`."""
+        self._client.unsubscribe(list(topics))
+
+    def acknowledge(self, token: int) -> None:
+        """See `Connection.acknowledge`."""
+        number, mid = divmod(token, _MIDS)
+        if mid and number == self._number and not self._over:
+            self._client.ack(mid, 1)
 
     def close(self) -> None:
-        """See `Link.close`."""
+        """See `Connection.close`."""
         if not self._over:
             self._over = True
             self._client.disconnect()
-            for _ in range(50):  # up to a second for what is still to be written
-                if self._client.loop(0.02) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
-                    break
+            with contextlib.suppress(*_UNREADABLE):
+                for _ in range(50):  # up to a second for what is still to be written
+                    if self._turn(0.02) is not MQTTErrorCode.MQTT_ERR_SUCCESS:
+                        break
         self.drop()
 
     def drop(self) -> None:
-        """See `Link.drop`."""
+        """See `Connection.drop`."""
         self._over = True
         sock = self._client.socket()
         if sock is not None:
@@ -253,10 +341,12 @@ class PahoLink:
 
     def _connect_properties(self) -> Properties | None:
         """None unless needed: a 3.1.1 broker that misreads them may wait for ever, not refuse."""
-        if not self._five or self._session_expiry_s == 0:
+        if not self._five or (self._session_expiry_s == 0 and self._receive_maximum is None):
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
         properties.SessionExpiryInterval = self._session_expiry_s
+        if self._receive_maximum is not None:
+            properties.ReceiveMaximum = self._receive_maximum
         return properties
 
     def _guess(self) -> Failure:
@@ -310,12 +400,34 @@ class PahoLink:
         self._events.append(Acknowledged(token=token, refused=refused, unheard=unheard))
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        if len(message.payload) <= LARGEST_BYTES:
-            self._events.append(
-                Received(
-                    topic=message.topic, payload=bytes(message.payload), retained=message.retain
-                )
+        kept = self._receive_maximum is not None and message.qos == 1
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # no topic of anybody's; kept, so that it can be acknowledged
+        self._events.append(
+            Received(
+                topic=topic,
+                payload=bytes(message.payload[:LARGEST_BYTES]),
+                retained=message.retain,
+                token=self._number * _MIDS + message.mid if kept else 0,
             )
+        )
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _userdata: object,
+        _mid: int,
+        _reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        self._events.append(Subscribed())
+
+
+def _holds_decrypted(sock: object) -> bool:
+    """Whether TLS has read more from the network than was read from it, which no poll shows."""
+    return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
 
 def _plain(code: MQTTErrorCode) -> str:
@@ -327,21 +439,19 @@ def _expanded(path: Path) -> str:
     return os.path.expandvars(path)
 
 
-def _tls(mqtt: Mqtt) -> ssl.SSLContext:
+def _tls(settings: BrokerSettings, table: str) -> ssl.SSLContext:
+    authority = None if settings.ca_file is None else _expanded(settings.ca_file)
     try:
-        context = ssl.create_default_context(
-            cafile=None if mqtt.ca_file is None else _expanded(mqtt.ca_file)
-        )
+        context = ssl.create_default_context(cafile=authority)
     except (OSError, ssl.SSLError) as why:
         raise ConfigError(
-            "mqtt.ca_file", [f"{mqtt.ca_file}: no certificates in it: {why}"]
+            f"{table}.ca_file", [f"{settings.ca_file}: no certificates in it: {why}"]
         ) from why
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if mqtt.cert_file is not None and mqtt.key_file is not None:
+    if settings.cert_file is not None and settings.key_file is not None:
         try:
-            context.load_cert_chain(_expanded(mqtt.cert_file), _expanded(mqtt.key_file))
+            context.load_cert_chain(_expanded(settings.cert_file), _expanded(settings.key_file))
         except (OSError, ssl.SSLError) as why:
-            raise ConfigError(
-                "mqtt.cert_file", [f"{mqtt.cert_file} with {mqtt.key_file}: unusable: {why}"]
-            ) from why
+            detail = f"{settings.cert_file} with {settings.key_file}: unusable: {why}"
+            raise ConfigError(f"{table}.cert_file", [detail]) from why
     return context

@@ -33,8 +33,8 @@ _PATIENCE_PROVEN: Final = 4
 _SLOW: Final = (Failure.CREDENTIALS, Failure.IDENTITY, Failure.PROTOCOL, Failure.TAKEN_OVER)
 
 
-class LinkState(Enum):
-    """Where the publisher stands with its broker."""
+class ConnectionState(Enum):
+    """Where somebody stands with the broker."""
 
     WAITING = "waiting"
     CONNECTING = "connecting"
@@ -58,7 +58,7 @@ class Reconnect:
     """
 
     def __init__(self, protocols: tuple[str, ...], jitter: Callable[[], float]) -> None:
-        self.state = LinkState.WAITING
+        self.state = ConnectionState.WAITING
         self.due_s = float("-inf")
         self._protocols = protocols
         self._choice = 0
@@ -89,17 +89,17 @@ class Reconnect:
 
     def is_due(self, now_s: float) -> bool:
         """Whether it is time to connect."""
-        return self.state is LinkState.WAITING and now_s >= self.due_s
+        return self.state is ConnectionState.WAITING and now_s >= self.due_s
 
     def start(self, now_s: float) -> None:
         """An attempt begins."""
-        self.state = LinkState.CONNECTING
+        self.state = ConnectionState.CONNECTING
         self._since_s = now_s
 
     def succeed(self, now_s: float) -> int:
         """The broker has accepted us; returns the level to log it at."""
         level = logging.DEBUG if self._flapping else logging.INFO
-        self.state = LinkState.ONLINE
+        self.state = ConnectionState.ONLINE
         self._since_s = now_s
         self._refused_protocols = self._unexplained = 0
         self._accepted = self.protocol
@@ -107,13 +107,13 @@ class Reconnect:
 
     def fail(self, failure: Failure, detail: str, now_s: float) -> Notice:
         """There is no connection (any more); plan the next attempt and tell what to log."""
-        if self.state is LinkState.ONLINE:
+        if self.state is ConnectionState.ONLINE:
             self._choice = 0  # it may have been another broker, or a hang-up, that refused
             self._flapping = now_s - self._since_s < SETTLED_S and self._said is failure
             if now_s - self._since_s >= SETTLED_S:
                 self._delay_s = FIRST_DELAY_S
                 self._said = None
-        self.state = LinkState.WAITING
+        self.state = ConnectionState.WAITING
         self._since_s = now_s
         if self._refuses_version(failure):
             refused = self.protocol
@@ -123,6 +123,9 @@ class Reconnect:
                     level=logging.DEBUG,
                     text=f"MQTT {refused}: {detail}; trying MQTT {self.protocol}",
                 )
+        if failure is Failure.RESTARTED:  # wanted: at once, and nothing to worry about
+            self.due_s = now_s
+            return Notice(level=logging.DEBUG, text=f"{detail}; {failure.value}")
         if failure in _SLOW:
             wait_s = SLOW_DELAY_S
         else:

@@ -16,14 +16,13 @@ MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 if MISSING:  # the device's own environment has none of this; test_installed.py says so
     collect_ignore_glob = ["test_[!i]*.py"]
 else:
-    from dashboard.embedded import broker as run_broker
-    from dashboard.embedded import find_mosquitto, free_port
-    from dashboard.errors import UnavailableError
     from dashboard.postgres import Postgres
     from dashboard.postgres import postgres as run_postgres
     from dashboard.simulate.classroom import Classroom
     from dashboard.store.database import open_store
     from dashboard.store.read import Archive
+    from emoshift.errors import UnavailableError
+    from emoshift.local_broker import find_mosquitto, free_port, local_broker
     from emoshift.topics import Address
 
 
@@ -66,7 +65,7 @@ def mqtt(tmp_path: Path) -> Iterator[int]:
     if find_mosquitto() is None:
         pytest.skip("Mosquitto is not installed; run: apt install mosquitto")
     port = free_port()
-    with run_broker(tmp_path, port=port):
+    with local_broker(tmp_path, port=port):
         yield port
 
 

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from dashboard.errors import UsageError
 from dashboard.simulate.classroom import make_school
 from dashboard.simulate.history import write_past
 from dashboard.store.accounts import Account, People, Role
@@ -26,6 +25,7 @@ from dashboard.store.database import open_store
 from dashboard.web.app import make_app
 from dashboard.web.exports import _plain
 from dashboard.web.rate_limit import FREE_TRIES, Throttle, login_keys
+from emoshift.errors import UsageError
 from emoshift.topics import Address
 from tests.support.dashboard import settings
 

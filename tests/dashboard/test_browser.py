@@ -21,14 +21,17 @@ import paho.mqtt.client as paho  # noqa: E402 - after the check that skips
 from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 
 from dashboard.charts import find_charts  # noqa: E402
-from dashboard.embedded import broker as run_broker  # noqa: E402
-from dashboard.embedded import find_mosquitto, free_port  # noqa: E402
 from dashboard.simulate.classroom import Classroom, make_school  # noqa: E402
 from dashboard.simulate.history import write_past  # noqa: E402
 from dashboard.simulate.publish import Load, Simulator  # noqa: E402
 from dashboard.store.accounts import People, Role  # noqa: E402
 from dashboard.store.database import open_store  # noqa: E402
 from dashboard.store.read import Archive  # noqa: E402
+from emoshift.local_broker import (  # noqa: E402
+    find_mosquitto,
+    free_port,
+    local_broker,
+)
 from emoshift.topics import Address  # noqa: E402
 from tests.support.dashboard import settings  # noqa: E402
 from tests.support.waiting import wait_until  # noqa: E402
@@ -135,7 +138,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         pytest.skip("Mosquitto is not installed; run: apt install mosquitto")
     folder = tmp_path_factory.mktemp("site")
     port = free_port()
-    with run_broker(folder, port=port):
+    with local_broker(folder, port=port):
         found = Site(folder, port)
         process = found.start()
         stop = threading.Event()
@@ -477,7 +480,7 @@ def test_the_pages_survive_a_restart(tmp_path, browser):
     if find_mosquitto() is None:
         pytest.skip("Mosquitto is not installed; run: apt install mosquitto")
     port = free_port()
-    with run_broker(tmp_path, port=port):
+    with local_broker(tmp_path, port=port):
         site = Site(tmp_path, port)
         process = site.start()
         site.introduce(site.rooms[0])
@@ -505,7 +508,7 @@ def test_a_thousand_devices(tmp_path, browser, record_property):
     if find_mosquitto() is None:
         pytest.skip("Mosquitto is not installed; run: apt install mosquitto")
     port, stop = free_port(), threading.Event()
-    with run_broker(tmp_path, port=port):
+    with local_broker(tmp_path, port=port):
         site = Site(tmp_path, port)
         process = site.start()
         many = Simulator(settings(port, site.database).broker, make_school(1000, seed=2))

@@ -7,9 +7,9 @@ from starlette.testclient import TestClient
 
 from dashboard import charts
 from dashboard.config import load_config
-from dashboard.errors import UnavailableError
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
+from emoshift.errors import UnavailableError
 
 
 @pytest.fixture

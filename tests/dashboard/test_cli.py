@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from dashboard.cli import main
-from dashboard.embedded import free_port
+from emoshift.local_broker import free_port
 
 
 def run(*arguments: str, typed: str | None = None) -> tuple[int, str]:

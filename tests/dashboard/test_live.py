@@ -8,7 +8,6 @@ from functools import reduce
 
 import pytest
 
-from dashboard.config import Broker
 from dashboard.i18n import choose_language
 from dashboard.live.hub import Hub
 from dashboard.live.state import (
@@ -22,6 +21,7 @@ from dashboard.live.state import (
 )
 from dashboard.web.rate_limit import FREE_TRIES, Key, Throttle
 from emoshift.messages import Message, read_message
+from emoshift.settings import BrokerSettings
 from emoshift.topics import Address
 from tests.support.dashboard import NOW_MS
 
@@ -101,7 +101,7 @@ def test_listeners_hear_each_event_once(room):
     """A listener hears of its own device alone, copies left out, and never blocks the hub."""
 
     async def story() -> None:
-        hub = Hub(Broker())
+        hub = Hub(BrokerSettings())
         hub.devices[ROOM] = DeviceState(address=ROOM)
         with hub.listen(ROOM) as mine, hub.listen(Address("school", "other")) as other:
             event = read(room.change(NOW_MS))

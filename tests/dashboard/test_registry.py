@@ -10,7 +10,6 @@ from click.testing import CliRunner
 from sqlalchemy import func, select
 
 from dashboard.cli import main
-from dashboard.config import Broker
 from dashboard.live.hub import Hub
 from dashboard.simulate.classroom import Classroom
 from dashboard.store import schema as t
@@ -21,6 +20,7 @@ from dashboard.store.registry import WAITING, approve, enrolments, forget_device
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
 from emoshift.messages import Message, Problem, read_message
+from emoshift.settings import BrokerSettings
 from emoshift.topics import Address
 from tests.support.dashboard import NOW_MS
 
@@ -113,7 +113,7 @@ def test_the_hub_knows_enrolled_devices_alone(sqlite):
     archive = Archive(engine)
 
     async def story() -> None:
-        hub = Hub(Broker())
+        hub = Hub(BrokerSettings())
         hub.recall(archive.devices())
         for message in fakes(5000):
             hub.take(message, False)

@@ -12,7 +12,6 @@ from hypothesis import settings as trying
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from dashboard.errors import StoreError, UnavailableError, UsageError
 from dashboard.simulate.classroom import Classroom
 from dashboard.store import schema as t
 from dashboard.store.accounts import IDLE_MS, People, Role
@@ -24,6 +23,7 @@ from dashboard.store.migrations import STEPS, migrate, version
 from dashboard.store.read import Archive
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
+from emoshift.errors import StoreError, UnavailableError, UsageError
 from emoshift.messages import Message, MessageError, Problem, Transition, read_message
 from emoshift.topics import Address
 from tests.support.dashboard import NOW_MS

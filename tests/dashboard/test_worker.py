@@ -14,13 +14,12 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
-from dashboard.embedded import broker as run_broker
-from dashboard.embedded import free_port
 from dashboard.ingest.worker import Worker
 from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.publish import Load, Simulator
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
+from emoshift.local_broker import free_port, local_broker
 from emoshift.topics import Address
 from tests.support.dashboard import settings
 from tests.support.waiting import wait_until
@@ -169,7 +168,7 @@ def test_restarts_lose_and_double_nothing(tmp_path, sqlite, history):
 
     with contextlib.ExitStack() as stack:
         first = contextlib.ExitStack()
-        first.enter_context(run_broker(tmp_path, port=port, persistent=True))
+        first.enter_context(local_broker(tmp_path, port=port, persistent=True))
         worker = start()
         stack.callback(lambda: (worker.terminate(), worker.wait()))
         wait_until(lambda: any(w.connected for w in archive.workers()))
@@ -185,7 +184,7 @@ def test_restarts_lose_and_double_nothing(tmp_path, sqlite, history):
             worker.wait()
             worker = start()
         first.close()  # and a broker that is restarted
-        stack.enter_context(run_broker(tmp_path, port=port, persistent=True))
+        stack.enter_context(local_broker(tmp_path, port=port, persistent=True))
         thread.join(timeout=120)
         assert told == [3000]
         wait_until(lambda: archive.count_events() == 3000, timeout_s=60)
@@ -199,10 +198,10 @@ def test_an_old_broker(tmp_path, sqlite, history):
     port = free_port()
     config = settings(port, sqlite)
     with (
-        run_broker(tmp_path, port=port, use_mosquitto=False) as name,
+        local_broker(tmp_path, port=port, use_mosquitto=False) as broker,
         working(config) as worker,
     ):
-        assert name == "amqtt"
+        assert broker.name == "amqtt"
         simulate(config, events=100, rate=200)
         archive = history(sqlite)
         wait_until(lambda: archive.count_events() == 100)

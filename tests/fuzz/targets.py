@@ -27,8 +27,8 @@ from edge.transitions import TransitionParameters, Watch
 from edge.values import Features
 from emoshift.errors import EmoshiftError
 from emoshift.messages import Presence, Status
-from emoshift.mqtt.connection import Connected, LinkEvent, Lost, Message, Received
-from emoshift.mqtt.paho import Broker, PahoLink
+from emoshift.mqtt.connection import Connected, ConnectionEvent, Lost, Message, Received
+from emoshift.mqtt.paho import Broker, PahoConnection
 from emoshift.subscriber import Interpreter
 from tests.edge.publish.conftest import CHANGE
 from tests.fuzz.media import PictureFolder, Table, Video
@@ -192,16 +192,16 @@ class _Memory:
     """A link whose other end is this process."""
 
     def __init__(self) -> None:
-        self._events: list[LinkEvent] = []
+        self._events: list[ConnectionEvent] = []
         self._tokens = itertools.count(1)
 
-    def arrive(self, event: LinkEvent) -> None:
+    def arrive(self, event: ConnectionEvent) -> None:
         self._events.append(event)
 
     def open(self) -> None:
         self._events.insert(0, Connected(protocol="5", window=20))
 
-    def turn(self, _timeout_s: float) -> list[LinkEvent]:
+    def turn(self, _timeout_s: float) -> list[ConnectionEvent]:
         events, self._events = self._events, []
         return events
 
@@ -258,7 +258,7 @@ class Wire:
 
     def run(self, data: bytes) -> None:
         self._data = data[1:]
-        link = PahoLink(self._broker, protocol="5" if data[0] else "3.1.1")
+        link = PahoConnection(self._broker, protocol="5" if data[0] else "3.1.1")
         link.open()
         link.send(Message(topic="a", payload="{}", qos=1, retain=False))
         link.subscribe("a/status")

@@ -349,12 +349,12 @@ def test_nothing_is_loaded_before_the_network_is_gone() -> None:
         f"edge.daemon.{name}" for name in ("process", "isolation", "restarts")
     }
     assert ours == daemon | {
-        "edge.toml",
         "emoshift.credentials",
         "emoshift.errors",
         "emoshift.logs",
         "emoshift.text_files",
         "emoshift.systemd",
+        "emoshift.toml",
     }
 
 

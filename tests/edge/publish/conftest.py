@@ -16,9 +16,9 @@ from edge.publish.publisher import run_publisher
 from emoshift.emotions import Emotion
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import (
+    ConnectionChange,
     DeviceStatus,
     Gap,
-    LinkChange,
     NewEvent,
     Notification,
     listen,
@@ -111,7 +111,7 @@ class Listening:
     def __init__(self, port: int) -> None:
         self.news: list[Notification] = []
         self._stop = threading.Event()
-        self._broker = Broker.from_config(make_config_mqtt(port), client_id=subscriber_id())
+        self._broker = Broker.from_settings(make_config_mqtt(port), client_id=subscriber_id())
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
@@ -121,7 +121,7 @@ class Listening:
     @property
     def online(self) -> bool:
         """Whether its link is up."""
-        changes = [n for n in self.news if isinstance(n, LinkChange)]
+        changes = [n for n in self.news if isinstance(n, ConnectionChange)]
         return bool(changes) and changes[-1].online
 
     @property

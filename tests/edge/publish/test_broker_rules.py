@@ -237,7 +237,7 @@ def test_refused_credentials_are_said_once(
     with BrokerProcess(tmp_path / "b", settings=settings, anonymous=False) as broker:
         config = make_config(tmp_path, broker.port, username="school", password_file=str(password))
         with Running(config):
-            wait_until(lambda: "check mqtt.username and mqtt.password_file" in caplog.text)
+            wait_until(lambda: "check username and password_file" in caplog.text)
             time.sleep(1.0)
         assert caplog.text.count("next attempt") == 1
         assert "wrong" not in caplog.text
@@ -360,7 +360,7 @@ def test_the_password_comes_from_the_credentials_folder(
         username="u",
         password_file="$CREDENTIALS_DIRECTORY/mqtt-password",  # noqa: S106 - a path
     )
-    assert Broker.from_config(config.mqtt, client_id="c").read_password() == "a secret"
+    assert Broker.from_settings(config.mqtt, client_id="c").read_password() == "a secret"
 
 
 def test_dates_of_the_wire() -> None:

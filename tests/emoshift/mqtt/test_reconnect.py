@@ -14,7 +14,7 @@ from emoshift.mqtt.reconnect import (
     FIRST_ANSWER_S,
     LONGEST_DELAY_S,
     SLOW_DELAY_S,
-    LinkState,
+    ConnectionState,
     Reconnect,
 )
 
@@ -141,7 +141,7 @@ def test_a_settled_connection_starts_the_delays_anew() -> None:
     for _ in range(5):
         fail(link, Failure.UNREACHABLE, 0.0)
     accept(link)
-    assert link.state is LinkState.ONLINE
+    assert link.state is ConnectionState.ONLINE
     link.fail(Failure.LOST, "said", 30.0)
     assert link.due_s == 30.5
 
@@ -168,7 +168,7 @@ def test_there_is_always_a_next_attempt(failures: list[Failure], jitter: float) 
     link, now_s = plan(jitter), 0.0
     for failure in failures:
         level, delay_s = fail(link, failure, now_s)
-        assert link.state is LinkState.WAITING
+        assert link.state is ConnectionState.WAITING
         assert 0 <= delay_s <= SLOW_DELAY_S
         assert level in {logging.DEBUG, logging.WARNING}
         if failure in {Failure.UNREACHABLE, Failure.LOST}:
