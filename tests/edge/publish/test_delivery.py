@@ -92,7 +92,7 @@ def test_no_broker_at_all(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCapt
         with broker, Listening(broker.port) as ear:
             wait_until(lambda: len(ear.tracks) >= 30)
             assert ear.tracks == named(30)
-    assert caplog.text.count("check mqtt.host") == 1
+    assert caplog.text.count("check the broker's host") == 1
 
 
 @pytest.mark.parametrize("kind", ["mosquitto", "amqtt"])
