@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from emoshift.messages import MessageError, Presence, Status, Transition, read_message
 from emoshift.mqtt.connection import Connected, Lost, Received
-from emoshift.mqtt.paho import PahoConnection
+from emoshift.mqtt.paho import Broker, PahoConnection
 from emoshift.mqtt.reconnecting import ReconnectingConnection
 from emoshift.topics import ROOT, Kind, read_topic
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
-
-    from emoshift.mqtt.paho import Broker
 
 _TURN_S: Final = 0.2
 KEEP_S: Final = 3600
@@ -209,7 +207,7 @@ class Interpreter:
 
 
 def listen(
-    broker: Broker,
+    broker: Broker | str,
     stop: threading.Event | None = None,
     *,
     devices: str = "+/+",
@@ -218,12 +216,14 @@ def listen(
     """Yield what happens, reconnecting as often as it takes.
 
     Args:
-        broker: Whom to ask.
+        broker: A host name, or a `Broker` for a port, a password or TLS.
         stop: Set to end; without one it goes on for ever.
         devices: Whose events, as ``SITE/DEVICE``; ``+`` stands for any.
         keep_s: How long the broker queues while the connection is broken; 0 for brokers that may
             choke on being asked for it (amqtt takes five seconds longer to refuse MQTT 5 then).
     """
+    if isinstance(broker, str):
+        broker = Broker(host=broker)
     if not broker.client_id:
         broker = replace(broker, client_id=subscriber_id())
     interpreter = Interpreter()
