@@ -245,7 +245,7 @@ def workload_of(
         height_px=tally.size_px[1],
         faces=request.faces if request.source == SYNTHETIC else None,
         backend=loop.pipeline.finder.name,
-        threads=config.models.threads,
+        threads=config.models.thread_count(),
         bundle=bundle.manifest.bundle_id,
     )
 

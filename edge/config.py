@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +18,9 @@ from emoshift.settings import (
     parse_settings,
     read_settings,
 )
+
+MOST_AUTO_THREADS: Final = 4
+"""Networks of this size gain nothing from more threads."""
 
 
 class Device(Table):
@@ -84,12 +88,19 @@ class Models(Table):
         bundle: Folder of the bundle; ``default`` is the one last installed with ``edge models
             install``, or else the one that came with the package.
         library: Where installed bundles lie.
-        threads: Threads each network may use.
+        threads: Threads each network may use; ``auto`` takes the processor cores of the board
+            less one, which stays for camera, detector and publisher.
     """
 
     bundle: str = "default"
     library: Path = Path("/var/lib/emoshift/models")
-    threads: Annotated[int, Field(ge=1, le=16)] = 1
+    threads: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = "auto"
+
+    def thread_count(self) -> int:
+        """Return how many threads each network gets on this board."""
+        if self.threads == "auto":
+            return min(max(len(os.sched_getaffinity(0)) - 1, 1), MOST_AUTO_THREADS)
+        return self.threads
 
 
 class Transitions(Table):

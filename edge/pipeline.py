@@ -150,16 +150,19 @@ def open_pipeline(
     landmarker = find_asset(LANDMARKER)
     if landmarker is None:
         raise InputError(f"{LANDMARKER.name} is missing; run: edge assets fetch")
+    threads = config.models.thread_count()
     with open_faces(
         config.faces,
         landmarker=landmarker,
         detector=find_detector(),
         random_seed=random_seed,
-        threads=config.models.threads,
+        threads=threads,
     ) as finder:
         yield Pipeline(
             finder=finder,
-            ensemble=Ensemble(bundle, threads=config.models.threads, clock=time.perf_counter),
+            ensemble=Ensemble(
+                bundle, threads=config.models.thread_count(), clock=time.perf_counter
+            ),
             watch=Watch(parameters),
         )
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.config import Config, load_config, parse_config
+from edge.config import Config, Models, load_config, parse_config
 from emoshift.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -91,3 +92,10 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 def test_the_port_follows_tls(table: dict[str, object], port: int, *, tls: bool) -> None:
     mqtt = parse_config({"mqtt": table}, where="test").mqtt
     assert (mqtt.broker_port, mqtt.uses_tls) == (port, tls)
+
+
+def test_threads_follow_the_board() -> None:
+    """``auto`` leaves one core to everything else; a number is obeyed."""
+    cores = len(os.sched_getaffinity(0))
+    assert Models().thread_count() == min(max(cores - 1, 1), 4)
+    assert Models(threads=3).thread_count() == 3
