@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import numpy as np
 
 from benchmarks.classroom.finders import landmark_model
 from edge.assets import SAMPLE_CLIP, find_asset
+from edge.capture.clip import Clip
 from edge.faces.blazeface import ShortRangeBlazeFace
 from edge.faces.detector import Region
 from edge.faces.landmarker import Landmarker
@@ -95,9 +97,7 @@ def load_actors(data: Path | None = None) -> tuple[Actor, ...]:
 
 def _cut(path: Path, detector: ShortRangeBlazeFace, landmarker: Landmarker) -> Actor:
     frames = list(_frames(path))
-    capture = cv2.VideoCapture(str(path))
-    fps = capture.get(cv2.CAP_PROP_FPS)
-    capture.release()
+    fps = Clip(path).fps
     boxes = _follow(path, frames, detector, landmarker)
     left = min(b.x for b in boxes)
     right = max(b.x + b.width for b in boxes)
@@ -145,15 +145,8 @@ def _cut(path: Path, detector: ShortRangeBlazeFace, landmarker: Landmarker) -> A
 
 
 def _frames(path: Path) -> Iterator[NDArray[np.uint8]]:
-    capture = cv2.VideoCapture(str(path))
-    try:
-        for _ in range(FRAMES):
-            ok, image = capture.read()
-            if not ok:
-                return
-            yield image
-    finally:
-        capture.release()
+    for frame in itertools.islice(Clip(path).frames(), FRAMES):
+        yield frame.image
 
 
 def _follow(

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
-
 from benchmarks.classroom.finders import open_finder
 from benchmarks.classroom.layouts import board, classroom, empty_room
 from benchmarks.classroom.score import Score
 from edge.assets import YUNET
+from edge.capture.clip import Clip
 from edge.config import Faces
-from edge.values import Frame, frozen
-from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.classroom.scene import Scene, Truth
     from edge.assets import Asset
     from edge.faces.backend import ComputeBudget
+    from edge.values import Frame
 
 WARM_S = 0.5
 """Time a back end has to find everyone before recall is counted."""
@@ -114,17 +112,5 @@ def faceless(*, seconds: float = 20.0, clips: Iterable[Path] = ()) -> Score:
 
 
 def _clip(path: Path) -> Iterator[tuple[Frame, tuple[Truth, ...]]]:
-    capture = cv2.VideoCapture(str(path))
-    if not capture.isOpened():
-        raise InputError(f"{path}: not a clip OpenCV can read")
-    fps = capture.get(cv2.CAP_PROP_FPS) or 25.0
-    seq = 0
-    try:
-        while True:
-            ok, image = capture.read()
-            if not ok:
-                return
-            yield Frame(image=frozen(image), seq=seq, captured_s=seq / fps), ()
-            seq += 1
-    finally:
-        capture.release()
+    for frame in Clip(path).frames():
+        yield frame, ()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from edge.capture.clip import Clip
 from edge.pipeline import REPLAY_SEED, open_pipeline
 from edge.values import Frame, frozen
 from train.transitions.clip_streams import FPS, render
@@ -79,13 +80,10 @@ def _scored(cast: Sequence[Scene], events: dict[int, list[Transition]]) -> Score
 def _tiles(scene: Scene, path: Path, *, seed: int) -> list[NDArray[np.uint8]]:
     """Render a scene and shrink its frames to tiles."""
     render(scene, path, seed=seed)
-    reader, tiles = cv2.VideoCapture(str(path)), []
-    while True:
-        good, image = reader.read()
-        if not good:
-            break
-        tiles.append(np.asarray(cv2.resize(image, TILE_PX, interpolation=cv2.INTER_AREA), np.uint8))
-    reader.release()
+    tiles = [
+        np.asarray(cv2.resize(frame.image, TILE_PX, interpolation=cv2.INTER_AREA), np.uint8)
+        for frame in Clip(path).frames()
+    ]
     path.unlink()
     return tiles
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from edge.capture.clip import Clip
 from edge.features.blendshapes import channel_names, levels
 from edge.features.pose import head_pose
 from emoshift.emotions import Emotion
-from emoshift.errors import InputError
 from train.data.fer2013 import fer2013_source, read_fer2013
 from train.features.channel_transform import open_form
 from train.features.landmarks import measure, measure_clip
@@ -102,15 +102,9 @@ def measure_clips(clips: Sequence[Path], model: Path, output: Path) -> None:
 
 
 def _read_clip(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
-    capture = cv2.VideoCapture(str(path))
-    frames: list[NDArray[np.uint8]] = []
-    while True:
-        good, frame = capture.read()
-        if not good:
-            break
-        frames.append(np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8))
-    rate = float(capture.get(cv2.CAP_PROP_FPS))
-    capture.release()
-    if not frames:
-        raise InputError(f"{path}: no frame could be read; expected a video")
-    return frames, rate
+    clip = Clip(path)
+    frames = [
+        np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2RGB), np.uint8)
+        for frame in clip.frames()
+    ]
+    return frames, clip.fps
