@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edge import __version__
-from edge.config import Config, demand_legal_basis, load_config, parse_config
+from edge.config import Config, demand_legal_basis, describe_publish, load_config, parse_config
 from emoshift.command_line import CommandGroup
 from emoshift.errors import ConfigError, UsageError
 from emoshift.logs import set_up_logs
@@ -168,8 +168,9 @@ def check(file: Path) -> None:
     Example:
       edge check /etc/emoshift/edge.toml
     """
-    load_config(file)
+    config = load_config(file)
     click.echo(f"{file}: good")
+    click.echo(describe_publish(config.privacy))
 
 
 @main.command()

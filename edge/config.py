@@ -176,6 +176,24 @@ class Health(Table):
     metrics_port: Port | None = None
 
 
+class Privacy(Table):
+    """What leaves the device (docs/privacy.md).
+
+    Attributes:
+        publish: ``transitions`` tells each change of each unnamed face as it is decided; ``class``
+            tells counts over windows of time alone, with noise, and never a single face.
+        window_s: Length of such a window, seconds.
+    """
+
+    publish: Literal["transitions", "class"] = "transitions"
+    window_s: Annotated[int, Field(ge=60, le=3600)] = 600
+
+    @property
+    def single_faces(self) -> bool:
+        """Whether single faces are told of."""
+        return self.publish == "transitions"
+
+
 class HomeAssistant(Table):
     """Home Assistant's discovery over the same broker.
 
@@ -200,6 +218,7 @@ class Config(Table):
     mqtt: Mqtt = Mqtt()
     health: Health = Health()
     homeassistant: HomeAssistant = HomeAssistant()
+    privacy: Privacy = Privacy()
 
 
 def load_config(path: Path) -> Config:
@@ -218,6 +237,20 @@ def parse_config(data: dict[str, Any], *, where: str) -> Config:
         ConfigError: Anything is wrong; all problems are listed.
     """
     return parse_settings(Config, data, where=where)
+
+
+def describe_publish(privacy: Privacy) -> str:
+    """Say in plain words what leaves the device."""
+    if privacy.single_faces:
+        return (
+            "Single faces are told of: each change of emotion of each unnamed face. Whoever knows"
+            " who sits where can connect these with people (docs/privacy.md); privacy.publish ="
+            ' "class" tells counts alone.'
+        )
+    return (
+        f"No single face is told of: only counts over {privacy.window_s} seconds, with noise, and"
+        " nothing of small groups (docs/privacy.md)."
+    )
 
 
 def demand_legal_basis(config: Config, *, where: str) -> None:

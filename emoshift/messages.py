@@ -151,6 +151,7 @@ EmotionName = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "n
 StateName = Literal["angry", "disgust", "fear", "happy", "sad", "surprise", "neutral", "unknown"]
 Isolation = Literal["namespace", "seccomp", "none"]
 Protocol = Literal["5", "3.1.1"]
+Publish = Literal["transitions", "class"]
 CameraState = Literal["waiting", "streaming", "lost"]
 
 
@@ -312,6 +313,9 @@ class Info(_Message):
         model: Id of the model bundle in use.
         isolation: What keeps the vision process off the network.
         min_faces: The class summary is suppressed below this many faces.
+        publish: What this device tells: ``transitions`` of single, unnamed faces, or ``class``,
+            counts over windows of time with noise and never a single face. Not sent by older
+            devices.
         face_finder: The back end that finds the faces. Not sent by older devices.
         face_finder_reason: Why it was chosen, and what it cannot do here. Not sent by older
             devices.
@@ -330,6 +334,7 @@ class Info(_Message):
     model: Name
     isolation: Isolation
     min_faces: Annotated[int, Field(ge=1, le=10_000)]
+    publish: Publish = "transitions"
     face_finder: Reason = ""
     face_finder_reason: Reason = ""
     capture: Reason = ""
@@ -353,6 +358,22 @@ class States(_Part):
         return tuple(getattr(self, state) for state in STATES)
 
 
+class Changes(_Part):
+    """Faces that changed to each emotion."""
+
+    angry: Count
+    disgust: Count
+    fear: Count
+    happy: Count
+    sad: Count
+    surprise: Count
+    neutral: Count
+
+    def counts(self) -> tuple[int, ...]:
+        """Return the counts in the order of `emoshift.emotions.EMOTIONS`."""
+        return tuple(getattr(self, emotion) for emotion in EMOTIONS)
+
+
 class ClassSummary(_Message):
     """How many faces are in which state; empty below the smallest class allowed.
 
@@ -363,6 +384,10 @@ class ClassSummary(_Message):
         suppressed: Whether there are too few faces to say anything without pointing at somebody.
         faces: How many faces were counted, the sum of ``states``; null when suppressed.
         states: Faces per state; null when suppressed.
+        window_s: Over how many seconds before ``at`` the counts are means, with noise; null where
+            they are of one moment. Not sent by older devices.
+        changes: Faces that changed to each emotion within the window, with noise; null when
+            suppressed or without a window. Not sent by older devices.
     """
 
     model_config = ConfigDict(
@@ -382,6 +407,8 @@ class ClassSummary(_Message):
     suppressed: bool
     faces: Faces | None
     states: States | None
+    window_s: Annotated[int, Field(ge=1, le=86_400)] | None = None
+    changes: Changes | None = None
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
@@ -448,7 +475,7 @@ class Health(_Message):
         fps: Frames processed a second over the last interval.
         frames: Frames processed since the start.
         dropped_frames: Frames since the start that were replaced by newer ones.
-        faces: Faces in the last frame.
+        faces: Faces in the last frame; null where no single face is told of.
         stages: Latency per stage over the last interval; ``total`` is capture to outbox.
         outbox_depth: Events that no broker has acknowledged.
         outbox_dropped: Events dropped because the outbox was full or they were too old.
@@ -486,7 +513,7 @@ class Health(_Message):
     fps: Annotated[float, Field(ge=0, le=1e6), _rounded(2)]
     frames: Count
     dropped_frames: Count
-    faces: Faces
+    faces: Faces | None
     stages: Annotated[
         dict[StageName, Percentiles],
         Field(max_length=32, json_schema_extra={"propertyNames": {"pattern": _STAGE_PATTERN}}),

@@ -18,6 +18,9 @@ SILENT_MS: Final = 90_000
 CLASS_STALE_MS: Final = 30_000
 """A class summary that is older says nothing about now."""
 
+WINDOW_STALE_MS: Final = 90_000
+"""One over a window of time is repeated every 30 s for as long as its device lives."""
+
 _BUDGET_MS: Final = 100.0
 _HOT_C: Final = 80.0
 DRIFT_RISE: Final = 0.25
@@ -88,9 +91,15 @@ def told_summary(state: DeviceState, now_ms: int, *, min_faces: int) -> ClassSum
     summary = state.summary
     if summary is None or summary.suppressed or summary.faces is None:
         return None
-    if now_ms - state.summary_ms > CLASS_STALE_MS or presence(state, now_ms) != "online":
+    stale_ms = CLASS_STALE_MS if summary.window_s is None else WINDOW_STALE_MS
+    if now_ms - state.summary_ms > stale_ms or presence(state, now_ms) != "online":
         return None
     return summary if summary.faces >= required_faces(state, min_faces) else None
+
+
+def tells_single_faces(state: DeviceState) -> bool:
+    """Whether a device tells of single faces; one that has not said so may."""
+    return state.info is None or state.info.publish == "transitions"
 
 
 def required_faces(state: DeviceState, min_faces: int) -> int:

@@ -14,7 +14,7 @@ from dashboard.store.batch import NOWHERE, Batch
 from dashboard.store.database import insert_into
 from dashboard.store.events import MINUTE_MS, Row, store_in_postgresql, store_in_sqlite
 from dashboard.store.registry import AUTOMATIC, admit, registry_version
-from emoshift.emotions import STATES
+from emoshift.emotions import EMOTIONS, STATES
 from emoshift.messages import MAX_AHEAD_MS, Problem, Transition, to_ms
 from emoshift.topics import Address, read_topic
 
@@ -282,6 +282,7 @@ class History:
                 known["at_ms"] = at_ms
         if not merged:
             return
+        self._tally_windows(connection, batch)
         insert = insert_into(self._engine, t.CLASS)
         names = ("shown", "hidden", *STATES)
         values = {name: t.CLASS.c[name] + insert.excluded[name] for name in names}
@@ -291,6 +292,27 @@ class History:
             where=insert.excluded.at_ms > t.CLASS.c.at_ms,
         )
         connection.execute(statement, [merged[key] for key in sorted(merged)])
+
+    def _tally_windows(self, connection: Connection, batch: Batch) -> None:
+        """Add the changes of windows of time to the sums by minute, once for each window."""
+        windows: dict[tuple[int, int], tuple[int, ...]] = {}
+        for address, body, _ in batch.classes:
+            if body.changes is not None:
+                windows[self._devices[address], to_ms(body.at)] = body.changes.counts()
+        for (device, at_ms), counts in sorted(windows.items()):
+            minute = at_ms // MINUTE_MS
+            known = connection.execute(
+                select(t.CLASS.c.at_ms).where(
+                    t.CLASS.c.device == device, t.CLASS.c.minute == minute
+                )
+            ).scalar()
+            if known is not None and known >= at_ms:
+                continue  # a copy
+            insert = insert_into(self._engine, t.TALLY)
+            row = {"device": device, "minute": minute, **dict(zip(EMOTIONS, counts, strict=True))}
+            added = {name: t.TALLY.c[name] + insert.excluded[name] for name in EMOTIONS}
+            keys = ["device", "minute"]
+            connection.execute(insert.on_conflict_do_update(index_elements=keys, set_=added), row)
 
     def _write_healths(self, connection: Connection, batch: Batch) -> None:
         """Keep the newest health of each device, and of each minute."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from dashboard.i18n import catalogue
-from dashboard.live.state import DeviceState, presence, required_faces
+from dashboard.live.state import DeviceState, presence, required_faces, tells_single_faces
 from dashboard.live.steady_clock import steady_ms
 from dashboard.store.accounts import Role
 from dashboard.store.audit import Action
@@ -134,6 +134,7 @@ async def class_page(request: Request) -> Response:
         request,
         "class.html",
         address=address,
+        single_faces=tells_single_faces(state),
         rooms=rooms_of(request),
         lesson=lesson,
         marked=query.get("marked"),
@@ -318,6 +319,7 @@ async def device_page(request: Request) -> Response:
         span=request.query_params.get("span", "day"),
         trends=trend_names(words),
         address=address,
+        single_faces=tells_single_faces(state),
         state=state,
         row=fleet_row(state, steady_ms(), hub=context.hub),
         notes=await ask(lambda: archive.notes(number)),

@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 
 from dashboard import charts
 from dashboard.i18n import LANGUAGES, catalogue
+from dashboard.live.state import tells_single_faces
 from dashboard.store.accounts import Role
 from dashboard.web.context import context_of, language_of
 from dashboard.web.strings import script_words, state_names
@@ -75,6 +76,8 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     words = catalogue(language)
     theme = request.cookies.get("emoshift_theme", "auto")
     page = _environment(language).get_template(template)
+    devices = context_of(request).hub.devices.values()
+    values.setdefault("single_faces", any(tells_single_faces(state) for state in devices))
     text = page.render(
         request_path=request.url.path,
         session=getattr(request.state, "session", None),

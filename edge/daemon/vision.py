@@ -76,10 +76,11 @@ def run_vision(
                 camera=config.camera.name,
                 model=bundle.manifest.bundle_id,
             )
+            events = outbox if config.privacy.single_faces else None
             while not stop.is_set():
                 frame = capture.next_frame(WAIT_S)
                 if frame is not None:
-                    reporter.record(process_frame(frame, pipeline, outbox, source))
+                    reporter.record(process_frame(frame, pipeline, events, source))
                 elif capture.status().state is CaptureState.ENDED:
                     break
                 else:
@@ -99,11 +100,14 @@ def run_vision(
             capture.close()
 
 
-def process_frame(frame: Frame, pipeline: Pipeline, outbox: Outbox, source: Source) -> Step:
-    """Take one frame from the camera to the outbox; its capture time is on the monotonic clock."""
+def process_frame(frame: Frame, pipeline: Pipeline, outbox: Outbox | None, source: Source) -> Step:
+    """Take one frame from the camera to the outbox; its capture time is on the monotonic clock.
+
+    Without an outbox no single change is written anywhere.
+    """
     taken_s = time.monotonic()
     step = pipeline.step(frame)
-    if step.transitions:
+    if step.transitions and outbox is not None:
         decided_s = time.monotonic()
         clock = read_clock()
         outbox.put(

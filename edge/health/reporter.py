@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import time
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
@@ -12,28 +13,40 @@ import numpy as np
 from edge import __version__
 from edge.capture.protocol import CaptureState
 from edge.health.board import give_back_memory, read_condition
+from edge.health.class_window import ClassWindow, WindowCounts
 from edge.health.drift import DriftGauge
 from edge.health.governor import Governor, Load
 from edge.health.image_quality import ImageQuality, measure_image_quality
 from edge.stage_times import RecentLatency
 from emoshift.clock import date_of, read_clock
-from emoshift.messages import Age, Health, Info, summarise_class
+from emoshift.emotions import Emotion, state_label
+from emoshift.messages import (
+    Age,
+    Changes,
+    ClassSummary,
+    Health,
+    Info,
+    Percentiles,
+    States,
+    summarise_class,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from edge.bundle.loader import Bundle
     from edge.capture.protocol import Capture
     from edge.config import Config
     from edge.outbox.store import Outbox
     from edge.pipeline import Pipeline, Step
-    from emoshift.emotions import Emotion
     from emoshift.messages import CameraState
 
 log = logging.getLogger(__name__)
 
 _SUMMARY_EVERY_S: Final = 1.0
 _QUALITY_EVERY_S: Final = 1.0
+_STEP_MS: Final = 20.0
 _AGES: Final = 1000
 _NOBODY: Final = np.empty((0, 0), np.float32)
 _SILENT_S: Final = 5.0
@@ -83,11 +96,21 @@ class HealthReporter:
         self._quality_s = float("-inf")
         self._health_s = self._summary_s = time.monotonic()
         self._states: Counter[Emotion | None] | None = None
+        self._window: ClassWindow | None = None
+        self._window_s = self._summary_s
+        if not config.privacy.single_faces:
+            self._window = ClassWindow(
+                min_faces=config.mqtt.class_min_faces, random=random.SystemRandom()
+            )
         self._isolation: str | None = None
         self._mode = ""
 
     def publish_info(self, isolation: str) -> None:
         """Say what this device is; said again by itself once the camera has agreed to a mode."""
+        if self._window is not None and self._isolation is None:
+            # What an earlier setting has told of single faces must not be sent again.
+            self._tell_window(None)
+            self._publish_health(time.monotonic())
         self._isolation = isolation
         self._mode = self._capture.status().mode
         info = Info(
@@ -97,6 +120,7 @@ class HealthReporter:
             model=self._bundle.manifest.bundle_id,
             isolation=isolation,  # type: ignore[arg-type] # checked by the model
             min_faces=self._config.mqtt.class_min_faces,
+            publish=self._config.privacy.publish,
             face_finder=self._pipeline.finder.name,
             face_finder_reason=self._pipeline.finder.reason[:256],
             capture=self._mode[:256],
@@ -108,6 +132,9 @@ class HealthReporter:
         self._frames += 1
         self._latency.add(time.monotonic() - step.frame.captured_s)
         self._faces = len(step.faces)
+        if self._window is not None:
+            for transition in step.transitions:
+                self._window.add_change(transition.label, transition.after)
         report = self._pipeline.finder.report
         self._too_small = report.too_small
         self._ages_s.extend(report.landmarks_age_s.values())
@@ -173,6 +200,9 @@ class HealthReporter:
     def _publish_class(self) -> None:
         streaming = self._camera_state(self._capture.status().state) == "streaming"
         states = Counter(self._pipeline.states().values() if streaming else ())
+        if self._window is not None:
+            self._add_to_window(self._window, states)
+            return
         if states == self._states:
             return
         self._states = states
@@ -182,6 +212,24 @@ class HealthReporter:
             camera=self._config.camera.name,
             at=date_of(read_clock().utc_s),
             min_faces=self._config.mqtt.class_min_faces,
+        )
+        self._outbox.put_snapshot("class", summary.to_json())
+
+    def _add_to_window(self, window: ClassWindow, states: Counter[Emotion | None]) -> None:
+        """Count the class of now into its window, and tell of the window when it ends."""
+        window.add(states)
+        if self._summary_s - self._window_s < self._config.privacy.window_s:
+            return
+        self._window_s = self._summary_s
+        self._tell_window(window.close())
+
+    def _tell_window(self, counts: WindowCounts | None) -> None:
+        summary = summarise_window(
+            counts,
+            device=self._config.device.name,
+            camera=self._config.camera.name,
+            at=date_of(read_clock().utc_s),
+            window_s=self._config.privacy.window_s,
         )
         self._outbox.put_snapshot("class", summary.to_json())
 
@@ -220,10 +268,65 @@ class HealthReporter:
             brightness=None if quality is None else quality.brightness,
             sharpness=None if quality is None else quality.sharpness,
         )
+        if self._window is not None:
+            health = without_faces(health)
         self._outbox.put_snapshot("health", health.to_json())
         self._health_s, self._frames_published = now_s, self._frames
         self._predicted = self._abstained = 0
         give_back_memory()
+
+
+def summarise_window(
+    counts: WindowCounts | None, *, device: str, camera: str, at: datetime, window_s: int
+) -> ClassSummary:
+    """Turn what is told of a window into a message.
+
+    Args:
+        counts: What is told; ``None`` where nothing may be.
+        device: Name of the device.
+        camera: Name of the camera.
+        at: When the window ended.
+        window_s: Its length, seconds.
+    """
+    states = changes = None
+    if counts is not None:
+        states = States(**{state_label(s): counts.states.get(s, 0) for s in (*Emotion, None)})
+        changes = Changes(**{e.label: counts.changes.get(e, 0) for e in Emotion})
+    return ClassSummary(
+        device=device,
+        camera=camera,
+        at=at,
+        suppressed=states is None,
+        faces=None if states is None else sum(states.counts()),
+        states=states,
+        window_s=window_s,
+        changes=changes,
+    )
+
+
+def without_faces(health: Health) -> Health:
+    """Return a health message from which nobody can read how many faces there are, or how usual.
+
+    What a stage takes grows with the faces in view; the whole is told, rounded to 20 ms.
+    """
+    total = health.stages.get("total")
+    rounded = {}
+    if total is not None:
+        steps = {name: _STEP_MS * round(value / _STEP_MS) for name, value in total}
+        rounded = {"total": Percentiles(**steps)}
+    return health.model_copy(
+        update={
+            "faces": None,
+            "fps": float(round(health.fps)),
+            "stages": rounded,
+            "faces_too_small": 0,
+            "landmarks_age_s": None,
+            "drift": None,
+            "drift_blendshapes": None,
+            "drift_confidence": None,
+            "abstained": None,
+        }
+    )
 
 
 def _middle_and_end(values: Sequence[float]) -> Age | None:

@@ -29,14 +29,19 @@ class Discovery:
         config: Whether and where to announce.
         base: The device's topic.
         site, device: Their names.
+        single_faces: Whether the device tells of single transitions.
     """
 
-    def __init__(self, config: HomeAssistant, *, base: str, site: str, device: str) -> None:
+    def __init__(
+        self, config: HomeAssistant, *, base: str, site: str, device: str, single_faces: bool
+    ) -> None:
         self.enabled = config.enabled
         self.status_topic = f"{config.prefix}/status"
         self._topic = f"{config.prefix}/device/emoshift-{site}-{device}/config"
         self._payload = json.dumps(
-            _device(base, site=site, device=device), separators=(",", ":"), allow_nan=False
+            _device(base, site=site, device=device, single_faces=single_faces),
+            separators=(",", ":"),
+            allow_nan=False,
         )
 
     def is_birth(self, topic: str, payload: bytes) -> bool:
@@ -48,13 +53,14 @@ class Discovery:
         return Message(topic=self._topic, payload=self._payload, qos=1, retain=True)
 
 
-def _device(base: str, *, site: str, device: str) -> dict[str, Any]:
+def _device(base: str, *, site: str, device: str, single_faces: bool) -> dict[str, Any]:
     unique = f"emoshift_{site}_{device}".replace("-", "_")
     components = {
         **{f"{unique}_{state}": _count(base, unique, state) for state in STATES},
         **{f"{unique}_{name}": part for name, part in _health(base, unique).items()},
-        f"{unique}_transition": _transition(base, unique),
     }
+    if single_faces:
+        components[f"{unique}_transition"] = _transition(base, unique)
     return {
         "device": {
             "identifiers": [unique],

@@ -130,6 +130,7 @@ class Publisher:
         grace_s: float = GRACE_S,
     ) -> None:
         self._grace_s = grace_s
+        self._single_faces = config.privacy.single_faces
         self._device = config.device.name
         self._base = Address(config.device.site, config.device.name).base
         self._outbox = outbox
@@ -149,6 +150,7 @@ class Publisher:
             base=self._base,
             site=config.device.site,
             device=config.device.name,
+            single_faces=config.privacy.single_faces,
         )
         self._connection = ReconnectingConnection(self._start, address=address, log=log)
         self._window = 0
@@ -217,7 +219,9 @@ class Publisher:
             log.info("stopped; every event was sent")
 
     def _has_unsent(self) -> bool:
-        """Whether the outbox holds an event that the broker has not acknowledged."""
+        """Whether the outbox holds an event that the broker has not acknowledged and may get."""
+        if not self._single_faces:
+            return False
         self._delivery.flush(force=True)
         return self._outbox.stats().depth > 0
 
@@ -303,7 +307,8 @@ class Publisher:
     def _pass_on(self, now_s: float) -> None:
         """Send events, and snapshots when there is news or time has passed."""
         changed = self._outbox.changed()
-        if changed or self._delivery.more or now_s - self._looked_s > LOOK_EVERY_S:
+        due = changed or self._delivery.more or now_s - self._looked_s > LOOK_EVERY_S
+        if due and self._single_faces:  # else events of an earlier setting stay where they are
             # One at a time until the first is heard, so that none overtakes another.
             window = 1 if self._probing else self._window
             self._delivery.fill(self._send, window=0 if self._resting() else window)

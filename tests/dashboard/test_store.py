@@ -23,6 +23,7 @@ from dashboard.store.migrations import STEPS, migrate, version
 from dashboard.store.read import Archive
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
+from emoshift.emotions import EMOTIONS
 from emoshift.errors import StoreError, UnavailableError, UsageError
 from emoshift.messages import Message, MessageError, Problem, Transition, read_message
 from emoshift.topics import Address
@@ -306,3 +307,17 @@ def test_drift_is_judged_by_its_rise(engine):
             history.write(gather([read_message(room.health(at_ms).topic, body, received_ms=at_ms)]))
     rise = Archive(engine).drift_rise(now_ms=MINUTE)
     assert {a.device: round(value, 2) for a, value in rise.items()} == {"steady": 0, "risen": 0.4}
+
+
+def test_windows_of_time_are_counted_once(engine, room):
+    """A device that tells of windows alone: its counts and changes stand in the minute, once."""
+    changes = dict.fromkeys(EMOTIONS, 0) | {"happy": 4}
+    told = changed(room.summary(NOW_MS), window_s=600, changes=changes)
+    history = History(engine)
+    for _ in range(3):  # the publisher repeats it while the device lives
+        history.write(gather([told]))
+    archive = Archive(engine)
+    assert archive.count_tallied() == 4
+    (bucket,) = archive.class_history(1, NOW_MS - 60_000, NOW_MS + 60_000)
+    assert bucket.changes is not None
+    assert sum(bucket.changes) == 4

@@ -50,14 +50,14 @@ GOLDEN = {
     ),
     Kind.INFO: (
         '{"schema":"emoshift.info/1","device":"room-12","camera":"front","software":"0.1.0",'
-        '"model":"default-1","isolation":"namespace","min_faces":5,'
+        '"model":"default-1","isolation":"namespace","min_faces":5,"publish":"transitions",'
         '"face_finder":"direct (yunet)","face_finder_reason":"runs on every board",'
         '"capture":"1280x720 MJPG, 30 frames a second","false_changes_per_min":0.5}'
     ),
     Kind.CLASS: (
         '{"schema":"emoshift.class/1","device":"room-12","camera":"front",'
         '"at":"2026-11-21T09:30:00.000Z","suppressed":false,"faces":6,"states":{"angry":0,'
-        '"disgust":0,"fear":0,"happy":3,"sad":0,"surprise":0,"neutral":2,"unknown":1}}'
+        '"disgust":0,"fear":0,"happy":3,"sad":0,"surprise":0,"neutral":2,"unknown":1},"window_s":null,"changes":null}'
     ),
     Kind.HEALTH: (
         '{"schema":"emoshift.health/1","device":"room-12","camera":"front",'

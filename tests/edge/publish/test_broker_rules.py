@@ -14,6 +14,7 @@ import paho.mqtt.client as mqtt
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from edge.config import Privacy
 from edge.publish.publisher import run_publisher
 from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
@@ -114,6 +115,23 @@ def test_every_message_fits_its_schema_and_is_retained_as_agreed(
         }
     wait_until(lambda: watcher.last("class") == "")
     wait_until(lambda: state_of(watcher) == "stopped")
+
+
+def test_events_of_an_earlier_setting_stay_here(
+    tmp_path: Path, broker: BrokerProcess, outbox: Outbox, watcher: Watcher
+) -> None:
+    """With ``privacy.publish = "class"`` no event is sent, stored before or not."""
+    outbox.put(changes(5))
+    config = make_config(tmp_path, broker.port)
+    config = config.model_copy(update={"privacy": Privacy(publish="class")})
+    with Running(config):
+        wait_until(lambda: state_of(watcher) == "online")
+        outbox.put(changes(5, start=5))
+        outbox.put_snapshot("health", "{}")
+        wait_until(lambda: watcher.last("health") == "{}")
+    wait_until(lambda: state_of(watcher) == "stopped")
+    assert not [topic for topic, _, _ in watcher.seen if topic.endswith("/transition")]
+    assert outbox.stats().depth == 10
 
 
 def test_a_lost_link_is_told_by_the_last_will(

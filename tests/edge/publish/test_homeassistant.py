@@ -30,7 +30,9 @@ TOPIC = "homeassistant/device/emoshift-school-room-12/config"
 @pytest.fixture
 def announced() -> dict[str, Any]:
     """The announcement as Home Assistant reads it."""
-    discovery = Discovery(HomeAssistant(enabled=True), base=BASE, site="school", device="room-12")
+    discovery = Discovery(
+        HomeAssistant(enabled=True), base=BASE, site="school", device="room-12", single_faces=True
+    )
     message = discovery.message()
     assert (message.topic, message.retain, message.qos) == (TOPIC, True, 1)
     found: dict[str, Any] = json.loads(message.payload)
