@@ -110,6 +110,11 @@ format: .venv/ready ## Put the code into its format
 docs: .venv/ready ## Make the generated references again
 	.venv/bin/python -m tests.references
 
+.PHONY: readme-demo
+readme-demo: .venv-demo/ready ## Put what the demonstration prints into README.md
+	@.venv-demo/bin/edge assets fetch
+	@.venv-demo/bin/python tests/readme_demo.py .venv-demo/bin/edge
+
 .PHONY: locks
 locks: .venv/ready ## Resolve the hashed lock files again
 	.venv/bin/pip install --quiet uv

