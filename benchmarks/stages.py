@@ -20,7 +20,7 @@ from benchmarks.run import Tally, model_files, open_loop, warm_up, workload_of
 from edge.bundle.installed import configured_bundle
 from edge.features.extract import describe
 from edge.outbox.event import Source, TransitionEvent, describe_change
-from edge.transitions import TransitionParameters, Watch
+from edge.transitions import TransitionDetector, TransitionParameters
 from edge.values import Transition
 from emoshift.clock import read_clock
 from emoshift.emotions import Emotion
@@ -78,9 +78,11 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
             predicted = table.each("models", classify, described)
             for name, spent in parts.items():
                 table.wall[name] = summarise(np.array(spent) * 1e3)
-            watch = Watch(TransitionParameters.from_temporal(bundle.manifest.temporal))
+            detector = TransitionDetector(
+                TransitionParameters.from_temporal(bundle.manifest.temporal)
+            )
             flat = [p for predictions in predicted for p in predictions]
-            table.each("transitions, one face", watch.watch, flat)
+            table.each("transitions, one face", lambda p: detector.update([p]), flat)
             changes = [sample_change(number) for number in range(_EVENTS)]
             events = table.each(
                 "outbox, one event to disk", lambda change: loop.outbox.put([change])[0], changes

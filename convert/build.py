@@ -179,7 +179,9 @@ def judge_again(
     material = gather(recipe, data, cache, lambda _: None)
     drafts = [
         replace(draft, member=member, content=bundle.contents[member.name]).fitted(
-            temperature=member.temperature, weight=member.weight
+            temperature=member.temperature,
+            weight=member.weight,
+            fer2013_temperature=member.fer2013_temperature,
         )
         for draft, member in zip(
             convert_all(recipe, material, lambda _: None), bundle.manifest.members, strict=True

@@ -40,6 +40,7 @@ class Job:
         source: The Keras file.
         kind: ``cnn`` or ``lstm``.
         head: Layer whose output is taken; ``None`` for the only one.
+        second_head: Layer whose output is taken beside it, seven logits; ``None`` for none.
         classes: How many logits are expected.
         precision: What to convert to.
     """
@@ -47,6 +48,7 @@ class Job:
     source: str
     kind: str
     head: str | None
+    second_head: str | None = None
     classes: int
     precision: Precision
 

@@ -35,12 +35,14 @@ class Pictures:
         crops: Shape ``(n, 48, 48)``, uint8, standardised.
         labels: Index into `train.data.ferplus.LABELS` by the majority rule; -1 where there is
             no majority.
+        fer2013: FER2013's own labels, numbers of `Emotion`.
     """
 
     split: str
     rows: NDArray[np.intp]
     crops: NDArray[np.uint8]
     labels: NDArray[np.int8]
+    fer2013: NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,6 +90,7 @@ def read_pictures(folder: Path, split: str, *, cache: Path | None = None) -> Pic
         rows=rows,
         crops=frozen(standardise_crop(fer.pixels[rows])),
         labels=frozen(majority[rows]),
+        fer2013=frozen(fer.labels[rows].astype(np.int8)),
     )
 
 

@@ -45,15 +45,23 @@ class Draft:
 
     def networks(self) -> tuple[Network, Network]:
         """Load the converted network and its reference, both uncalibrated (temperature 1)."""
-        plain = {"temperature": 1.0}
+        plain: dict[str, float] = {"temperature": 1.0}
+        if self.member.fer2013_temperature is not None:
+            plain["fer2013_temperature"] = 1.0
         return (
             Network(self.member.model_copy(update=plain), self.content),
             Network(self.reference_member.model_copy(update=plain), self.reference),
         )
 
-    def fitted(self, *, temperature: float, weight: float) -> Draft:
+    def fitted(
+        self, *, temperature: float, weight: float, fer2013_temperature: float | None = None
+    ) -> Draft:
         """Return it with fitted numbers; the reference gets the same."""
-        update = {"temperature": temperature, "weight": weight}
+        update = {
+            "temperature": temperature,
+            "weight": weight,
+            "fer2013_temperature": fer2013_temperature,
+        }
         return replace(
             self,
             member=self.member.model_copy(update=update),
@@ -78,6 +86,7 @@ def make_draft(
         source=str(source),
         kind=recipe.kind,
         head=recipe.head,
+        second_head=recipe.second_head,
         classes=len(recipe.labels),
         precision=precision,
     )
@@ -101,6 +110,7 @@ def _kind(recipe: MemberRecipe, sources: Path) -> dict[str, Any]:
             "kind": "cnn",
             "preprocessing": "grey48-standardised",
             "mirrored": recipe.mirrored,
+            "fer2013_temperature": None if recipe.second_head is None else 1.0,
         }
     path = sources / str(recipe.channels)
     try:
@@ -165,8 +175,8 @@ def _check_batches(source: str, member: Member, content: bytes) -> None:
         apart = np.concatenate([network.step(x[i : i + 1], h[:1], c[:1])[0] for i in range(3)])
     else:
         crops = rng.integers(0, 256, (3, 48, 48)).astype(np.uint8)
-        together = network.look(crops, mirror=False)
-        apart = np.concatenate([network.look(crops[i : i + 1], mirror=False) for i in range(3)])
+        together = network.predict(crops, mirror=False)
+        apart = np.concatenate([network.predict(crops[i : i + 1], mirror=False) for i in range(3)])
     if not np.allclose(together, apart, atol=1e-4):
         raise InputError(
             f"{source}: three faces at once are answered otherwise than one by one; the network"

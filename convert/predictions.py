@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from convert.datasets import seven
-from edge.classifier.fusion import Votes
+from edge.classifier.pool import LogLinearPool
 from emoshift.emotions import Emotion
 from train.evaluation.metrics import fit_temperature, fit_weights
 
@@ -35,11 +35,13 @@ class Answer:
         log_probs: ``(m, len(Emotion))``, float32.
         views: Logits ``(m, labels)`` of picture members, with contempt: from one view, and from
             two (the mirror image beside it); empty for recurrent ones.
+        second: Log-probabilities ``(m, len(Emotion))`` of a second head; ``None`` without one.
     """
 
     rows: NDArray[np.intp]
     log_probs: NDArray[np.float32]
     views: Mapping[int, NDArray[np.float32]] = field(default_factory=dict)
+    second: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -110,7 +112,8 @@ def fit(drafts: Sequence[Draft], answers: Answers) -> list[Draft]:
         known = answers.labels[answer.rows] >= 0
         labels = answers.labels[answer.rows][known]
         temperature = fit_temperature(answer.log_probs[known], labels)
-        fitted.append(draft.fitted(temperature=temperature, weight=1.0))
+        second = _fit_second(answer, answers.pictures.fer2013)
+        fitted.append(draft.fitted(temperature=temperature, weight=1.0, fer2013_temperature=second))
         calibrated.append(_at(answer, temperature))
     if len(drafts) == 1:
         return fitted
@@ -122,7 +125,11 @@ def fit(drafts: Sequence[Draft], answers: Answers) -> list[Draft]:
     pool = [_on(answer, np.flatnonzero(shared)) for answer in calibrated]
     weights = fit_weights(pool, answers.labels[shared])
     return [
-        draft.fitted(temperature=draft.member.temperature, weight=weight)
+        draft.fitted(
+            temperature=draft.member.temperature,
+            weight=weight,
+            fer2013_temperature=draft.member.fer2013_temperature,
+        )
         for draft, weight in zip(fitted, weights, strict=True)
     ]
 
@@ -131,7 +138,7 @@ def fuse(
     drafts: Sequence[Draft], answers: Mapping[str, Answer], pictures: int
 ) -> NDArray[np.float32]:
     """Return the ensemble's probabilities, ``(pictures, len(Emotion))``, as the device fuses."""
-    votes = Votes(pictures)
+    votes = LogLinearPool(pictures)
     for draft in drafts:
         answer = _at(answers[draft.member.name], draft.member.temperature)
         heard: list[NDArray[np.float32] | None] = [None] * pictures
@@ -166,11 +173,22 @@ def walk_network(network: Network, channels: NDArray[np.float32]) -> NDArray[np.
 def _of_pictures(network: Network, pictures: Pictures) -> Answer:
     n = len(pictures.crops)
     views: dict[int, NDArray[np.float32]] = {}
+    own, second = 2 if network.member.mirrored else 1, None
     for count, mirror in ((1, False), (2, True)):
-        batches = [pictures.crops[start : start + BATCH] for start in range(0, n, BATCH)]
-        views[count] = np.concatenate([network.logits(crops, mirror=mirror) for crops in batches])
-    own = views[2 if network.member.mirrored else 1]
-    return Answer(rows=np.arange(n, dtype=np.intp), log_probs=network.log_probs(own), views=views)
+        starts = range(0, n, BATCH)
+        batches = [
+            network.logits(pictures.crops[start : start + BATCH], mirror=mirror) for start in starts
+        ]
+        views[count] = np.concatenate([batch["logits"] for batch in batches])
+        if network.has_second_head and count == own:
+            labels = np.concatenate([batch["fer2013"] for batch in batches])
+            second = network.fer2013_log_probs(labels)
+    return Answer(
+        rows=np.arange(n, dtype=np.intp),
+        log_probs=network.log_probs(views[own]),
+        views=views,
+        second=second,
+    )
 
 
 def _of_stills(
@@ -188,11 +206,26 @@ def _of_stills(
     )
 
 
+def _fit_second(answer: Answer, labels: NDArray[np.int8]) -> float | None:
+    """Fit the temperature of a second head to the labels it learnt."""
+    if answer.second is None:
+        return None
+    return fit_temperature(answer.second, labels[answer.rows])
+
+
+def second_probabilities(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return a second head's probabilities, ``(m, len(Emotion))``."""
+    return np.asarray(np.exp(_scaled(log_probs, temperature)), np.float32)
+
+
 def _at(answer: Answer, temperature: float) -> Answer:
-    scaled = answer.log_probs / np.float32(temperature)
+    return replace(answer, log_probs=_scaled(answer.log_probs, temperature))
+
+
+def _scaled(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    scaled = log_probs / np.float32(temperature)
     scaled = scaled - scaled.max(axis=1, keepdims=True)
-    scaled = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
-    return Answer(rows=answer.rows, log_probs=scaled, views=answer.views)
+    return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)), np.float32)
 
 
 def _on(answer: Answer, rows: NDArray[np.intp]) -> NDArray[np.float32]:

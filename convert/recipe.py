@@ -69,6 +69,8 @@ class MemberRecipe(_Table):
         kind: ``cnn`` for pictures, ``lstm`` for one recurrent step over channels.
         source: Keras file, in the recipe's ``sources`` folder.
         head: Layer whose output is taken, where the network has several.
+        second_head: Layer of a picture network that learnt the labels of FER2013; its output goes
+            into the bundle beside the head's, as evidence for the change detector.
         labels: Meaning of the head's outputs.
         quantise: This member's precision, where it differs from the rest.
         mirrored: Whether the device averages the picture and its mirror image.
@@ -80,6 +82,7 @@ class MemberRecipe(_Table):
     kind: Literal["cnn", "lstm"]
     source: str
     head: str | None = None
+    second_head: str | None = None
     labels: tuple[str, ...] = LABELS
     quantise: Precision | None = None
     mirrored: bool = False
@@ -95,7 +98,7 @@ class MemberRecipe(_Table):
                 raise ValueError("an lstm member needs samples, the npz file of its sequences")
             if self.mirrored:
                 raise ValueError("mirrored is for pictures; an lstm member has none")
-            if self.head is not None:
+            if self.head is not None or self.second_head is not None:
                 raise ValueError("head is for networks with several; an lstm member has one")
             if self.quantise in {"float16", "dynamic"}:
                 raise ValueError(

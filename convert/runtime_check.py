@@ -36,7 +36,7 @@ def answers(bundle: Bundle) -> dict[str, NDArray[Any]]:
     for member in bundle.manifest.members:
         model = TFLiteModel(bundle.contents[member.name])
         rng = np.random.default_rng(member.multiply_adds)
-        walked = _walk(member, model, rng) if member.kind == "lstm" else _look(model, rng)
+        walked = _walk(member, model, rng) if member.kind == "lstm" else _look(member, model, rng)
         out |= {f"{member.name}.{role}": array for role, array in walked.items()}
     return out
 
@@ -55,16 +55,19 @@ def compare(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> lis
     return lines
 
 
-def _look(model: TFLiteModel, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+def _look(member: Member, model: TFLiteModel, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
     [spec] = model.inputs
-    rows = []
+    found = {s.role: [o.name for o in model.outputs].index(s.name) for s in member.outputs}
+    rows: dict[str, list[NDArray[Any]]] = {role: [] for role in found}
     for _ in range(ROWS):
         coarse = rng.normal(0, 50, (1, 6, 6, 1)).repeat(8, axis=1).repeat(8, axis=2)
         picture = np.clip(coarse + rng.normal(0, 20, spec.shape), -128, 127)
         if spec.dtype == "float32":
             picture /= 64
-        rows.append(model.run({0: picture.astype(spec.dtype)})[0])
-    return {"logits": np.concatenate(rows)}
+        out = model.run({0: picture.astype(spec.dtype)})
+        for role, position in found.items():
+            rows[role].append(out[position])
+    return {role: np.concatenate(arrays) for role, arrays in rows.items()}
 
 
 def _walk(member: Member, model: TFLiteModel, rng: np.random.Generator) -> dict[str, NDArray[Any]]:

@@ -17,6 +17,7 @@ import numpy as np
 from convert.converter import CONVERTED, REFERENCE, Job
 from convert.lstm_step import CLIPPED, GATES, STRETCH, UNIT, Ranges, Weights, choose_ranges, walk
 from edge.features.standardise import CROP_SIDE_PX, INPUT_SCALE, MIDDLE
+from emoshift.emotions import Emotion
 from emoshift.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -111,7 +112,19 @@ def _load(job: Job, keras: Any) -> Any:
             f"{output.shape[-1]} outputs, but the recipe and the calibration set have"
             f" {job.classes} labels"
         )
-    return keras.Model(model.inputs, output)
+    return keras.Model(model.inputs, [output, *_second_head(model, job)])
+
+
+def _second_head(model: Any, job: Job) -> list[Any]:
+    if job.second_head is None:
+        return []
+    second = _head(model, job.second_head)
+    if second.shape[-1] != len(Emotion):
+        raise InputError(
+            f"its layer {job.second_head} has {second.shape[-1]} outputs, expected the"
+            f" {len(Emotion)} emotions of FER2013"
+        )
+    return [second]
 
 
 def _head(model: Any, name: str | None) -> Any:
@@ -138,8 +151,12 @@ def _picture_forms(
             yield {source: picture[None]}
 
     few = pictures[:16]
-    check = {"feeds": {"picture": few}, "logits": np.asarray(model(few, training=False))}
-    plain = Form(model=model, roles={source: "picture", "output_0": "logits"})
+    outputs = model(few, training=False)
+    outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
+    heads = dict(zip(("logits", "fer2013"), map(np.asarray, outputs), strict=False))
+    check = {"feeds": {"picture": few}, "outputs": heads}
+    roles = {f"output_{place}": role for place, role in enumerate(heads)}
+    plain = Form(model=model, roles={source: "picture", **roles})
     exact = replace(plain, model=_without_pooling(keras, model))
     return plain, exact, feeds, check
 
@@ -168,7 +185,7 @@ def _recurrent_forms(
     exact = replace(plain, function=_step_function(tf, weights, choose_ranges(weights, channels)))
     rest = np.zeros((len(few), weights.units), np.float32)
     feeds = {"channels": few[:, 0], "state_h": rest, "state_c": rest}
-    return plain, exact, None, {"feeds": feeds, "logits": expected[:, 0]}
+    return plain, exact, None, {"feeds": feeds, "outputs": {"logits": expected[:, 0]}}
 
 
 def _step_weights(model: Any) -> Weights:
@@ -314,10 +331,11 @@ def _check_reference(
         interpreter.set_tensor(by_name[roles[f"in:{role}"]], array)
     interpreter.invoke()
     outputs = {d["name"]: d["index"] for d in interpreter.get_output_details()}
-    found = interpreter.get_tensor(outputs[roles["out:logits"]])
-    off = float(np.abs(found - check["logits"]).max())
-    if not off <= FLOAT_TOLERANCE:
-        raise InputError(f"its float TFLite form differs from Keras by {off:.2g} in a logit")
+    for role, expected in check["outputs"].items():
+        found = interpreter.get_tensor(outputs[roles[f"out:{role}"]])
+        off = float(np.abs(found - expected).max())
+        if not off <= FLOAT_TOLERANCE:
+            raise InputError(f"its float TFLite form differs from Keras by {off:.2g} in a logit")
 
 
 def _reason(why: BaseException) -> str:

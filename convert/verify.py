@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from convert.inspect import look_inside
-from convert.predictions import fuse, probabilities, walk_network
+from convert.predictions import fuse, probabilities, second_probabilities, walk_network
 from edge.bundle.manifest import GateResult, Metric
 from train.evaluation.metrics import accuracy, ece, nll
 
@@ -67,6 +67,19 @@ def judge(
             answers.labels[one.rows],
             gate,
         )
+        if one.second is not None and other.second is not None:
+            temperature = draft.member.fer2013_temperature or 1.0
+            report += _compare(
+                _Check(
+                    member=name,
+                    n=len(one.rows),
+                    data=f"FER2013 {answers.pictures.split}, second head, labels of FER2013",
+                ),
+                second_probabilities(one.second, temperature),
+                second_probabilities(other.second, temperature),
+                answers.pictures.fer2013[one.rows],
+                gate,
+            )
         if draft.member.kind == "cnn":
             views = 2 if draft.member.mirrored else 1
             report.append(_eight(name, one.views[views], other.views[views], answers, gate))
@@ -110,6 +123,13 @@ def measure(draft: Draft, answers: Answers) -> tuple[Metric, ...]:
             out.append(_metric("FER+8 accuracy", value, int(known.sum()), MAJORITY, told))
         probs = probabilities(found, member.temperature)
         out += _seven(probs, answers.labels[found.rows], about)
+        if found.second is not None:
+            second = second_probabilities(found.second, member.fer2013_temperature or 1.0)
+            labels = answers.pictures.fer2013[found.rows]
+            value = accuracy(second, labels)
+            out.append(
+                _metric("FER2013-7 accuracy", value, len(labels), "labels of FER2013", about)
+            )
     return tuple(out)
 
 

@@ -14,7 +14,7 @@ from edge.faces.backend import ComputeBudget
 from edge.faces.select_backend import open_faces
 from edge.features.extract import describe
 from edge.stage_times import StageTimes
-from edge.transitions import TransitionParameters, Watch
+from edge.transitions import TransitionDetector, TransitionParameters
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Pipeline:
     Args:
         finder: The face back end.
         ensemble: The networks.
-        watch: The change detector.
+        detector: The change detector.
         clock: Seconds; used for the timings only.
     """
 
@@ -73,13 +73,13 @@ class Pipeline:
         *,
         finder: FaceFinder,
         ensemble: Ensemble,
-        watch: Watch,
+        detector: TransitionDetector,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.finder = finder
         self.times = StageTimes()
         self.ensemble = ensemble
-        self._watch = watch
+        self._detector = detector
         self._clock = clock
 
     def step(self, frame: Frame) -> Step:
@@ -91,7 +91,7 @@ class Pipeline:
         described = self._clock()
         predictions = self.ensemble.classify(features)
         classified = self._clock()
-        decided = [self._watch.watch(prediction) for prediction in predictions]
+        decided = self._detector.update(predictions)
         self._forget(self.finder.forgotten)
         ended = self._clock()
 
@@ -106,12 +106,12 @@ class Pipeline:
             faces=faces,
             predictions=predictions,
             transitions=tuple(change for change in decided if change is not None),
-            abstained=sum(not self._watch.is_sure(face.track) for face in faces),
+            abstained=sum(not self._detector.is_sure(face.track) for face in faces),
         )
 
     def states(self) -> dict[int, Emotion | None]:
         """Give the settled emotion of each face being followed; ``None`` is unknown."""
-        return self._watch.states()
+        return self._detector.states()
 
     def shed(self, level: int) -> None:
         """Run at one of the governor's levels: fewer landmarks, then fewer networks."""
@@ -121,7 +121,7 @@ class Pipeline:
     def _forget(self, tracks: tuple[int, ...]) -> None:
         if tracks:
             self.ensemble.forget(tracks)
-            self._watch.forget(tracks)
+            self._detector.forget(tracks)
 
 
 @contextmanager
@@ -163,7 +163,7 @@ def open_pipeline(
             ensemble=Ensemble(
                 bundle, threads=config.models.thread_count(), clock=time.perf_counter
             ),
-            watch=Watch(parameters),
+            detector=TransitionDetector(parameters),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -136,6 +137,17 @@ class Features:
     pose: NDArray[np.float32] | None
 
 
+class EvidenceSource(IntEnum):
+    """Who speaks of a face: the rows of `Prediction.log_probs`."""
+
+    FERPLUS = 0
+    """The picture members' head that learnt the votes of FER+."""
+    FER2013 = 1
+    """Their head that learnt the labels of FER2013."""
+    RECURRENT = 2
+    """The recurrent member, which sees blendshapes and head pose over time."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prediction:
     """Calibrated class probabilities for one face at one instant.
@@ -145,6 +157,10 @@ class Prediction:
         label: Random name of the track.
         captured_s: Capture time, seconds.
         probs: Shape ``(len(Emotion),)``, float32, sums to 1, read-only.
+        log_probs: Shape ``(len(EvidenceSource), len(Emotion))``, float32, read-only: what each
+            source says by itself, NaN in the row of one that says nothing. ``None`` where there
+            is no more than ``probs``.
+        talking: How surely this person talks, 0 to 1.
         degraded: Whether load shedding or missing landmarks left a member of the ensemble out.
     """
 
@@ -152,6 +168,8 @@ class Prediction:
     label: str
     captured_s: float
     probs: NDArray[np.float32]
+    log_probs: NDArray[np.float32] | None = None
+    talking: float = 0.0
     degraded: bool = False
 
 

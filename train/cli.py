@@ -13,6 +13,7 @@ from emoshift.errors import UsageError
 from train import cli_options as options
 from train.backend import load_keras
 from train.training.run_options import data_folder
+from train.transitions.command import detector
 
 
 class _Wrong(click.ClickException):
@@ -417,6 +418,8 @@ def tune(
         raise SystemExit(130) from None
     click.echo(f"{folder}")
 
+
+main.add_command(detector)
 
 if __name__ == "__main__":
     main()

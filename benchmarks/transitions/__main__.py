@@ -1,12 +1,11 @@
-"""``python -m benchmarks.transitions``: the benchmark, ``fit``, ``learn`` and ``crowd``."""
+"""``python -m benchmarks.transitions``: the benchmark, and ``crowd``."""
 
-import click
+from benchmarks.transitions.command import crowd, transitions
+from emoshift.command_line import CommandGroup
 
-from benchmarks.transitions.command import crowd, fit, learn, transitions
-
-main = click.Group(
-    commands={"crowd": crowd, "fit": fit, "learn": learn, "run": transitions},
-    help="Score or fit the change detector, or train the learned one.",
+main = CommandGroup(
+    commands={"crowd": crowd, "run": transitions},
+    help="Measure how well changes of emotion are decided.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

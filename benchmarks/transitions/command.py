@@ -1,39 +1,36 @@
-"""``edge-bench transitions``, and the command that fits the detector."""
+"""``edge-bench transitions``: how well changes are decided, on clips and on made-up streams."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from benchmarks.transitions import learned, report
+from benchmarks.transitions import report
 from benchmarks.transitions.compare import compare
 from edge import __version__
 from edge.bundle.installed import configured_bundle
 from edge.capture.clip import Clip
-from edge.config import Models, parse_config
-from edge.pipeline import replay
+from edge.config import parse_config
+from edge.pipeline import REPLAY_SEED, open_pipeline, replay
 from edge.transitions import TransitionParameters
 from emoshift.errors import UsageError
-from train.transitions import fitted_settings as tuned
 from train.transitions import stream_sets as sets
-from train.transitions.fit import fit as fit_parameters
-from train.transitions.fit import objective, tune_baselines
-from train.transitions.metrics import score, tally
+from train.transitions.judge import judge, lines
+from train.transitions.real_clips import read_real_clips
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from benchmarks.transitions.compare import Comparison
     from edge.config import Config
-    from edge.values import Transition
     from train.transitions.clip_streams import Recorded, Replay
-    from train.transitions.metrics import Scores
-    from train.transitions.streams import Stream
+    from train.transitions.judge import Judged
 
+_ON_WHOM: Final = (
+    "A bundle that was fitted on these clips knows these people; `train detector fit` measures on"
+    " people that the fit has not seen."
+)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DATA = click.option(
@@ -59,6 +56,11 @@ _SCALE = click.option(
 )
 @click.option("--labels", type=_FILE, help="Label file of real clips; needs --clips.")
 @click.option("--clips", type=_FOLDER, help="Folder of the labelled clips.")
+@click.option(
+    "--streams",
+    type=_FOLDER,
+    help="Folder with streams/, clips/, ckplus_sequences/ and rooms/: replay every real clip.",
+)
 @_DATA
 @_BUNDLE
 @click.option("--sensitivity", type=click.FloatRange(0, 1), help="Instead of the bundle's own.")
@@ -71,6 +73,7 @@ def transitions(
     levels: tuple[str, ...],
     labels: Path | None,
     clips: Path | None,
+    streams: Path | None,
     data: Path,
     bundle: str,
     sensitivity: float | None,
@@ -85,12 +88,13 @@ def transitions(
     Example:
       edge-bench transitions --report out/transitions
       edge-bench transitions --labels labels.json --clips clips/
+      edge-bench transitions --streams ../shared/data
     """  # noqa: D301 - click reads \b as: do not wrap
     if (labels is None) != (clips is None):
         raise UsageError("--labels and --clips belong together")
     if seed <= 100:
         raise UsageError(f"--seed {seed}: seeds up to 100 are for tuning; take 101 or above")
-    wanted = levels or (("a", "b", "c") if labels is None else ())
+    wanted = levels or (("a", "b", "c") if labels is None and streams is None else ())
     config = _config(bundle, sensitivity)
     comparisons = [
         _level(level, config, data=data, seed=seed, scale=scale, sensitivity=sensitivity)
@@ -99,106 +103,21 @@ def transitions(
     if labels is not None and clips is not None:
         recorded = sets.labelled(labels, clips, _replay(config), note=_note)
         comparisons.append(_recorded("labels", f"real clips of {labels.name}", recorded, config))
-    setup = {"version": __version__, "seed": seed, "scale": scale, "bundle": bundle}
+    real = None if streams is None else _real(streams, config)
+    setup: dict[str, Any] = {"version": __version__, "seed": seed, "scale": scale, "bundle": bundle}
+    if real is not None:
+        setup["real_clips"] = real.to_json()
     if folder is not None:
         for path in report.write(folder, comparisons, setup):
             _note(f"wrote {path}")
     if as_json:
         click.echo(report.to_json(comparisons, setup))
     else:
-        click.echo("\n\n".join([*map(report.table, comparisons), report.LEGEND]))
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--level", type=click.Choice(["a", "b"]), default="b", show_default=True)
-@_DATA
-@_BUNDLE
-@_SCALE
-@click.option("--draws", default=90, show_default=True, help="Settings tried.")
-@click.option(
-    "--seed",
-    "seeds",
-    multiple=True,
-    type=int,
-    default=sets.TUNE_SEEDS,
-    show_default=True,
-    help="Of the tuning streams; can be given more than once.",
-)
-@click.option("--clips/--no-clips", default=True, help="Tune on rendered clips, too (level b).")
-@click.option("--write", type=_FILE, help="Write the manifest's temporal block here (level b).")
-def fit(
-    *,
-    level: str,
-    data: Path,
-    bundle: str,
-    scale: float,
-    draws: int,
-    seeds: tuple[int, ...],
-    clips: bool,
-    write: Path | None,
-) -> None:
-    """Fit the detector and the baselines on tuning streams, never on those of the report.
-
-    Level b writes the block that the converter puts into the bundle; the settings of the
-    baselines, and all of level a, go to benchmarks/transitions/tuned.json.
-
-    \b
-    Example:
-      python -m benchmarks.transitions fit --write models/sources/temporal.json
-    """  # noqa: D301 - click reads \b as: do not wrap
-    if late := [seed for seed in seeds if seed > 100]:
-        raise UsageError(f"--seed {late[0]}: seeds above 100 are for the report; take 100 or below")
-    drawn = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
-    if level == "a":
-        streams = [s for seed in seeds for s in sets.level_a(seed=seed, scale=scale)]
-        about = f"level (a) tuning streams, {drawn}"
-    else:
-        loaded = configured_bundle(Models(bundle=bundle))
-        fresh, replayed = sets.networks(loaded), _replay(_config(bundle, None))
-        streams = []
-        for seed in seeds:
-            streams += sets.level_b(data, "tune", fresh, seed=seed, scale=scale, note=_note)
-            if clips:
-                recorded = sets.level_c(data, "tune", replayed, seed=seed, scale=scale, note=_note)
-                streams += sets.streams_of(recorded)
-        about = (
-            "synthetic streams of FER2013 PublicTest and every second CK+48 subject,"
-            f" {loaded.manifest.bundle_id}, {drawn}"
-        )
-    parameters = fit_parameters(streams, seed=seeds[0], draws=draws, note=_note)
-    found = tune_baselines(streams, note=_note)
-    block = tuned.temporal(parameters, f"{about}; python -m benchmarks.transitions fit")
-    values = {"baselines": found}
-    if level == "a":
-        values["temporal"] = block.model_dump(mode="json")
-    tuned.store(level, values)
-    if write is not None:
-        tuned.write_json(write, block.model_dump(mode="json"))
-        _note(f"wrote {write}")
-
-
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@_DATA
-@_BUNDLE
-@_SCALE
-@click.option("--epochs", default=150, show_default=True, help="Of the training.")
-def learn(*, data: Path, bundle: str, scale: float, epochs: int) -> None:
-    """Train the learned alternative on the tuning streams of level b and score it on the report's.
-
-    \b
-    Example:
-      python -m benchmarks.transitions learn
-    """  # noqa: D301 - click reads \b as: do not wrap
-    fresh = sets.networks(configured_bundle(_config(bundle, None).models))
-    tuning = sets.level_b(data, "tune", fresh, seed=sets.TUNE_SEED, scale=scale, note=_note)
-    weights = learned.train(tuning, epochs=epochs, note=_note)
-    margin = max(
-        (0.0, 0.15, 0.3, 0.5, 0.7),
-        key=lambda m: objective(_score(tuning, learned.events(weights, tuning, margin=m))),
-    )
-    unseen = sets.level_b(data, "report", fresh, seed=101, scale=scale, note=_note)
-    scores = _score(unseen, learned.events(weights, unseen, margin=margin))
-    click.echo(json.dumps({"epochs": epochs, "margin": margin, **scores.to_json()}, indent=1))
+        if real is not None:
+            click.echo("Real clips, replayed:\n" + "\n".join(f"  {line}" for line in lines(real)))
+            click.echo(_ON_WHOM)
+        if comparisons:
+            click.echo("\n\n".join([*map(report.table, comparisons), report.LEGEND]))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -225,8 +144,16 @@ def crowd(*, data: Path, bundle: str, seed: int) -> None:
     click.echo(f"difference {together.f1_1 - alone.f1_1:+.3f}")
 
 
-def _score(streams: Sequence[Stream], events: Sequence[Sequence[Transition]]) -> Scores:
-    return score([tally(s.truth, found) for s, found in zip(streams, events, strict=True)])
+def _real(data: Path, config: Config) -> Judged:
+    """Take every real clip through the whole pipeline, each with a fresh one."""
+    cases = []
+    bundle = configured_bundle(config.models)
+    for clip in read_real_clips(data):
+        _note(f"{clip.group}: {clip.truth.name}")
+        with open_pipeline(config, bundle, random_seed=REPLAY_SEED) as pipeline:
+            events = [e for frame in clip.frames() for e in pipeline.step(frame).transitions]
+        cases.append((clip.group, clip.truth, events))
+    return judge(cases)
 
 
 def _level(
@@ -239,7 +166,7 @@ def _level(
     sensitivity: float | None,
 ) -> Comparison:
     if level == "a":
-        parameters = tuned.level_a_parameters()
+        parameters = TransitionParameters()
         if sensitivity is not None:
             parameters = parameters.model_copy(update={"sensitivity": sensitivity})
         return compare(
@@ -247,7 +174,6 @@ def _level(
             f"probability streams of a model network, seed {seed}",
             sets.level_a(seed=seed, scale=scale),
             parameters,
-            tuned.settings_of("a"),
             seed=seed,
             note=_note,
         )
@@ -269,7 +195,6 @@ def _level(
         f" {loaded.manifest.bundle_id}",
         streams,
         _parameters(config),
-        tuned.settings_of("b"),
         others=others,
         seed=seed,
         note=_note,
@@ -282,7 +207,6 @@ def _recorded(level: str, source: str, recorded: list[Recorded], config: Config)
         source,
         sets.streams_of(recorded),
         _parameters(config),
-        tuned.settings_of(level),
         others=[r.others for r in recorded if r.others is not None],
         events=[r.events for r in recorded],
         note=_note,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.transitions import Watch
+from edge.transitions import TransitionDetector
 from emoshift.errors import UnavailableError
 from train.transitions.baselines import GRIDS, baseline, device
-from train.transitions.batched import batch, run
 from train.transitions.metrics import Scores, bootstrap, per_emotion, score, tally
+from train.transitions.run_many import run
 from train.transitions.streams import detect
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Comparison:
             the device, each chosen on these very streams (to its advantage).
         emotions: Found, missed and false of the device at 1 s, by target.
         reliability: The device's events in bins of confidence: mean confidence, share right, n.
-        us_per_frame: Median time of `Watch` for a face and frame.
+        us_per_frame: Median time of the detector for a face and frame.
         skipped: Detectors that could not run, and why.
     """
 
@@ -109,7 +109,6 @@ def compare(
     source: str,
     streams: Sequence[Stream],
     parameters: TransitionParameters,
-    settings: Mapping[str, Mapping[str, Any]],
     *,
     others: Sequence[Stream] = (),
     events: Sequence[Sequence[Transition]] | None = None,
@@ -118,12 +117,14 @@ def compare(
 ) -> Comparison:
     """Run the device's detector and every baseline.
 
+    Each baseline runs with those of its settings that have the best F1 at 1 s on these very
+    streams, to its advantage.
+
     Args:
         level: Name of the set.
         source: Where the streams come from, in words.
         streams: What the device's networks said.
         parameters: Of the device's detector.
-        settings: Of each baseline.
         others: The same clips as another network sees them, for the average with ``fer``.
         events: What the pipeline itself decided, where it did; else the detector is run here.
         seed: Of the bootstrap.
@@ -131,6 +132,7 @@ def compare(
     """
     found: dict[str, list[list[Transition]]] = {}
     skipped: list[str] = []
+    chosen: dict[str, Mapping[str, Any]] = {}
     note(f"level {level}: device")
     found[DEVICE] = (
         [list(e) for e in events] if events is not None else _all(device(parameters), streams)
@@ -138,11 +140,11 @@ def compare(
     for name in GRIDS:
         note(f"level {level}: {name}")
         try:
-            found[name] = _all(baseline(name, settings.get(name, GRIDS[name][1][0])), streams)
+            chosen[name], found[name] = _best(name, streams)
         except UnavailableError as why:
             skipped.append(f"{name}: {why}")
-    mean = settings.get("average + hysteresis", GRIDS["average + hysteresis"][1][0])
     if others:
+        mean = chosen["average + hysteresis"]
         found["fer + average"] = _all(baseline("average + hysteresis", mean), others)
     truths = [s.truth for s in streams]
     rows = []
@@ -151,9 +153,10 @@ def compare(
         low, high = bootstrap(tallies, seed=seed)
         rows.append(Row(detector=name, scores=score(tallies), f1_low=low, f1_high=high))
     note(f"level {level}: curves")
+    events_at = run(streams, [_at(parameters, s) for s in SENSITIVITIES])
     curve = tuple(
-        _point(f"{s:.1f}", streams, run(batch(streams), _at(parameters, s), len(streams)))
-        for s in SENSITIVITIES
+        _point(f"{s:.1f}", streams, found_at)
+        for s, found_at in zip(SENSITIVITIES, events_at, strict=True)
     )
     average_curve = tuple(
         _point(_named(g), streams, _all(baseline("average + hysteresis", g), streams))
@@ -177,6 +180,15 @@ def compare(
 
 def _all(detector: Detector, streams: Sequence[Stream]) -> list[list[Transition]]:
     return [detect(detector, stream) for stream in streams]
+
+
+def _best(name: str, streams: Sequence[Stream]) -> tuple[Mapping[str, Any], list[list[Transition]]]:
+    """The settings of a baseline that do best on these streams, and its events with them."""
+    tried = [(grid, _all(baseline(name, grid), streams)) for grid in GRIDS[name][1]]
+    if len(tried) == 1:
+        return tried[0]
+    points = [_point("", streams, events) for _, events in tried]
+    return tried[int(np.nanargmax([point.f1 for point in points]))]
 
 
 def _at(parameters: TransitionParameters, sensitivity: float) -> TransitionParameters:
@@ -219,12 +231,12 @@ def _cost(parameters: TransitionParameters, streams: Sequence[Stream]) -> float:
     times = []
     for stream in streams[:6]:
         for series in stream.series:
-            watch = Watch(parameters)
+            detector = TransitionDetector(parameters)
             predictions = list(series.predictions())
             for begin in range(0, len(predictions) - 20, 20):
                 started = time.perf_counter()
                 for prediction in predictions[begin : begin + 20]:
-                    watch.watch(prediction)
+                    detector.update([prediction])
                 times.append((time.perf_counter() - started) / 20 * 1e6)
     return float(np.median(times)) if times else math.nan
 

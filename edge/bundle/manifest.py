@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from emoshift.emotions import Emotion
 
-SCHEMA: Final = "emoshift.bundle/1"
+SCHEMA: Final = "emoshift.bundle/2"
 MANIFEST_NAME: Final = "manifest.json"
 CONTEMPT: Final = "contempt"
 
@@ -41,7 +41,7 @@ class TensorSpec(_Frozen):
     ``None`` for float tensors.
     """
 
-    role: Literal["picture", "channels", "state_h", "state_c", "logits"]
+    role: Literal["picture", "channels", "state_h", "state_c", "logits", "fer2013"]
     name: str
     shape: tuple[int, ...]
     dtype: Literal["int8", "float32"]
@@ -91,6 +91,9 @@ class Member(_Frozen):
             its state as inputs and outputs.
         labels: Meaning of the logits, in their order; may hold ``contempt``, which is dropped.
         temperature: Logits are divided by it before the softmax (fitted on held-out data).
+        fer2013_temperature: The same for the output ``fer2013``, which learnt the labels of FER2013
+            and has the emotions in the order of `edge.values.Emotion`; ``None`` for a member
+            without that output.
         weight: Share in the fusion of log-probabilities; the shares need not sum to one.
         step_s: Time between two steps a recurrent member was trained on, seconds.
     """
@@ -109,6 +112,7 @@ class Member(_Frozen):
     channels: ChannelTransform | None = None
     step_s: float | None = None
     temperature: Annotated[float, Field(gt=0)] = 1.0
+    fer2013_temperature: Annotated[float, Field(gt=0)] | None = None
     weight: Annotated[float, Field(ge=0)] = 1.0
     mirrored: bool = False
     metrics: tuple[Metric, ...] = ()
@@ -128,15 +132,20 @@ class Member(_Frozen):
     def _check_roles(self) -> None:
         state = ("state_h", "state_c") if self.kind == "lstm" else ()
         source = "channels" if self.kind == "lstm" else "picture"
+        second = () if self.fer2013_temperature is None else ("fer2013",)
         for what, specs, expected in (
             ("inputs", self.inputs, (source, *state)),
-            ("outputs", self.outputs, ("logits", *state)),
+            ("outputs", self.outputs, ("logits", *second, *state)),
         ):
             if sorted(spec.role for spec in specs) != sorted(expected):
                 raise ValueError(f"the {what} of {self.kind} members are {', '.join(expected)}")
         if self.output("logits").shape[-1] != len(self.labels):
             raise ValueError(
                 f"{len(self.labels)} labels for {self.output('logits').shape[-1]} logits"
+            )
+        if second and (self.kind == "lstm" or self.output("fer2013").shape[-1] != len(Emotion)):
+            raise ValueError(
+                f"fer2013 is a second output of cnn members, with {len(Emotion)} logits"
             )
         for role in state:
             if self.input(role).encoding != self.output(role).encoding:
@@ -159,12 +168,15 @@ class Temporal(_Frozen):
         sensitivity: The one setting that trades delay against false alarms, 0 to 1.
         parameters: Numbers and tables of the method.
         fitted_on: Data and command they were fitted with.
+        false_changes_per_min: Wrong changes a minute on people who talk and change no emotion, none
+            of whom the fit had seen; ``None`` where that was not measured.
     """
 
     method: str
     sensitivity: Annotated[float, Field(ge=0, le=1)]
     parameters: dict[str, Any]
     fitted_on: str
+    false_changes_per_min: Annotated[float, Field(ge=0, le=10_000)] | None = None
 
 
 class Histogram(_Frozen):
@@ -229,7 +241,7 @@ class Manifest(_Frozen):
         failing: Set when the bundle was written although the gate failed.
     """
 
-    schema_: Literal["emoshift.bundle/1"] = Field(alias="schema", default=SCHEMA)
+    schema_: Literal["emoshift.bundle/2"] = Field(alias="schema", default=SCHEMA)
     bundle_id: str
     name: FileName
     members: Annotated[tuple[Member, ...], Field(min_length=1)]

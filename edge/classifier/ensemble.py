@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.classifier.fusion import Votes
 from edge.classifier.lstm import Recurrent
 from edge.classifier.member import Network
+from edge.classifier.pool import LogLinearPool
+from edge.classifier.talking import SpeechDetector
 from edge.features.standardise import standardise_crop
-from edge.values import Prediction, frozen
+from edge.values import EvidenceSource, Prediction, frozen
 from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class MemberTiming:
 class Ensemble:
     """Classifies the faces of one frame, all of them in one batch per member.
 
+    ``probs`` of a prediction answers the question of FER+, as published figures do; ``log_probs``
+    keeps apart what each head and the recurrent member say, for the change detector.
+
     The members' log-probabilities are added with the manifest's weights. Where a member has
     nothing to say of a face (no landmarks), or is left out to save time, the other weights are
     scaled to sum to one for that face and the prediction is marked ``degraded``.
@@ -61,6 +65,7 @@ class Ensemble:
         ]
         self._pictures = [n for n in networks if n.member.kind == "cnn"]
         self._sequences = [(n, Recurrent(n)) for n in networks if n.member.kind == "lstm"]
+        self._speech = SpeechDetector()
         self._mirrors = any(n.member.mirrored for n in self._pictures)
         self._spent = {n.member.name: 0.0 for n in networks}
 
@@ -90,10 +95,10 @@ class Ensemble:
         return tuple(MemberTiming(name=n, seconds=s) for n, s in self._spent.items())
 
     @property
-    def shown(self) -> NDArray[np.float32]:
+    def last_inputs(self) -> NDArray[np.float32]:
         """What the first recurrent member was shown last, ``(faces, channels)``; else empty."""
         for _, recurrent in self._sequences:
-            return recurrent.shown
+            return recurrent.last_inputs
         return np.empty((0, 0), np.float32)
 
     def classify(self, faces: Sequence[Features]) -> tuple[Prediction, ...]:
@@ -101,32 +106,45 @@ class Ensemble:
         self._spent = dict.fromkeys(self._spent, 0.0)
         if not faces:
             return ()
-        votes = Votes(len(faces))
+        votes, labels = LogLinearPool(len(faces)), LogLinearPool(len(faces))
         crops = standardise_crop(np.stack([face.crop for face in faces]))
         pictures: dict[bytes, NDArray[Any]] = {}
         for network in self._pictures_in_use():
             started = self._clock() if self._clock else 0.0
             if network.encoding not in pictures:
-                pictures[network.encoding] = network.encode(crops)
-            logits = network.read(
+                pictures[network.encoding] = network.quantise_images(crops)
+            logits = network.predict_encoded(
                 pictures[network.encoding], mirror=network.member.mirrored and self._level == 0
             )
-            votes.add(network.member.weight, network.log_probs(logits))
-            self._note(network, started)
+            votes.add(network.member.weight, network.log_probs(logits["logits"]))
+            if network.has_second_head:
+                labels.add(network.member.weight, network.fer2013_log_probs(logits["fer2013"]))
+            self._record_time(network, started)
+        log_probs = np.full((len(faces), len(EvidenceSource), len(Emotion)), np.nan, np.float32)
+        for source, pool in ((EvidenceSource.FERPLUS, votes), (EvidenceSource.FER2013, labels)):
+            if pool.contributors[0]:
+                log_probs[:, source] = pool.log_probs()
         resting = self._resting(faces, votes)
         for network, recurrent in self._sequences:
             started = self._clock() if self._clock else 0.0
-            votes.add(network.member.weight, recurrent.estimate(faces, resting))
-            self._note(network, started)
+            estimates = recurrent.estimate(faces, resting)
+            votes.add(network.member.weight, estimates)
+            for row, estimate in enumerate(estimates):
+                if estimate is not None:
+                    log_probs[row, EvidenceSource.RECURRENT] = estimate
+            self._record_time(network, started)
         expected = len(self._pictures) + len(self._sequences)
-        probs = frozen(votes.probs(complete=expected))
+        probs, log_probs = frozen(votes.probs(complete=expected)), frozen(log_probs)
+        talking = self._speech.update(faces)
         return tuple(
             Prediction(
                 track=face.track,
                 label=face.label,
                 captured_s=face.captured_s,
                 probs=probs[row],
-                degraded=bool(self._level > 0 or votes.heard[row] < expected),
+                log_probs=log_probs[row],
+                talking=talking[row],
+                degraded=bool(self._level > 0 or votes.contributors[row] < expected),
             )
             for row, face in enumerate(faces)
         )
@@ -134,10 +152,11 @@ class Ensemble:
     def forget(self, tracks: Iterable[int]) -> None:
         """Drop everything kept of faces that have left."""
         gone = tuple(tracks)
+        self._speech.forget(gone)
         for _, recurrent in self._sequences:
             recurrent.forget(gone)
 
-    def _resting(self, faces: Sequence[Features], votes: Votes) -> NDArray[np.bool_]:
+    def _resting(self, faces: Sequence[Features], votes: LogLinearPool) -> NDArray[np.bool_]:
         """Tell which faces look neutral; nobody asks while none has been measured."""
         if not self._sequences or all(face.blendshapes is None for face in faces):
             return np.zeros(len(faces), np.bool_)
@@ -148,6 +167,6 @@ class Ensemble:
         left_out = max(0, self._level - int(self._mirrors))
         return self._pictures[: len(self._pictures) - left_out]
 
-    def _note(self, network: Network, started: float) -> None:
+    def _record_time(self, network: Network, started: float) -> None:
         if self._clock:
             self._spent[network.member.name] = self._clock() - started

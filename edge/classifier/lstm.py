@@ -43,7 +43,7 @@ class Recurrent:
     between two steps the last estimate stands.
 
     Attributes:
-        shown: Channels of the faces of the last step that was due, ``(faces, channels)``.
+        last_inputs: Channels of the faces of the last step that was due, ``(faces, channels)``.
     """
 
     def __init__(self, network: Network) -> None:
@@ -56,7 +56,7 @@ class Recurrent:
         self._longest_s = (MOST_STEPS + 0.5) * member.step_s
         self._tracks: dict[int, _Track] = {}
         self._stepped_s: float | None = None
-        self.shown: NDArray[np.float32] = np.empty((0, len(member.channels.mean)), np.float32)
+        self.last_inputs: NDArray[np.float32] = np.empty((0, len(member.channels.mean)), np.float32)
 
     def estimate(
         self, faces: Sequence[Features], resting: NDArray[np.bool_]
@@ -116,18 +116,18 @@ class Recurrent:
         started = self._stepped_s
         if started is None or not -self._step_s <= now_s - started <= self._longest_s:
             self._stepped_s = now_s
-            self.shown = self._step([track for track in seen if self._recent(track, now_s)])
+            self.last_inputs = self._step([track for track in seen if self._is_fresh(track, now_s)])
             return
         # A little early counts as due, so that jitter does not turn 10 Hz into 5 Hz.
         due = math.floor((now_s - started) / self._step_s + 0.25)
         self._stepped_s = started + due * self._step_s
-        fresh = [track for track in seen if self._recent(track, now_s)]
+        fresh = [track for track in seen if self._is_fresh(track, now_s)]
         if due == 0:  # a face that has just come does not wait for its first estimate
             self._step([track for track in fresh if track.log_probs is None])
         for _ in range(due):
-            self.shown = self._step(fresh)
+            self.last_inputs = self._step(fresh)
 
-    def _recent(self, track: _Track, now_s: float) -> bool:
+    def _is_fresh(self, track: _Track, now_s: float) -> bool:
         return now_s - track.measured_s <= self._longest_s
 
     def _channels(self, tracks: list[_Track]) -> NDArray[np.float32]:

@@ -58,7 +58,12 @@ class Network:
             self._table = quantise(greys, member.input("picture"))
             self.encoding = self._table.tobytes()
 
-    def look(self, crops: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
+    @property
+    def has_second_head(self) -> bool:
+        """Whether the member also gives what the labels of FER2013 taught it."""
+        return self.member.fer2013_temperature is not None
+
+    def predict(self, crops: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
         """Return the log-probabilities of pictures.
 
         Args:
@@ -68,27 +73,30 @@ class Network:
         Returns:
             Shape ``(n, len(Emotion))``, float32.
         """
-        return self.log_probs(self.logits(crops, mirror=mirror))
+        return self.log_probs(self.logits(crops, mirror=mirror)["logits"])
 
-    def logits(self, crops: NDArray[np.uint8], *, mirror: bool) -> NDArray[np.float32]:
-        """Return what `look` is computed from: ``(n, len(member.labels))``, float32."""
-        return self.read(self.encode(crops), mirror=mirror)
+    def logits(self, crops: NDArray[np.uint8], *, mirror: bool) -> dict[str, NDArray[np.float32]]:
+        """Return every output for pictures: ``logits`` ``(n, len(member.labels))``, ``fer2013``."""
+        return self.predict_encoded(self.quantise_images(crops), mirror=mirror)
 
-    def encode(self, crops: NDArray[np.uint8]) -> NDArray[Any]:
+    def quantise_images(self, crops: NDArray[np.uint8]) -> NDArray[Any]:
         """Write pictures as this member reads them: ``(n, 48, 48, 1)``.
 
         Members whose ``encoding`` is equal read the same, so that one writing serves them all.
         """
         return np.take(self._table, crops)[..., None]
 
-    def read(self, pictures: NDArray[Any], *, mirror: bool) -> NDArray[np.float32]:
-        """Do what `logits` does with pictures that `encode` has written."""
+    def predict_encoded(
+        self, pictures: NDArray[Any], *, mirror: bool
+    ) -> dict[str, NDArray[np.float32]]:
+        """Do what `logits` does with pictures that `quantise_images` has written."""
         if not mirror:
-            return self._run({"picture": pictures})["logits"]
-        both = np.concatenate([pictures, pictures[:, :, ::-1]])
-        logits = self._run({"picture": both})["logits"].reshape(2, len(pictures), -1)
-        mean: NDArray[np.float32] = logits.mean(axis=0)
-        return mean
+            return self._run({"picture": pictures})
+        both = self._run({"picture": np.concatenate([pictures, pictures[:, :, ::-1]])})
+        return {
+            role: np.asarray(rows.reshape(2, len(pictures), -1).mean(axis=0), np.float32)
+            for role, rows in both.items()
+        }
 
     def step(
         self, channels: NDArray[np.float32], state_h: NDArray[Any], state_c: NDArray[Any]
@@ -125,11 +133,11 @@ class Network:
         Contempt goes here: a softmax over the seven others is the one over all eight without it,
         renormalised.
         """
-        kept = logits.take(self._columns, axis=1)
-        kept /= self._temperature
-        kept -= kept.max(axis=1, keepdims=True)
-        kept -= np.log(np.exp(kept).sum(axis=1, keepdims=True))
-        return kept.astype(np.float32, copy=False)
+        return _log_softmax(logits.take(self._columns, axis=1) / self._temperature)
+
+    def fer2013_log_probs(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return those of the second head, calibrated with its own temperature."""
+        return _log_softmax(logits / np.float32(self.member.fer2013_temperature or 1.0))
 
     def _run(self, feeds: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         rows = len(next(iter(feeds.values())))
@@ -138,5 +146,13 @@ class Network:
             self._rows = rows
         out = self._model.run({self._position[role]: array for role, array in feeds.items()})
         found = {role: out[position] for role, position in self._found.items()}
-        found["logits"] = dequantise(found["logits"], self.member.output("logits"))
+        for role in found.keys() & {"logits", "fer2013"}:
+            found[role] = dequantise(found[role], self.member.output(role))
         return found
+
+
+def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    log_probs: NDArray[np.float32] = shifted.astype(np.float32, copy=False)
+    return log_probs

@@ -113,6 +113,7 @@ class HealthReporter:
             self._publish_health(time.monotonic())
         self._isolation = isolation
         self._mode = self._capture.status().mode
+        temporal = self._bundle.manifest.temporal
         info = Info(
             device=self._config.device.name,
             camera=self._config.camera.name,
@@ -124,6 +125,7 @@ class HealthReporter:
             face_finder=self._pipeline.finder.name,
             face_finder_reason=self._pipeline.finder.reason[:256],
             capture=self._mode[:256],
+            false_changes_per_min=temporal.false_changes_per_min if temporal else None,
         )
         self._outbox.put_snapshot("info", info.to_json())
 
@@ -149,7 +151,7 @@ class HealthReporter:
         """Measure what changes slowly: the picture itself, and how usual the faces are."""
         self._quality = measure_image_quality(step.frame.image)
         self._drift.add(
-            self._pipeline.ensemble.shown if step.faces else _NOBODY,
+            self._pipeline.ensemble.last_inputs if step.faces else _NOBODY,
             step.predictions,
             now_s,
         )

@@ -1,10 +1,10 @@
 """From class probabilities over time to decided changes of emotion.
 
-`Watch` is the stage; `TransitionParameters` is all it knows. Time comes with each prediction, so
-the same predictions give the same transitions, live or replayed, at any frame rate.
+`TransitionDetector` is the stage; `TransitionParameters` is all it knows. Time comes with each
+prediction, so the same predictions give the same transitions, live or replayed.
 """
 
-from edge.transitions.detector import Watch
+from edge.transitions.detector import TransitionDetector
 from edge.transitions.parameters import METHOD, TransitionParameters
 
-__all__ = ["METHOD", "TransitionParameters", "Watch"]
+__all__ = ["METHOD", "TransitionDetector", "TransitionParameters"]

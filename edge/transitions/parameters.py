@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from edge.values import EvidenceSource
 from emoshift.emotions import Emotion
 from emoshift.errors import BundleError
 
@@ -15,129 +16,126 @@ if TYPE_CHECKING:
 
     from edge.bundle.manifest import Temporal
 
-METHOD: Final = "hmm-filter/1"
+METHOD: Final = "evidence-average/1"
 """The `Temporal.method` these parameters belong to."""
 
 N: Final = len(Emotion)
+SOURCES: Final = len(EvidenceSource)
 
 Positive = Annotated[float, Field(gt=0, le=1000)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=5)]
+Margin = Annotated[float, Field(ge=0, le=20)]
+Factor = Annotated[float, Field(ge=0, le=20)]
 Vector = Annotated[tuple[float, ...], Field(min_length=N, max_length=N)]
-Matrix = Annotated[tuple[Vector, ...], Field(min_length=N, max_length=N)]
-
-_IDENTITY: Final = tuple(tuple(float(i == j) for j in range(N)) for i in range(N))
-
-
-def _to_neutral(share: float) -> tuple[tuple[float, ...], ...]:
-    """Each emotion gives way to neutral with probability ``share``, else to any other."""
-    rows = []
-    for source in Emotion:
-        others = [e for e in Emotion if e not in (source, Emotion.NEUTRAL)]
-        rest = 1.0 if source is Emotion.NEUTRAL else 1.0 - share
-        row = [rest / len(others) if e in others else 0.0 for e in Emotion]
-        if source is not Emotion.NEUTRAL:
-            row[Emotion.NEUTRAL] = share
-        rows.append(tuple(row))
-    return tuple(rows)
+Weights = Annotated[
+    tuple[Annotated[float, Field(ge=0, le=20)], ...],
+    Field(min_length=SOURCES, max_length=SOURCES),
+]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Adaptation(_Table):
-    """How a resting face that looks a little like another emotion is learned.
+class Baseline(_Table):
+    """How this person's face at rest and in speech is learnt, and taken off.
 
-    While a face is settled as neutral, the mean evidence each other emotion has over neutral is
-    followed, and what exceeds ``usual`` is later taken off, never more than ``most`` nats; so a
-    person's sad-looking rest stops counting as sadness, and no strong expression can ever be
-    learned away.
+    While a face is settled as neutral, or not settled yet, the mean score each other emotion has
+    over neutral is followed. What exceeds ``usual`` is taken off its score, never more than
+    ``most`` nats: a face that looks a little sad at rest stops counting as sad. It is not followed
+    while another emotion is settled, and no expression that leads by more than ``most`` can be
+    learnt away.
 
     Attributes:
-        time_s: Time constant of the mean.
+        time_s: Time constant of the mean; the first seconds count more.
         most: Upper bound of the correction, nats; 0 turns it off.
-        usual: Mean evidence over neutral of each emotion on a resting face, nats.
+        usual: Mean score over neutral of each emotion on a resting face, nats.
     """
 
-    time_s: Positive = 20.0
-    most: Annotated[float, Field(ge=0, le=5)] = 1.0
-    usual: Vector = (-1.0,) * N
+    time_s: Positive = 6.0
+    most: Annotated[float, Field(ge=0, le=5)] = 1.2
+    usual: Vector = (*(-2.5,) * (N - 1), 0.0)
 
 
 class TransitionParameters(_Table):
-    """Parameters of the hidden Markov filter, its hysteresis and its confidence.
+    """Parameters of the averaged evidence, its hysteresis and its confidence.
 
-    Vectors and matrices are in the order of `edge.values.Emotion`. The defaults work for
-    reasonably calibrated probabilities; better ones are fitted and stored in the bundle.
+    Vectors are in the order of `edge.values.Emotion`, weights in that of
+    `edge.values.EvidenceSource`. The defaults work for reasonably calibrated probabilities; better
+    ones are fitted and stored in the bundle.
 
     Attributes:
         sensitivity: 0 (few false alarms, slower) to 1 (fast, more of them).
-        thresholds: Log-odds of the posterior at which a change is decided, at sensitivity 0, 1/2
-            and 1; falling.
-        calibration_matrix, calibration_bias: The posterior of one frame is
-            ``softmax(matrix @ log(probs) + bias)``.
-        prior: Share of each emotion in the data of that calibration; what a frame says beyond it
-            is evidence.
-        outlier: Probability that a frame shows nothing of the emotion (blur, speech, a hand).
-        noise_time_s: Correlation time of what is wrong with successive frames; frames ``dt``
-            apart count ``tanh(dt / (2 noise_time_s))``, the information of a new sample of a
-            first-order autoregressive process.
+        margin_scale: What all margins are multiplied by at sensitivity 0, 1/2 and 1; falling.
+        weights: Of each source of evidence while a person is silent; shares of their sum count.
+        talking_weights: The same while a person talks: less for pictures, which show the mouth.
+        tau: Power of the prior that is divided out of the probabilities.
+        ferplus_prior, fer2013_prior: Share of each emotion in the data each head learnt.
+        bias: Added to each emotion's score, nats: what is left of a prior after that.
+        sharpness: Factor of the scores before they become a posterior again.
+        outlier: Probability that a frame shows nothing of the emotion (blur, a hand); bounds what
+            one frame can say.
+        average_s: Time constant of the average.
+        talking_average: The time constant grows by this share while a person talks.
+        enter_margin: Nats by which an emotion has to lead the settled one.
+        leave_margin: The same for neutral.
+        first_margin, first_neutral_margin: Nats by which a face's first emotion leads the next one.
+        talking_margin: Margins grow by this share while a person talks.
         degraded_weight: What a prediction of a reduced ensemble counts, against 1.
-        rates_per_s: How often each emotion ends.
-        destinations: Row by row, what it is followed by.
-        start: Probability of each emotion when a face appears.
-        hold_s: A new emotion must have been favoured this long.
+        hold_s: An emotion must have led by the margin this long.
         settle_s: The same for the first emotion of a face.
         dwell_s: Shortest time between two decisions on one face.
         gap_s: After a longer silence evidence is gathered anew.
-        onset_lead_s: How long a change has been under way when frames begin to favour it.
-        confidence: Intercept and slope that turn the log-odds of the posterior at the decision
-            into calibrated log-odds that the decision is right.
-        adaptation: Learning of each person's resting face.
+        onset_lead_s: How long a change has been under way when the average begins to favour it.
+        confidence: Intercept and slope that turn the log-odds of the averaged posterior at the
+            decision into calibrated log-odds that the decision is right.
+        baseline: Learning of each person's resting face.
         merge: Emotions that count as another one.
     """
 
     sensitivity: Share = 0.5
-    thresholds: tuple[float, float, float] = (3.5, 2.0, 0.0)
-    calibration_matrix: Matrix = _IDENTITY
-    calibration_bias: Vector = (0.0,) * N
-    prior: Vector = (1 / N,) * N
-    outlier: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    noise_time_s: Positive = 0.1
-    degraded_weight: Share = 0.7
-    rates_per_s: Annotated[
-        tuple[Annotated[float, Field(ge=0, le=20)], ...], Field(min_length=N, max_length=N)
-    ] = (0.4, 0.4, 0.4, 0.3, 0.3, 0.6, 0.15)
-    destinations: Matrix = _to_neutral(0.6)
-    start: Vector = (0.1, 0.05, 0.05, 0.15, 0.1, 0.05, 0.5)
-    hold_s: Annotated[float, Field(ge=0, le=5)] = 0.1
-    settle_s: Annotated[float, Field(ge=0, le=5)] = 0.3
-    dwell_s: Annotated[float, Field(ge=0, le=5)] = 0.25
+    margin_scale: tuple[Margin, Margin, Margin] = (2.0, 1.0, 0.5)
+    weights: Weights = (0.5, 0.5, 0.2)
+    talking_weights: Weights = (0.4, 0.4, 0.3)
+    tau: Share = 0.5
+    ferplus_prior: Vector = (1 / N,) * N
+    fer2013_prior: Vector = (1 / N,) * N
+    bias: Vector = (0.0,) * N
+    sharpness: Positive = 1.0
+    outlier: Annotated[float, Field(gt=0, lt=1)] = 0.02
+    average_s: Positive = 0.25
+    talking_average: Factor = 1.0
+    enter_margin: Margin = 0.8
+    leave_margin: Margin = 0.5
+    first_margin: Margin = 1.0
+    first_neutral_margin: Margin = 0.1
+    talking_margin: Factor = 1.0
+    degraded_weight: Annotated[float, Field(gt=0, le=1)] = 0.7
+    hold_s: Seconds = 0.1
+    settle_s: Seconds = 0.4
+    dwell_s: Seconds = 0.4
     gap_s: Positive = 1.0
-    onset_lead_s: Annotated[float, Field(ge=0, le=2)] = 0.05
-    confidence: tuple[float, float] = (0.0, 0.6)
-    adaptation: Adaptation = Adaptation()
+    onset_lead_s: Annotated[float, Field(ge=0, le=2)] = 0.1
+    confidence: tuple[float, float] = (0.0, 1.0)
+    baseline: Baseline = Baseline()
     merge: dict[Emotion, Emotion] = Field(default_factory=dict)
 
-    @field_validator("prior", "start")
+    @field_validator("ferplus_prior", "fer2013_prior")
     @classmethod
     def _distribution(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
         if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
             raise ValueError(f"shares above 0 that sum to 1 are expected, not {shares}")
         return shares
 
-    @field_validator("destinations")
-    @classmethod
-    def _rows(cls, rows: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-        for i, row in enumerate(rows):
-            if min(row) < 0 or row[i] != 0 or abs(sum(row) - 1) > 1e-6:
-                raise ValueError(f"row {i} must sum to 1 with nothing negative and 0 at {i}")
-        return rows
-
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if any(low < high for low, high in pairwise(self.thresholds)):
-            raise ValueError("thresholds must fall from sensitivity 0 to 1")
+        if any(low < high for low, high in pairwise(self.margin_scale)):
+            raise ValueError("margin_scale must fall from sensitivity 0 to 1")
+        if self.weights[EvidenceSource.FERPLUS] <= 0:
+            raise ValueError("the weight of FER+'s head must be above zero: every bundle has it")
+        if self.talking_weights[EvidenceSource.FERPLUS] <= 0:
+            raise ValueError("talking_weights: FER+'s head must count for something")
         if self.confidence[1] < 0:
             raise ValueError("the slope of the confidence must not be negative")
         if any(target in self.merge for target in self.merge.values()):
@@ -147,9 +145,9 @@ class TransitionParameters(_Table):
         return self
 
     @property
-    def threshold(self) -> float:
-        """Log-odds at which a change is decided, at this sensitivity."""
-        low, middle, high = self.thresholds
+    def scale(self) -> float:
+        """What the margins are multiplied by, at this sensitivity."""
+        low, middle, high = self.margin_scale
         s = 2 * self.sensitivity
         return low + (middle - low) * s if s <= 1 else middle + (high - middle) * (s - 1)
 

@@ -29,7 +29,11 @@ def pictures(counts: list[int], split: str = "Training") -> Pictures:
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int8)
     crops = np.arange(len(labels), dtype=np.uint32)[:, None, None] + np.zeros((48, 48), np.uint32)
     return Pictures(
-        split=split, rows=np.arange(len(labels)), crops=crops.astype(np.uint8), labels=labels
+        split=split,
+        rows=np.arange(len(labels)),
+        crops=crops.astype(np.uint8),
+        labels=labels,
+        fer2013=np.zeros_like(labels),
     )
 
 

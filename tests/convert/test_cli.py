@@ -102,7 +102,7 @@ def alter(folder: Path) -> None:
 
 def renew(folder: Path) -> None:
     path = folder / MANIFEST_NAME
-    path.write_text(path.read_text().replace("emoshift.bundle/1", "emoshift.bundle/2"))
+    path.write_text(path.read_text().replace("emoshift.bundle/2", "emoshift.bundle/3"))
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ name = "cnn_a"
 kind = "cnn"
 source = "cnn_a.keras"
 head = "ferplus"
+second_head = "fer2013"
 mirrored = true
 [[members]]
 name = "lstm_a"

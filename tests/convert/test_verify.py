@@ -30,7 +30,13 @@ def pictures() -> Pictures:
     labels = np.tile([LABELS.index("happy"), LABELS.index("sad")], N // 2).astype(np.int8)
     labels[:10] = -1
     labels[10:20] = LABELS.index("contempt")
-    return Pictures(split="PublicTest", rows=np.arange(N) + 500, crops=halves(N), labels=labels)
+    return Pictures(
+        split="PublicTest",
+        rows=np.arange(N) + 500,
+        crops=halves(N),
+        labels=labels,
+        fer2013=np.zeros(N, np.int8),
+    )
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from edge.daemon.process import _peek_source
 from edge.daemon.supervisor import config_json
 from edge.outbox.store import Outbox
 from edge.publish.publisher import Publisher
-from edge.transitions import TransitionParameters, Watch
+from edge.transitions import TransitionDetector, TransitionParameters
 from edge.values import Features
 from emoshift.errors import EmoshiftError
 from emoshift.messages import Presence, Status
@@ -132,10 +132,9 @@ class Manifest:
             )
         except EmoshiftError:
             return
-        watch = Watch(parameters)
+        detector = TransitionDetector(parameters)
         with np.errstate(all="ignore"):
-            for prediction in Ensemble(bundle).classify(self._faces):
-                watch.watch(prediction)
+            detector.update(Ensemble(bundle).classify(self._faces))
 
 
 class Messages:

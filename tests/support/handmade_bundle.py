@@ -103,8 +103,11 @@ class ModelFile:
         return bytes(builder.Output())
 
 
-def bright_side_model() -> bytes:
-    """See happy where the left half is bright, sad where the right half is."""
+def bright_side_model(*, second_head: bool = False) -> bytes:
+    """See happy where the left half is bright, sad where the right half is.
+
+    A second head sees anger where the left half is bright.
+    """
     file = ModelFile()
     picture = file.tensor("picture", (1, 48, 48, 1), 1 / 64)
     weights = np.zeros((8, 48, 48), np.int8)
@@ -112,7 +115,13 @@ def bright_side_model() -> bytes:
     weights[4, :, 24:] = 1
     logits = file.tensor("logits", (1, 8), 1 / 16)
     file.dense(picture, weights.reshape(8, -1), 1 / 512, logits)
-    return file.write([picture], [logits])
+    if not second_head:
+        return file.write([picture], [logits])
+    angry = np.zeros((7, 48, 48), np.int8)
+    angry[0, :, :24] = 1
+    second = file.tensor("fer2013", (1, 7), 1 / 16)
+    file.dense(picture, angry.reshape(7, -1), 1 / 512, second)
+    return file.write([picture], [logits, second])
 
 
 def adding_model() -> bytes:
@@ -158,6 +167,12 @@ def cnn_member(name: str = "cnn_a", **changes: Any) -> dict[str, Any]:
     }
 
 
+def two_headed_member(name: str = "cnn_a", **changes: Any) -> dict[str, Any]:
+    """Describe `bright_side_model` with its second head."""
+    outputs = [spec("logits", "logits", (1, 8), 1 / 16), spec("fer2013", "fer2013", (1, 7), 1 / 16)]
+    return cnn_member(name, outputs=outputs, fer2013_temperature=1.0, **changes)
+
+
 def lstm_member(name: str = "lstm_a", **changes: Any) -> dict[str, Any]:
     """Describe `adding_model`, fed with the mean of the two smile blendshapes."""
     return {
@@ -196,7 +211,10 @@ def write_bundle(folder: Path, *members: dict[str, Any], **changes: Any) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     whole = []
     for member in members or (cnn_member(), lstm_member()):
-        content = bright_side_model() if member["kind"] == "cnn" else adding_model()
+        content = adding_model()
+        if member["kind"] == "cnn":
+            two = member.get("fer2013_temperature") is not None
+            content = bright_side_model(second_head=two)
         (folder / member["file"]).write_bytes(content)
         whole.append(
             {"sha256": hashlib.sha256(content).hexdigest(), "size_bytes": len(content), **member}

@@ -34,6 +34,7 @@ def picture(*, side: int | None = 48, classes: int = 8) -> keras.Model:
     x = layers.GlobalAveragePooling2D()(x)
     outputs = {
         "ferplus": layers.Dense(classes, name="ferplus")(x),
+        "fer2013": layers.Dense(7, name="fer2013")(x),
         "other": layers.Dense(3, name="other")(x),
     }
     return keras.Model(inputs, outputs)
@@ -45,8 +46,10 @@ def fitted(model: keras.Model, folder: Path) -> keras.Model:
 
     some = read_pictures(folder / "fer2013", "Training")
     x = ((some.crops.astype(np.float32) - 128) / 64)[..., None]
-    model.compile("adam", {"ferplus": keras.losses.SparseCategoricalCrossentropy(True)})
-    model.fit(x, {"ferplus": some.labels}, epochs=12, batch_size=16, verbose=0)
+    both = {"ferplus": some.labels, "fer2013": some.fer2013}
+    loss = dict.fromkeys(both, keras.losses.SparseCategoricalCrossentropy(True))
+    model.compile("adam", loss)
+    model.fit(x, both, epochs=12, batch_size=16, verbose=0)
     return model
 
 

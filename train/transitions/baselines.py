@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from edge.transitions import Watch
+from edge.transitions import TransitionDetector
 from edge.values import Transition
 from emoshift.emotions import Emotion
 from emoshift.errors import UnavailableError
@@ -27,11 +27,11 @@ _FLOOR: Final = 1e-3
 
 
 def device(parameters: TransitionParameters) -> Detector:
-    """The detector of the device, `edge.transitions.Watch`."""
+    """The detector of the device, `edge.transitions.TransitionDetector`."""
 
     def run(series: Series) -> list[Transition]:
-        watch = Watch(parameters)
-        seen = map(watch.watch, series.predictions())
+        detector = TransitionDetector(parameters)
+        seen = (detector.update([prediction])[0] for prediction in series.predictions())
         return [transition for transition in seen if transition is not None]
 
     return run

@@ -142,9 +142,12 @@ def classified(scene: Scene, classify: Classify) -> Stream:
 
 def collect(predictions: Sequence[Prediction]) -> Series:
     """One face's predictions as arrays."""
+    sources = [p.log_probs for p in predictions if p.log_probs is not None]
     return Series(
         track=predictions[0].track,
         times_s=np.array([p.captured_s for p in predictions]),
         probs=frozen(np.stack([p.probs for p in predictions])),
+        log_probs=None if len(sources) < len(predictions) else frozen(np.stack(sources)),
+        talking=np.array([p.talking for p in predictions]),
         degraded=np.array([p.degraded for p in predictions]),
     )

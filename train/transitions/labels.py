@@ -2,6 +2,7 @@
 
 ``{"clip.mp4": {"fps": 25, "start": "neutral", "must": [[118, "surprise"]], "may": [[132, 183]]}}``:
 ``must`` changes (first frame, emotion) have to be found; inside ``may`` spans anything goes.
+``group`` may say what the clip is for.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class _Clip(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     fps: Annotated[float, Field(gt=0)]
+    group: str | None = None
     start: str
     must: list[tuple[Frame, str]] = []
     may: list[tuple[Frame, Frame]] = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Protocol
 
+from edge.transitions.emissions import sources_alone
 from edge.values import Prediction, Transition
 
 if TYPE_CHECKING:
@@ -67,23 +68,35 @@ class Series:
         track: Number of the face within the clip.
         times_s: Shape ``(frames,)``, float64, increasing; dropped frames are missing.
         probs: Shape ``(frames, len(Emotion))``, float32, each row sums to 1, read-only.
+        log_probs: Shape ``(frames, len(EvidenceSource), len(Emotion))``, float32: what each source
+            says by itself, as `edge.values.Prediction` has it; ``None`` where there is no more
+            than ``probs``.
+        talking: Shape ``(frames,)``, 0 to 1; ``None`` for nobody who talks.
         degraded: Shape ``(frames,)``, bool: a member of the ensemble was missing.
     """
 
     track: int
     times_s: NDArray[np.float64]
     probs: NDArray[np.float32]
+    log_probs: NDArray[np.float32] | None = None
+    talking: NDArray[np.float64] | None = None
     degraded: NDArray[np.bool_] | None = None
 
     def predictions(self) -> Iterator[Prediction]:
         """The series as the device's values."""
         degraded = repeat(False) if self.degraded is None else self.degraded.tolist()
-        for at_s, probs, less in zip(self.times_s.tolist(), self.probs, degraded, strict=False):
+        talking = repeat(0.0) if self.talking is None else self.talking.tolist()
+        sources = repeat(None) if self.log_probs is None else self.log_probs
+        for at_s, probs, log_probs, talks, less in zip(
+            self.times_s.tolist(), self.probs, sources, talking, degraded, strict=False
+        ):
             yield Prediction(
                 track=self.track,
                 label=f"face-{self.track}",
                 captured_s=at_s,
                 probs=probs,
+                log_probs=log_probs,
+                talking=talks,
                 degraded=less,
             )
 
@@ -102,6 +115,11 @@ class Stream:
     def frames(self) -> int:
         """Number of predictions."""
         return sum(len(s.times_s) for s in self.series)
+
+
+def log_probs_of(series: Series) -> NDArray[np.float32]:
+    """What every source says; of bare probabilities, what FER+'s head alone would."""
+    return sources_alone(series.probs) if series.log_probs is None else series.log_probs
 
 
 class Detector(Protocol):

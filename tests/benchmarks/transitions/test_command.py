@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.transitions.command import fit, learn, transitions
+from benchmarks.cli import main
+from benchmarks.transitions.command import crowd, transitions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import click
 
 
-@pytest.mark.parametrize("command", [transitions, fit, learn])
+@pytest.mark.parametrize("command", [transitions, crowd])
 def test_help_has_an_example(command: click.Command) -> None:
     """-h explains the command and shows one."""
     shown = CliRunner().invoke(command, ["-h"])
@@ -34,7 +35,7 @@ def test_help_has_an_example(command: click.Command) -> None:
 )
 def test_bad_usage(arguments: list[str], code: int, says: str) -> None:
     """What cannot be done is said in one line, with its exit code."""
-    shown = CliRunner().invoke(transitions, arguments)
+    shown = CliRunner().invoke(main, ["transitions", *arguments])
     assert shown.exit_code == code
     assert says in shown.output
 
@@ -42,7 +43,7 @@ def test_bad_usage(arguments: list[str], code: int, says: str) -> None:
 def test_level_a_end_to_end(tmp_path: Path) -> None:
     """The table is printed and the report written, with every detector in it."""
     arguments = ["--level", "a", "--scale", "0.02", "--report", str(tmp_path / "out"), "--json"]
-    shown = CliRunner().invoke(transitions, arguments)
+    shown = CliRunner().invoke(main, ["transitions", *arguments])
     assert shown.exit_code == 0, shown.output
     (level,) = json.loads((tmp_path / "out" / "transitions.json").read_text())["levels"]
     names = [row["detector"] for row in level["rows"]]

@@ -16,6 +16,7 @@ from tests.support.handmade_bundle import (
     cnn_member,
     lstm_member,
     spec,
+    two_headed_member,
     write_bundle,
     write_manifest,
 )
@@ -106,13 +107,13 @@ def first(data: dict[str, Any]) -> Any:
             lambda f: (f / MANIFEST_NAME).write_bytes(b"[]"), "no JSON object", id="a list"
         ),
         pytest.param(
-            lambda f: edit(f, lambda d: d.update(schema="emoshift.bundle/2")),
+            lambda f: edit(f, lambda d: d.update(schema="emoshift.bundle/3")),
             "update emoshift",
             id="newer schema",
         ),
         pytest.param(
             lambda f: edit(f, lambda d: d.update(schema="frigate/1")),
-            "schema is 'frigate/1', expected emoshift.bundle/1",
+            "schema is 'frigate/1', expected emoshift.bundle/2",
             id="other schema",
         ),
         pytest.param(
@@ -260,3 +261,19 @@ def test_default_bundle() -> None:
     if not (default_bundle_path() / MANIFEST_NAME).exists():
         pytest.skip("models/default is not built yet; run 'convert --quantize int8'")
     assert load_bundle(default_bundle_path()).warnings == ()
+
+
+def test_a_second_head_is_declared_and_checked(tmp_path: Path) -> None:
+    """A member may give the labels of FER2013 too; half a declaration is refused."""
+    whole = load_bundle(write_bundle(tmp_path / "whole", two_headed_member()))
+    assert whole.manifest.members[0].fer2013_temperature == 1.0
+    half = write_bundle(tmp_path / "half", {**two_headed_member(), "fer2013_temperature": None})
+    with pytest.raises(BundleError, match="outputs of cnn members are logits"):
+        load_bundle(half)
+
+
+def test_a_bundle_of_before_is_refused_in_one_line(bundle: Path) -> None:
+    """Bundles with one head, written by an earlier version, say what to do."""
+    edit(bundle, lambda data: data.update(schema="emoshift.bundle/1"))
+    with pytest.raises(BundleError, match=r"expected emoshift.bundle/2; build the bundle again"):
+        load_bundle(bundle)

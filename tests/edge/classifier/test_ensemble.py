@@ -13,9 +13,14 @@ from hypothesis import strategies as st
 from edge.bundle.loader import load_bundle
 from edge.classifier.ensemble import Ensemble
 from edge.features.blendshapes import NAMES
-from edge.values import Features, Prediction
+from edge.values import EvidenceSource, Features, Prediction
 from emoshift.emotions import Emotion
-from tests.support.handmade_bundle import cnn_member, lstm_member, write_bundle
+from tests.support.handmade_bundle import (
+    cnn_member,
+    lstm_member,
+    two_headed_member,
+    write_bundle,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -258,3 +263,24 @@ class TestRecurrent:
 
 RESTING = ("angry", "disgust", "fear", "neutral", "sad", "surprise", "happy", "contempt")
 """Labels that make the handmade picture network call a bright left half neutral."""
+
+
+def test_both_heads_and_the_recurrent_member_are_kept_apart(tmp_path: Path) -> None:
+    """What each source says stands in a row of its own; ``probs`` is FER+'s question alone."""
+    ensemble = make(tmp_path, two_headed_member(), lstm_member())
+    [seen] = ensemble.classify([face(left=200, right=128, smile=0.9)])
+    assert seen.log_probs is not None
+    tops = [Emotion(int(row.argmax())) for row in seen.log_probs]
+    assert tops == [Emotion.HAPPY, Emotion.ANGRY, Emotion.HAPPY]
+    assert np.exp(seen.log_probs).sum(axis=1) == pytest.approx(1.0, abs=1e-5)
+    assert seen.probs.argmax() == Emotion.HAPPY
+    assert not seen.log_probs.flags.writeable
+
+
+def test_a_source_that_says_nothing_is_nan(tmp_path: Path) -> None:
+    """Without a second head, and without landmarks, their rows are NaN."""
+    [seen] = make(tmp_path).classify([face(left=200, right=128)])
+    assert seen.log_probs is not None
+    silent = np.isnan(seen.log_probs).all(axis=1).tolist()
+    assert silent == [False, True, True]
+    assert list(EvidenceSource) == [0, 1, 2]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
-import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from edge.transitions import TransitionParameters, Watch
+from edge.transitions import TransitionDetector, TransitionParameters
+from edge.transitions.parameters import Baseline
 from edge.values import Prediction, Transition, frozen
 from emoshift.emotions import Emotion
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HAPPY, SAD, SURPRISE, NEUTRAL = Emotion.HAPPY, Emotion.SAD, Emotion.SURPRISE, Emotion.NEUTRAL
 
@@ -46,10 +49,10 @@ def play(
     degraded: bool = False,
 ) -> list[Transition]:
     """Watch a face that shows each (emotion, seconds) in turn."""
-    watch = Watch(parameters or TransitionParameters())
+    detector = TransitionDetector(parameters or TransitionParameters())
     frames = [emotion for emotion, seconds in parts for _ in range(round(seconds * fps))]
     seen = [
-        watch.watch(prediction(e, i / fps, sure=sure, degraded=degraded))
+        detector.update([prediction(e, i / fps, sure=sure, degraded=degraded)])[0]
         for i, e in enumerate(frames)
     ]
     return [t for t in seen if t is not None]
@@ -87,12 +90,14 @@ def test_story(
 
 def test_long_rest_does_not_hide_a_smile() -> None:
     """After ten minutes of a rest that looks slightly happy, a smile is still seen in time."""
-    watch = Watch(TransitionParameters())
+    detector = TransitionDetector(TransitionParameters())
     resting = np.array([0.02, 0.02, 0.02, 0.40, 0.04, 0.02, 0.48], np.float32)
     for i in range(6000):
-        watch.watch(Prediction(track=1, label="a", captured_s=i / 10, probs=frozen(resting)))
-    assert watch.states() == {1: NEUTRAL}
-    seen = [watch.watch(prediction(HAPPY, 600 + i / 10)) for i in range(10)]
+        detector.update([Prediction(track=1, label="a", captured_s=i / 10, probs=frozen(resting))])[
+            0
+        ]
+    assert detector.states() == {1: NEUTRAL}
+    seen = [detector.update([prediction(HAPPY, 600 + i / 10)])[0] for i in range(10)]
     assert [t.after for t in seen if t] == [HAPPY]
 
 
@@ -107,7 +112,7 @@ def test_onset_is_dated_back_to_where_the_change_began() -> None:
 
 def test_confidence_grows_with_the_evidence() -> None:
     """Clear evidence gives more confidence than doubtful evidence."""
-    clear, doubtful = (play((HAPPY, 3), sure=s)[0].confidence for s in (0.95, 0.4))
+    clear, doubtful = (play((HAPPY, 3), sure=s)[0].confidence for s in (0.95, 0.75))
     assert 0 <= doubtful < clear <= 1
 
 
@@ -136,50 +141,132 @@ def test_degraded_evidence_is_flagged() -> None:
 
 def test_evidence_is_not_carried_over_a_gap() -> None:
     """After a long silence a change needs evidence of its own, and its onset is not older."""
-    watch = Watch(TransitionParameters())
+    detector = TransitionDetector(TransitionParameters())
     for i in range(50):
-        watch.watch(prediction(NEUTRAL, i / 25))
-    watch.watch(prediction(HAPPY, 2.0))
-    seen = [watch.watch(prediction(HAPPY, 30 + i / 25)) for i in range(25)]
+        detector.update([prediction(NEUTRAL, i / 25)])[0]
+    detector.update([prediction(HAPPY, 2.0)])[0]
+    seen = [detector.update([prediction(HAPPY, 30 + i / 25)])[0] for i in range(25)]
     (smile,) = [t for t in seen if t]
     assert smile.onset_s >= 30 - TransitionParameters().onset_lead_s
 
 
 def test_frames_out_of_order_are_ignored() -> None:
     """A repeated or older frame changes nothing."""
-    watch = Watch(TransitionParameters())
+    detector = TransitionDetector(TransitionParameters())
     for i in range(50):
-        watch.watch(prediction(NEUTRAL, i / 25))
-    assert all(watch.watch(prediction(HAPPY, 1.0)) is None for _ in range(500))
-    assert watch.states() == {1: NEUTRAL}
+        detector.update([prediction(NEUTRAL, i / 25)])[0]
+    assert all(detector.update([prediction(HAPPY, 1.0)])[0] is None for _ in range(500))
+    assert detector.states() == {1: NEUTRAL}
 
 
 def test_forgotten_tracks_start_anew() -> None:
     """What is forgotten leaves no trace, and forgetting a stranger is no error."""
-    watch = Watch(TransitionParameters())
+    detector = TransitionDetector(TransitionParameters())
     for i in range(50):
-        watch.watch(prediction(HAPPY, i / 25))
-        watch.watch(prediction(None, i / 25, track=2))
-    assert watch.states() == {1: HAPPY, 2: None}
-    watch.forget([1, 99])
-    assert watch.states() == {2: None}
-    seen = [watch.watch(prediction(SAD, 3 + i / 25)) for i in range(25)]
+        detector.update([prediction(HAPPY, i / 25)])[0]
+        detector.update([prediction(None, i / 25, track=2)])[0]
+    assert detector.states() == {1: HAPPY, 2: None}
+    detector.forget([1, 99])
+    assert detector.states() == {2: None}
+    seen = [detector.update([prediction(SAD, 3 + i / 25)])[0] for i in range(25)]
     assert [(t.before, t.after) for t in seen if t] == [(None, SAD)]
 
 
 def test_memory_is_constant() -> None:
-    """An hour of frames takes no more memory for a face than a second of them."""
+    """Faces that come and go leave nothing: what is kept depends on how many are there at once."""
 
-    def size(watch: Watch) -> int:
-        (track,) = watch._tracks.values()  # noqa: SLF001 - the law is about what is kept
-        kept = [getattr(track, name) for name in track.__slots__]
-        return sum(x.nbytes if isinstance(x, np.ndarray) else sys.getsizeof(x) for x in kept)
+    def size(detector: TransitionDetector) -> int:
+        kept = vars(detector._filter).values()  # noqa: SLF001 - the law is about what is kept
+        return sum(x.nbytes for x in kept if isinstance(x, np.ndarray))
 
-    watch = Watch(TransitionParameters())
+    detector = TransitionDetector(TransitionParameters())
     sizes = set()
-    for i in range(9000):
-        watch.watch(prediction(HAPPY if (i // 50) % 2 else NEUTRAL, i / 2.5))
-        if i in (50, 8999):
-            sizes.add(size(watch))
+    for i in range(3000):
+        detector.update([prediction(HAPPY, i / 2.5 + k, track=i + k) for k in range(5)])
+        detector.forget([i])
+        if i in (50, 2999):
+            sizes.add(size(detector))
     assert len(sizes) == 1
-    assert math.isfinite(sizes.pop())
+
+
+def test_many_faces_at_once_are_each_decided() -> None:
+    """Any number of faces in one frame are decided as each would be alone."""
+    detector = TransitionDetector(TransitionParameters())
+    seen = [
+        detector.update([prediction(HAPPY if k % 2 else SAD, i / 25, track=k) for k in range(40)])
+        for i in range(25)
+    ]
+    found = {t.track: t.after for frame in seen for t in frame if t}
+    assert found == {k: HAPPY if k % 2 else SAD for k in range(40)}
+
+
+def evidence(probs: NDArray[np.float32], at_s: float, *, talking: float = 0.0) -> Prediction:
+    """The same from both heads and the recurrent member."""
+    log_probs = np.tile(np.log(probs), (3, 1)).astype(np.float32)
+    return Prediction(
+        track=1,
+        label="a",
+        captured_s=at_s,
+        probs=frozen(probs),
+        log_probs=frozen(log_probs),
+        talking=talking,
+    )
+
+
+def flicker(at_s: float) -> NDArray[np.float32]:
+    """A mouth that looks happy for a moment every second, as in speech."""
+    probs = np.full(len(Emotion), 0.02, np.float32)
+    probs[HAPPY if at_s % 1.0 > 0.55 else NEUTRAL] = 0.88
+    return probs
+
+
+def test_speech_is_judged_more_slowly() -> None:
+    """What counts as a smile of a silent face does not when it comes and goes with speech."""
+    silent, talks = (
+        [
+            event
+            for i in range(250)
+            if (event := detector.update([evidence(flicker(i / 25), i / 25, talking=talking)])[0])
+        ]
+        for talking, detector in (
+            (0.0, TransitionDetector(TransitionParameters())),
+            (1.0, TransitionDetector(TransitionParameters())),
+        )
+    )
+    assert len(silent) > 3
+    assert [e.after for e in talks] == [NEUTRAL]
+
+
+def test_a_talker_who_smiles_is_seen() -> None:
+    """A plain and lasting smile is decided also while its owner talks, within a second."""
+    detector = TransitionDetector(TransitionParameters())
+    neutral, smile = (np.full(len(Emotion), 0.02, np.float32) for _ in range(2))
+    neutral[NEUTRAL], smile[HAPPY] = 0.88, 0.88
+    events = [
+        event
+        for i in range(150)
+        if (
+            event := detector.update([evidence(neutral if i < 75 else smile, i / 25, talking=1.0)])[
+                0
+            ]
+        )
+    ]
+    assert [e.after for e in events] == [NEUTRAL, HAPPY]
+    assert events[1].decided_s - 3.0 < 1.0
+
+
+def test_a_resting_face_that_looks_sad_is_learnt() -> None:
+    """Somebody whose rest looks a little sad, and sadder for a moment, stays neutral."""
+    rest, sadder = (np.full(len(Emotion), 0.02, np.float32) for _ in range(2))
+    rest[SAD], rest[NEUTRAL] = 0.35, 0.55
+    sadder[SAD], sadder[NEUTRAL] = 0.68, 0.22
+    frames = [sadder if 20 <= i / 25 < 22 else rest for i in range(600)]
+
+    def decided(most: float) -> list[Emotion]:
+        baseline = Baseline(most=most, usual=(*(-2.5,) * 6, 0.0))
+        detector = TransitionDetector(TransitionParameters(tau=0, baseline=baseline))
+        seen = (detector.update([evidence(f, i / 25)])[0] for i, f in enumerate(frames))
+        return [event.after for event in seen if event]
+
+    assert SAD in decided(0.0)
+    assert decided(1.2) == [NEUTRAL]

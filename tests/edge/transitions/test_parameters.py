@@ -37,11 +37,11 @@ def test_configuration_overrides() -> None:
     assert parameters.classes == tuple(e for e in Emotion if e is not Emotion.FEAR)
 
 
-def test_sensitivity_lowers_the_threshold() -> None:
-    """The threshold falls steadily from sensitivity 0 to 1, through the three given points."""
-    at = [TransitionParameters(sensitivity=s / 8).threshold for s in range(9)]
+def test_sensitivity_lowers_the_margins() -> None:
+    """Margins fall steadily from sensitivity 0 to 1, through the three given points."""
+    at = [TransitionParameters(sensitivity=s / 8).scale for s in range(9)]
     assert at == sorted(at, reverse=True)
-    assert (at[0], at[4], at[8]) == TransitionParameters().thresholds
+    assert (at[0], at[4], at[8]) == TransitionParameters().margin_scale
 
 
 @pytest.mark.parametrize(
@@ -50,14 +50,17 @@ def test_sensitivity_lowers_the_threshold() -> None:
         pytest.param({"hold": 1}, "hold: Extra inputs", id="unknown key"),
         pytest.param({"hold_s": "long"}, "hold_s", id="no number"),
         pytest.param({"hold_s": float("nan")}, "hold_s", id="not finite"),
-        pytest.param({"prior": [1, 0, 0, 0, 0, 0, 0]}, "shares above 0", id="an impossible class"),
-        pytest.param({"prior": [0.5] * 7}, "sum to 1", id="more than everything"),
-        pytest.param({"start": [1.0]}, "start", id="too short"),
-        pytest.param({"destinations": [[1 / 7] * 7] * 7}, "row 0", id="a change into itself"),
-        pytest.param({"thresholds": [1, 2, 3]}, "must fall", id="thresholds the wrong way round"),
+        pytest.param(
+            {"ferplus_prior": [1, 0, 0, 0, 0, 0, 0]}, "shares above 0", id="an impossible class"
+        ),
+        pytest.param({"fer2013_prior": [0.5] * 7}, "sum to 1", id="more than everything"),
+        pytest.param({"bias": [1.0]}, "bias", id="too short"),
+        pytest.param({"weights": [0, 1, 1]}, "FER", id="a head that does not count"),
+        pytest.param({"talking_weights": [0, 1, 1]}, "talking_weights", id="nor while talking"),
+        pytest.param({"margin_scale": [1, 2, 3]}, "must fall", id="margins the wrong way round"),
         pytest.param({"confidence": [0, -1]}, "slope", id="confidence upside down"),
         pytest.param({"sensitivity": 1}, "does not belong there", id="sensitivity inside"),
-        pytest.param({"rates_per_s": [-1.0] * 7}, "more", id="several at once"),
+        pytest.param({"weights": [-1.0] * 3}, "more", id="several at once"),
     ],
 )
 def test_nonsense_is_refused(parameters: dict[str, object], says: str) -> None:

@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 
 from edge.transitions import TransitionParameters
-from emoshift.emotions import Emotion
 from emoshift.errors import UnavailableError
 from train.transitions.baselines import GRIDS, baseline, device
-from train.transitions.batched import batch, run
-from train.transitions.fit import _logistic, calibrate, chain
 from train.transitions.metrics import score, tally
 from train.transitions.probability_streams import LevelA, streams
+from train.transitions.run_many import run
 from train.transitions.streams import Stream, detect
 from train.transitions.timeline import draw_course
 
@@ -55,20 +53,15 @@ def test_courses_keep_apart() -> None:
         assert max(times) <= 29.0
 
 
-def test_batched_detector_is_the_device(drawn: list[Stream]) -> None:
-    """The fitting's fast detector decides exactly what the device's does."""
-    for parameters in (
+def test_many_settings_at_once_are_the_device(drawn: list[Stream]) -> None:
+    """Fitting runs the very filter of the device: every event is the same, to the bit."""
+    settings = [
         TransitionParameters(),
-        TransitionParameters(sensitivity=1.0, noise_time_s=0.04, hold_s=0.0),
-    ):
-        fast = run(batch(drawn), parameters, len(drawn))
-        for events, stream in zip(fast, drawn, strict=True):
-            slow = detect(device(parameters), stream)
-            assert [(e.before, e.after) for e in events] == [(e.before, e.after) for e in slow]
-            for a, b in zip(events, slow, strict=True):
-                assert a.decided_s == b.decided_s
-                assert a.onset_s == pytest.approx(b.onset_s)
-                assert a.confidence == pytest.approx(b.confidence, abs=1e-4)
+        TransitionParameters(sensitivity=1.0, average_s=0.1, hold_s=0.0),
+        TransitionParameters(tau=0.0, talking_weights=(0.1, 0.0, 1.0)),
+    ]
+    for parameters, found in zip(settings, run(drawn, settings), strict=True):
+        assert found == [detect(device(parameters), stream) for stream in drawn]
 
 
 @pytest.mark.parametrize("name", list(GRIDS))
@@ -93,29 +86,3 @@ def test_device_beats_raw_argmax(drawn: list[Stream]) -> None:
     )
     assert ours.f1_1 > raw.f1_1 + 0.3
     assert ours.label_changes < raw.label_changes / 4
-
-
-def test_calibration_undoes_overconfidence() -> None:
-    """Dirichlet calibration of probabilities sharpened by 2 gives back about half of them."""
-    rng = np.random.default_rng(0)
-    shown = rng.integers(len(Emotion), size=4000)
-    logits = rng.normal(size=(4000, len(Emotion)))
-    logits[np.arange(4000), shown] += 2.0
-    log = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    matrix, _ = calibrate(2 * log, shown)
-    assert np.diag(matrix).mean() == pytest.approx(0.5 * 2.0 / 2.0 * 2.0, abs=0.5)
-
-
-def test_confidence_is_fitted_from_anywhere() -> None:
-    """Where the detector is nearly certain of most events, the fit of its confidence still ends."""
-    odds = np.concatenate([np.full(300, 27.0), np.full(100, 0.6)])
-    right = np.concatenate([np.arange(300) % 20 > 0, np.arange(100) % 2 > 0])
-    intercept, slope = _logistic(odds, right)
-    for value, share in ((27.0, 0.95), (0.6, 0.5)):
-        assert 1 / (1 + np.exp(-(intercept + slope * value))) == pytest.approx(share, abs=0.05)
-
-
-def test_chain_is_counted(drawn: list[Stream]) -> None:
-    """Fitted chains are valid parameters."""
-    rates, destinations, start = chain(drawn)
-    TransitionParameters(rates_per_s=rates, destinations=destinations, start=start)

@@ -1,4 +1,4 @@
-"""How the members' answers become one."""
+"""Fuses what several members say of a face: a weighted sum of log-probabilities."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Votes:
+class LogLinearPool:
     """The weighted sum of the members' log-probabilities for each face.
 
     Attributes:
-        heard: How many members had something to say of each face, ``(faces,)``.
+        contributors: How many members had something to say of each face, ``(faces,)``.
     """
 
     def __init__(self, faces: int) -> None:
         self._sum = np.zeros((faces, len(Emotion)), np.float64)
         self._weight = np.zeros(faces, np.float64)
-        self.heard = np.zeros(faces, np.intp)
+        self.contributors = np.zeros(faces, np.intp)
 
     def add(
         self, weight: float, log_probs: NDArray[np.float32] | Sequence[NDArray[np.float32] | None]
@@ -38,18 +38,24 @@ class Votes:
             log_probs = np.stack([vote for vote in log_probs if vote is not None])
         self._sum[rows] += weight * log_probs
         self._weight[rows] += weight
-        self.heard[rows] += 1
+        self.contributors[rows] += 1
 
     def probs(self, complete: int | None = None) -> NDArray[np.float32]:
         """Return the fused probabilities, ``(faces, len(Emotion))``, float32.
 
-        Faces of which ``complete`` members were heard keep the weights as they are; for the others
-        the weights that were heard are scaled to sum to one. A face nobody was heard of gets equal
-        probabilities.
+        Faces to which ``complete`` members contributed keep the weights as they are; for the others
+        the weights of those that did are scaled to sum to one. A face nobody contributed to gets
+        equal probabilities.
         """
-        whole = self.heard == complete
+        probs: NDArray[np.float32] = np.exp(self.log_probs(complete))
+        return probs
+
+    def log_probs(self, complete: int | None = None) -> NDArray[np.float32]:
+        """Return the logarithms of `probs`."""
+        whole = self.contributors == complete
         scale = np.where(whole | (self._weight == 0), 1.0, self._weight)
         fused = self._sum / scale[:, None]
-        fused = np.exp(fused - fused.max(axis=1, keepdims=True))
-        probs: NDArray[np.float32] = (fused / fused.sum(axis=1, keepdims=True)).astype(np.float32)
-        return probs
+        fused -= fused.max(axis=1, keepdims=True)
+        fused -= np.log(np.exp(fused).sum(axis=1, keepdims=True))
+        log_probs: NDArray[np.float32] = fused.astype(np.float32)
+        return log_probs

@@ -1,0 +1,133 @@
+"""``train detector``: the change detector's numbers, fitted on real clips."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+from train import cli_options as options
+from train.training.run_options import data_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.bundle.loader import Bundle
+    from train.transitions.fit import Case
+
+PARTS = ("talking", "baseline", "recurrent", "fer2013")
+
+
+@click.group()
+def detector() -> None:
+    """Fit the change detector that a bundle carries."""
+
+
+@detector.command()
+@options.data
+@click.option("--bundle", default="default", show_default=True, help="Whose networks are heard.")
+@click.option(
+    "--draws", default=288, show_default=True, help="Settings tried in each of four searches."
+)
+@click.option("--seed", default=0, show_default=True, help="Of the search.")
+@click.option(
+    "--folds",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Parts the people are divided into for the figures on unseen people; 0 leaves them out.",
+)
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Leave a part out, to see what it brings; can be given more than once.",
+)
+@click.option("--write", type=options.PATH, help="Write the manifest's temporal block here.")
+@click.option("--report", type=options.PATH, help="Write every figure here, as JSON.")
+def fit(
+    *,
+    data: Path | None,
+    bundle: str,
+    draws: int,
+    seed: int,
+    folds: int,
+    without: tuple[str, ...],
+    write: Path | None,
+    report: Path | None,
+) -> None:
+    """Fit on real clips; tell how fits without each person do on that person.
+
+    Reads streams/, clips/, ckplus_sequences/ and rooms/ of the data folder. Faces are found once
+    and kept in the cache; another bundle then takes minutes.
+
+    \b
+    Example:
+        train detector fit --write models/sources/temporal.json --report build/detector.json
+        convert retune models/default models/sources/temporal.json
+    """  # noqa: D301 - click reads \b as: do not wrap
+    from edge.bundle.installed import configured_bundle
+    from edge.config import Models
+    from train.transitions import fitted_settings
+    from train.transitions.fit import fit as fit_detector
+    from train.transitions.judge import lines
+
+    loaded = configured_bundle(Models(bundle=bundle))
+    cases = read_cases(data_folder(data), loaded)
+    found = fit_detector(
+        cases, seed=seed, draws=draws, folds=folds, without=frozenset(without), log=_log
+    )
+    if found.held_out is not None:
+        click.echo(f"People the fit had not seen ({folds} parts, by person):")
+        click.echo("\n".join(f"  {line}" for line in lines(found.held_out)))
+    if found.average is not None and found.equal is not None:
+        click.echo("Exponential average with hysteresis, same probabilities:")
+        click.echo("\n".join(f"  {line}" for line in lines(found.average)))
+        click.echo("The same, best of its settings with no more false changes on talkers:")
+        click.echo("\n".join(f"  {line}" for line in lines(found.equal)))
+    click.echo("The people it was fitted on:")
+    click.echo("\n".join(f"  {line}" for line in lines(found.seen)))
+    about = (
+        f"real clips of {len({c.person for c in cases})} people and made-up faces over their"
+        f" speech, {loaded.manifest.bundle_id}, seed {seed}, {draws} draws; train detector fit"
+    )
+    if report is not None:
+        values = {
+            "bundle": loaded.manifest.bundle_id,
+            "seed": seed,
+            "draws": draws,
+            "without": list(without),
+            "people": [list(part) for part in found.folds],
+            "held_out": None if found.held_out is None else found.held_out.to_json(),
+            "average": None if found.average is None else found.average.to_json(),
+            "average_at_equal_false_changes": None
+            if found.equal is None
+            else found.equal.to_json(),
+            "seen": found.seen.to_json(),
+            "parameters": found.parameters.to_parameters(),
+        }
+        fitted_settings.write_json(report, json.loads(json.dumps(values)))
+    if write is not None:
+        rate = None if found.held_out is None else round(found.held_out.talk_false_per_min, 2)
+        block = fitted_settings.temporal(found.parameters, about, false_changes_per_min=rate)
+        fitted_settings.write_json(write, block.model_dump(mode="json"))
+        click.echo(f"wrote {write}")
+
+
+def read_cases(data: Path, bundle: Bundle) -> list[Case]:
+    """Every real clip as the bundle's networks see it."""
+    from train.transitions.fit import Case
+    from train.transitions.real_clips import read_real_clips
+    from train.transitions.recordings import record_all
+
+    clips = read_real_clips(data)
+    streams = record_all(clips, bundle, log=_log)
+    return [
+        Case(group=clip.group, person=clip.person, stream=stream)
+        for clip, stream in zip(clips, streams, strict=True)
+    ]
+
+
+def _log(message: str) -> None:
+    click.echo(message, err=True)
