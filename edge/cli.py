@@ -13,13 +13,14 @@ import click
 from edge import __version__
 from edge.config import Config, demand_legal_basis, describe_publish, load_config, parse_config
 from emoshift.command_line import CommandGroup
-from emoshift.errors import ConfigError, UsageError
-from emoshift.logs import set_up_logs
+from emoshift.errors import ConfigError, InputError, UsageError
+from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.bundle.installed import Library
+    from edge.outbox.store import Outbox
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -198,14 +199,29 @@ def demo(source: str | None, legal_basis: str) -> None:
 @main.command()
 @config_options
 @click.option("--json", "as_json", is_flag=True, help="The messages as they were received.")
+@click.option("--id", "name", metavar="NAME", help="Client id to keep; the broker queues under it.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    help="File that remembers what has come, for the next start.",
+)
 def subscribe(
-    config_path: Path | None, source: str | None, broker: str | None, *, as_json: bool
+    config_path: Path | None,
+    source: str | None,
+    broker: str | None,
+    name: str | None,
+    state: Path | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Print the events of every device, in order, each once; gaps are told.
+    """Print the events of every device, each once; gaps are told, and asked for again.
+
+    With a name and a state file it misses nothing while it is not running.
 
     \b
     Example:
       edge subscribe --broker mqtt.school.example
+      edge subscribe --id archive --state archive.json --json >> events.jsonl
     """
     from edge.commands.subscribe import print_events
 
@@ -214,6 +230,8 @@ def subscribe(
         click.echo,
         lambda line: click.echo(line, err=True),
         as_json=as_json,
+        name=name,
+        state=state,
     )
 
 
@@ -264,6 +282,75 @@ def fetch(*, everything: bool) -> None:
         raise UnavailableError("\n  - ".join(["not everything was fetched", *missing]))
 
 
+def _config_option(command: F) -> F:
+    option = click.option(
+        "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
+    )
+    return option(command)
+
+
+@main.group("outbox")
+def outbox_group() -> None:
+    """Events that the broker refused, or that were damaged on the disk."""
+
+
+def _outbox(config_path: Path | None) -> Outbox:
+    from edge.outbox.store import Outbox
+
+    config = configured(config_path, None, None).outbox
+    if not config.path.exists():
+        raise InputError(f"{config.path}: no such outbox; set outbox.path, or start the service")
+    return Outbox.from_config(config, writer=False)
+
+
+@outbox_group.command("list")
+@_config_option
+def list_set_aside(config_path: Path | None) -> None:
+    """Show what was set aside: number, date, why, and the event where it is readable.
+
+    \b
+    Example:
+      edge outbox list
+    """
+    with _outbox(config_path) as outbox:
+        for dead in outbox.dead():
+            event = "unreadable" if dead.row is None else dead.row.event.event_id
+            click.echo(f"{dead.number:>8}  {dead.date}  {event}  {printable(dead.reason)}")
+        stats = outbox.stats()
+    click.echo(
+        f"{stats.depth} waiting, {stats.set_aside} set aside, {stats.dropped} lost", err=True
+    )
+
+
+@outbox_group.command("retry")
+@click.argument("numbers", nargs=-1, type=int)
+@_config_option
+def retry_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
+    """Send events that were set aside again: all, or those with certain NUMBERS.
+
+    \b
+    Example:
+      edge outbox retry
+    """
+    with _outbox(config_path) as outbox:
+        done = outbox.retry(numbers or [dead.number for dead in outbox.dead()])
+    click.echo(f"{done} events wait to be sent again")
+
+
+@outbox_group.command("drop")
+@click.argument("numbers", nargs=-1, type=int, required=True)
+@_config_option
+def drop_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
+    """Delete events that were set aside, those with certain NUMBERS; subscribers see a loss.
+
+    \b
+    Example:
+      edge outbox drop 17 18
+    """
+    with _outbox(config_path) as outbox:
+        click.echo(f"{outbox.remove(numbers)} events dropped")
+
+
 @main.group()
 def models() -> None:
     """Model bundles on this device: install, list, go back."""
@@ -273,13 +360,6 @@ def _library(config_path: Path | None) -> Library:
     from edge.bundle.installed import Library
 
     return Library(configured(config_path, None, None).models.library)
-
-
-def _config_option(command: F) -> F:
-    option = click.option(
-        "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
-    )
-    return option(command)
 
 
 @models.command()

@@ -227,6 +227,8 @@ class Transition(_Message):
         historical: Sent long after it happened: record it, but switch nothing because of it.
         degraded: Whether a reduced ensemble gave any of the evidence.
         model: Id of the model bundle.
+        backlog: Sent before older events of the device that still wait: smaller numbers are no
+            loss, they follow. Left out where it is false.
     """
 
     model_config = ConfigDict(
@@ -260,6 +262,7 @@ class Transition(_Message):
     historical: bool
     degraded: bool
     model: Name
+    backlog: bool = Field(default=False, exclude_if=lambda value: not value)
 
     @model_validator(mode="after")
     def _is_a_change(self) -> Self:
@@ -538,7 +541,75 @@ class Health(_Message):
     sharpness: Annotated[float, Field(ge=0, le=1e9), _rounded(1)] | None = None
 
 
-Body = Transition | Status | Info | ClassSummary | Health
+class BootNumbers(_Part):
+    """The numbers of one ``boot_id``.
+
+    Attributes:
+        boot_id: Which.
+        kept_from: The lowest number that can still be asked for by ``/replay``.
+        settled: The broker has taken all numbers up to here, or they are lost.
+    """
+
+    boot_id: BootId
+    kept_from: Number
+    settled: Count
+
+
+class LostNumbers(_Part):
+    """Numbers that will not come any more.
+
+    Attributes:
+        boot_id: Under which they were given.
+        first: The first of them.
+        last: The last of them.
+        reason: ``damaged`` on the disk, ``full`` or ``old`` (dropped by the limits of the outbox),
+            ``memory`` (no disk took them), ``refused`` by the broker and kept on the device, or
+            ``removed`` by its operator.
+    """
+
+    boot_id: BootId
+    first: Number
+    last: Number
+    reason: Literal["damaged", "full", "old", "memory", "refused", "removed"]
+
+
+class Ledger(_Message):
+    """Which numbers were sent, can be had again, or are lost: what a subscriber compares with.
+
+    Attributes:
+        device: Name of the device.
+        boots: The latest boot ids, the newest last.
+        lost: The latest losses, the newest last.
+    """
+
+    schema_: Literal["emoshift.ledger/1"] = Field(
+        default="emoshift.ledger/1", validation_alias="schema", serialization_alias="schema"
+    )
+    device: Identifier
+    boots: Annotated[list[BootNumbers], Field(max_length=100)]
+    lost: Annotated[list[LostNumbers], Field(max_length=100)]
+
+
+class Replay(_Message):
+    """Sent by a subscriber: a device is to send events again that it still keeps.
+
+    Attributes:
+        device: Name of the device that is asked.
+        boot_id: Under which the events were numbered.
+        first: The first number.
+        last: The last number.
+    """
+
+    schema_: Literal["emoshift.replay/1"] = Field(
+        default="emoshift.replay/1", validation_alias="schema", serialization_alias="schema"
+    )
+    device: Identifier
+    boot_id: BootId
+    first: Number
+    last: Number
+
+
+Body = Transition | Status | Info | ClassSummary | Health | Ledger | Replay
 
 MODELS: Final[dict[Kind, type[Body]]] = {
     Kind.TRANSITION: Transition,
@@ -546,6 +617,8 @@ MODELS: Final[dict[Kind, type[Body]]] = {
     Kind.INFO: Info,
     Kind.CLASS: ClassSummary,
     Kind.HEALTH: Health,
+    Kind.LEDGER: Ledger,
+    Kind.REPLAY: Replay,
 }
 
 

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import time
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
-from emoshift.messages import MessageError, Presence, Status, Transition, read_message
-from emoshift.mqtt.connection import Connected, Lost, Received
+from emoshift.errors import InputError, OutputError
+from emoshift.messages import (
+    Body,
+    Ledger,
+    MessageError,
+    Presence,
+    Replay,
+    Status,
+    Transition,
+    read_message,
+)
+from emoshift.mqtt.connection import (
+    Connected,
+    ConnectionEvent,
+    Lost,
+    Message,
+    Received,
+    Subscribed,
+)
 from emoshift.mqtt.paho import Broker, PahoConnection
 from emoshift.mqtt.reconnecting import ReconnectingConnection
-from emoshift.topics import ROOT, Kind, read_topic
+from emoshift.number_ranges import NumberRanges
+from emoshift.topics import ROOT, Address, Kind, read_topic
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Iterator
+    from pathlib import Path
 
 _TURN_S: Final = 0.2
 KEEP_S: Final = 3600
 """How long a broker of MQTT 5 queues for a subscriber that lost its connection."""
-_KINDS: Final = (Kind.TRANSITION, Kind.STATUS)
+_KINDS: Final = (Kind.TRANSITION, Kind.STATUS, Kind.LEDGER)
+ASKED_AGAIN_S: Final = 20.0
+"""After how long what was asked for and has not come is asked for again."""
 BOOTS: Final = 1000
 """Boot ids remembered; the longest silent is forgotten first."""
 INSTANCES: Final = 1000
 """Devices whose last status is remembered; the longest silent is forgotten first."""
-MISSING: Final = 10_000
-"""Missing numbers remembered for each boot id, so that a late one is still told."""
+RANGES: Final = 10_000
+"""Ranges of received numbers remembered for each boot id; the lowest are forgotten first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +73,14 @@ class Gap:
     Attributes:
         boot_id: Whose.
         first, last: The first and last missing number.
+        reason: Why the device cannot send them any more, as in `emoshift.messages.LostNumbers`;
+            empty where they were lost on the way and may be asked for again.
     """
 
     boot_id: str
     first: int
     last: int
+    reason: str = ""
 
     @property
     def count(self) -> int:
@@ -67,18 +93,27 @@ EventUpdate: TypeAlias = NewEvent | Gap
 
 @dataclass(slots=True)
 class _Boot:
-    """How far one boot id has been told, and what is missing before that."""
+    """What of one boot id has come.
 
-    told: int
-    missing: set[int] = field(default_factory=set)
+    Attributes:
+        first: The first number that was to come; who subscribes late has not missed those before.
+        received: The numbers that came.
+        told: The numbers that came or are known to be missing.
+        backlog: Whether the first event came before older ones.
+    """
+
+    first: int
+    backlog: bool
+    received: NumberRanges = field(default_factory=NumberRanges)
+    told: NumberRanges = field(default_factory=NumberRanges)
 
 
 class Deduplicator:
-    """Tells each event once, in the order of its numbers, and which numbers are missing.
+    """Tells each event once, and which numbers are missing.
 
     The first event of a boot id starts the count where it is: who subscribes late has not missed
-    what was before. The publisher sends in order, so what arrives behind its successor was held up
-    or lost on the way: the gap is told at once, and the event, should it come, as late.
+    what was before. Numbers below an event are missing if they have not come, unless it says that
+    older events still wait (``backlog``). What comes later all the same is told as late.
     """
 
     def __init__(self) -> None:
@@ -88,22 +123,105 @@ class Deduplicator:
         """Take in one event; return what is to be told because of it, in order."""
         boot = self._boots.get(event.boot_id)
         if boot is None:
-            boot = self._boots[event.boot_id] = _Boot(told=event.seq - 1)
+            boot = self._boots[event.boot_id] = _Boot(first=event.seq, backlog=event.backlog)
             if len(self._boots) > BOOTS:
                 self._boots.popitem(last=False)
         self._boots.move_to_end(event.boot_id)
-        if event.seq <= boot.told:
-            if event.seq not in boot.missing:
-                return []
-            boot.missing.remove(event.seq)
-            return [NewEvent(event=event, late=True)]
-        first, boot.told = boot.told + 1, event.seq
-        if first == event.seq:
-            return [NewEvent(event=event)]
-        boot.missing.update(range(max(first, event.seq - MISSING), event.seq))
-        if (excess := len(boot.missing) - MISSING) > 0:
-            boot.missing.difference_update(sorted(boot.missing)[:excess])
-        return [Gap(boot_id=event.boot_id, first=first, last=event.seq - 1), NewEvent(event=event)]
+        if event.seq in boot.received:
+            return []
+        if event.seq < boot.first:
+            if not boot.backlog:
+                return []  # from before this subscriber
+            boot.first = event.seq
+        late = event.seq in boot.told
+        gaps: list[EventUpdate] = []
+        if not event.backlog:
+            gaps = [*self._missing(event.boot_id, boot, event.seq - 1)]
+        boot.received.add(event.seq)
+        boot.told.add(event.seq)
+        for numbers in (boot.received, boot.told):
+            numbers.forget(RANGES)
+        return [*gaps, NewEvent(event=event, late=late)]
+
+    def compare(self, ledger: Ledger) -> list[Gap]:
+        """Compare what came with what the device says it sent; return what is missing.
+
+        A boot id that follows one of which something came is expected from its first number on.
+        Others, of which nothing came, may have been before this subscriber, and are left out.
+        """
+        known = False
+        for numbers in ledger.boots:
+            boot = self._boots.get(numbers.boot_id)
+            if known and boot is None:
+                boot = self._boots[numbers.boot_id] = _Boot(first=1, backlog=False)
+            elif known and boot is not None:
+                boot.first = 1
+            known = known or boot is not None
+        gaps = []
+        for lost in ledger.lost:
+            if (boot := self._boots.get(lost.boot_id)) is not None:
+                first = max(lost.first, boot.first)
+                gaps += self._missing(
+                    lost.boot_id, boot, lost.last, first=first, reason=lost.reason
+                )
+        for numbers in ledger.boots:
+            if (boot := self._boots.get(numbers.boot_id)) is not None:
+                gaps += self._missing(numbers.boot_id, boot, numbers.settled)
+        return gaps
+
+    def wanted(self, ledger: Ledger) -> list[tuple[str, int, int]]:
+        """Return what has not come and can still be had: boot id, first and last number."""
+        lost: dict[str, NumberRanges] = {}
+        for loss in ledger.lost:
+            lost.setdefault(loss.boot_id, NumberRanges()).add(loss.first, loss.last)
+        found = []
+        for numbers in ledger.boots:
+            if (boot := self._boots.get(numbers.boot_id)) is None:
+                continue
+            first = max(boot.first, numbers.kept_from)
+            for start, end in boot.received.missing(first, numbers.settled):
+                gone = lost.get(numbers.boot_id, NumberRanges())
+                found += [(numbers.boot_id, a, b) for a, b in gone.missing(start, end)]
+        return found
+
+    def _missing(
+        self, boot_id: str, boot: _Boot, last: int, *, first: int | None = None, reason: str = ""
+    ) -> list[Gap]:
+        found = boot.told.missing(boot.first if first is None else first, last)
+        for start, end in found:
+            boot.told.add(start, end)
+        return [Gap(boot_id=boot_id, first=a, last=b, reason=reason) for a, b in found]
+
+    def to_json(self) -> str:
+        """Write what has come, so that a later run goes on from there."""
+        boots = {
+            name: [boot.first, boot.backlog, [*boot.received], [*boot.told]]
+            for name, boot in self._boots.items()
+        }
+        return json.dumps({"schema": "emoshift.received/1", "boots": boots})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Go on from what `to_json` wrote.
+
+        Raises:
+            ValueError: It did not write this.
+        """
+        found = cls()
+        try:
+            content = json.loads(text)
+            if content["schema"] != "emoshift.received/1":
+                raise ValueError(f"unknown schema {content['schema']!r}")
+            for name, (first, backlog, received, told) in content["boots"].items():
+                found._boots[str(name)] = _Boot(
+                    first=int(first),
+                    backlog=bool(backlog),
+                    received=NumberRanges((int(a), int(b)) for a, b in received),
+                    told=NumberRanges((int(a), int(b)) for a, b in told),
+                )
+        except (KeyError, TypeError, AttributeError) as why:
+            raise ValueError(f"no state of a subscriber: {why}") from None
+        return found
 
 
 class StatusFilter:
@@ -168,14 +286,32 @@ class Unreadable:
     why: str
 
 
-Notification: TypeAlias = EventUpdate | DeviceStatus | ConnectionChange | Unreadable
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionRefused:
+    """The broker does not let this client subscribe: nothing will come of it.
+
+    Attributes:
+        topic: What was asked for.
+        reason: What the broker said.
+    """
+
+    topic: str
+    reason: str
+
+
+Notification: TypeAlias = (
+    EventUpdate | DeviceStatus | ConnectionChange | SubscriptionRefused | Unreadable
+)
 
 
 class Interpreter:
     """Turns raw messages into news: pure, and all that a subscriber with another client needs."""
 
-    def __init__(self) -> None:
-        self._events = Deduplicator()
+    def __init__(self, events: Deduplicator | None = None) -> None:
+        self.events = Deduplicator() if events is None else events
+        """What has come so far; another run can go on from it (`Deduplicator.to_json`)."""
+        self.requests: list[Replay] = []
+        """What to ask devices for, each on its ``/replay``; taken out by whoever does."""
         self._statuses = StatusFilter()
 
     def read(self, topic: str, payload: bytes, *, retained: bool = False) -> list[Notification]:
@@ -190,20 +326,29 @@ class Interpreter:
             body = read_message(topic, payload).body
         except MessageError as why:
             return [Unreadable(topic=topic, why=str(why))]
-        if isinstance(body, Transition):
-            return [*self._events.accept(body)]
-        if isinstance(body, Status) and self._statuses.accept(
-            topic, body.instance, body.session, body.state
-        ):
-            return [
-                DeviceStatus(
-                    site=address.site,
-                    device=address.device,
-                    state=body.state,
-                    instance=body.instance,
-                )
-            ]
-        return []
+        return self._interpret(topic, address, body)
+
+    def _interpret(self, topic: str, address: Address, body: Body) -> list[Notification]:
+        match body:
+            case Transition():
+                return [*self.events.accept(body)]
+            case Ledger():
+                self.requests += [
+                    Replay(device=body.device, boot_id=boot_id, first=first, last=last)
+                    for boot_id, first, last in self.events.wanted(body)
+                ]
+                return [*self.events.compare(body)]
+            case Status() if self._statuses.accept(topic, body.instance, body.session, body.state):
+                return [
+                    DeviceStatus(
+                        site=address.site,
+                        device=address.device,
+                        state=body.state,
+                        instance=body.instance,
+                    )
+                ]
+            case _:
+                return []
 
 
 def listen(
@@ -212,8 +357,12 @@ def listen(
     *,
     devices: str = "+/+",
     keep_s: int = KEEP_S,
+    state: Path | None = None,
 ) -> Iterator[Notification]:
     """Yield what happens, reconnecting as often as it takes.
+
+    What was lost on the way is asked for again. To miss nothing over restarts, give the broker's
+    ``client_id`` a name of your own, which keeps a session at the broker, and a ``state`` file.
 
     Args:
         broker: A host name, or a `Broker` for a port, a password or TLS.
@@ -221,38 +370,96 @@ def listen(
         devices: Whose events, as ``SITE/DEVICE``; ``+`` stands for any.
         keep_s: How long the broker queues while the connection is broken; 0 for brokers that may
             choke on being asked for it (amqtt takes five seconds longer to refuse MQTT 5 then).
+        state: Remembers what has come, for the next run. It is written after the caller has taken
+            a notification, so that what was taken just before a crash comes again.
+
+    Raises:
+        InputError: The state cannot be read, or is none.
+        OutputError: The state cannot be written.
     """
     if isinstance(broker, str):
         broker = Broker(host=broker)
-    if not broker.client_id:
+    stable = bool(broker.client_id)
+    if not stable:
         broker = replace(broker, client_id=subscriber_id())
-    interpreter = Interpreter()
+    interpreter = Interpreter(_read_state(state))
+    asked: dict[Replay, float] = {}
     connection = ReconnectingConnection(
-        lambda protocol: PahoConnection(broker, protocol=protocol, session_expiry_s=keep_s),
+        lambda protocol: PahoConnection(
+            broker, protocol=protocol, session_expiry_s=keep_s, persistent=stable
+        ),
         address=broker.address,
     )
     try:
         while stop is None or not stop.is_set():
-            for event in connection.turn(_TURN_S):
-                match event:
-                    case Connected():
-                        connection.subscribe(*(f"{ROOT}/{devices}/{kind}" for kind in _KINDS))
-                        yield ConnectionChange(
-                            online=True,
-                            text=f"connected to {broker.address} (MQTT {event.protocol})",
-                        )
-                    case Received():
-                        yield from interpreter.read(
-                            event.topic, event.payload, retained=event.retained
-                        )
-                    case Lost() if connection.notice_level >= logging.WARNING:
-                        # Once for each kind of failure.
-                        text = f"{broker.address}: {connection.notice}"
-                        yield ConnectionChange(online=False, text=text)
-                    case _:
-                        pass
+            events = connection.turn(_TURN_S)
+            for event in events:
+                if isinstance(event, Connected):
+                    connection.subscribe(*(f"{ROOT}/{devices}/{kind}" for kind in _KINDS))
+                yield from _notify(event, connection, interpreter, broker.address)
+                if isinstance(event, Received):
+                    _ask(connection, interpreter, event.topic, asked)
+            if state is not None and any(isinstance(event, Received) for event in events):
+                _write_state(state, interpreter.events)
     finally:
         connection.close()
+
+
+def _notify(
+    event: ConnectionEvent,
+    connection: ReconnectingConnection,
+    interpreter: Interpreter,
+    address: str,
+) -> Iterator[Notification]:
+    match event:
+        case Connected():
+            text = f"connected to {address} (MQTT {event.protocol})"
+            yield ConnectionChange(online=True, text=text)
+        case Subscribed():
+            for topic, reason in event.refused:
+                yield SubscriptionRefused(topic=topic, reason=reason)
+        case Received():
+            yield from interpreter.read(event.topic, event.payload, retained=event.retained)
+        case Lost() if connection.notice_level >= logging.WARNING:  # once for each kind of failure
+            yield ConnectionChange(online=False, text=f"{address}: {connection.notice}")
+        case _:
+            pass
+
+
+def _ask(
+    connection: ReconnectingConnection,
+    interpreter: Interpreter,
+    ledger_topic: str,
+    asked: dict[Replay, float],
+) -> None:
+    """Send the requests that are due."""
+    now_s = time.monotonic()
+    for request in interpreter.requests:
+        if now_s - asked.get(request, float("-inf")) >= ASKED_AGAIN_S:
+            asked[request] = now_s
+            topic = f"{ledger_topic.rsplit('/', 1)[0]}/{Kind.REPLAY}"
+            connection.send(Message(topic=topic, payload=request.to_json(), qos=1, retain=False))
+    interpreter.requests.clear()
+    while len(asked) > RANGES:
+        del asked[next(iter(asked))]
+
+
+def _read_state(path: Path | None) -> Deduplicator:
+    if path is None or not path.exists():
+        return Deduplicator()
+    try:
+        return Deduplicator.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as why:
+        raise InputError(f"{path}: {why}; give another file, or remove it to start anew") from why
+
+
+def _write_state(path: Path, events: Deduplicator) -> None:
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(events.to_json(), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as why:
+        raise OutputError(f"{path}: cannot be written: {why.strerror}") from why
 
 
 def subscriber_id() -> str:

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     INFO = "info"
     CLASS = "class"
     HEALTH = "health"
+    LEDGER = "ledger"
+    REPLAY = "replay"
 
 
 _KINDS: Final = frozenset(Kind)

@@ -11,12 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from dashboard.ingest.report import WorkerReport
 from dashboard.ingest.writer import Figures, Writer
+from dashboard.store.missing import missing_events
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
 from emoshift.mqtt.background import BackgroundConnection
-from emoshift.mqtt.connection import Connected, Received
+from emoshift.mqtt.connection import Connected, Message, Received, Subscribed
 from emoshift.mqtt.paho import Broker
-from emoshift.topics import ROOT
+from emoshift.topics import ROOT, Kind
 
 if TYPE_CHECKING:
     import threading
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dashboard.config import Config
+    from emoshift.messages import Ledger, Replay
     from emoshift.mqtt.connection import ConnectionEvent
+    from emoshift.topics import Address
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -33,6 +36,9 @@ SESSION_S: Final = 7 * 24 * 3600
 _LINGER_S: Final = 0.03
 _BEAT_S: Final = 1.0
 _FORGET_S: Final = 3600.0
+_ASK_TRIES: Final = 5
+_ASK_EVERY_S: Final = 15.0
+_ASKED: Final = 10_000
 
 
 class Worker:
@@ -62,6 +68,8 @@ class Worker:
         self._on_report = on_report
         self._queue: queue.SimpleQueue[tuple[Received, int]] = queue.SimpleQueue()
         self._behind = False
+        self._refused = ""
+        self._asked: dict[Replay, tuple[int, float]] = {}
         settings = config.worker
         # After a lost connection the broker sends again what still waits here.
         self._most = 2 * settings.buffer + settings.batch
@@ -86,6 +94,13 @@ class Worker:
                 topic, other = self._topics(event.protocol)
                 self._connection.unsubscribe(other)
                 self._connection.subscribe(topic)
+            case Subscribed():
+                self._refused = "; ".join(f"{topic}: {why}" for topic, why in event.refused)
+                if self._refused:
+                    LOG.error(
+                        "broker: refuses the subscription (%s); check its access list",
+                        self._refused,
+                    )
             case _:
                 pass
 
@@ -158,13 +173,36 @@ class Worker:
         self.figures.new += written.new
         self.figures.doubled += written.doubled
         self._connection.acknowledge(delivery.token for delivery, _ in deliveries)
+        for address, ledger in written.ledgers.items():
+            self._ask_for_missing(address, ledger)
+
+    def _ask_for_missing(self, address: Address, ledger: Ledger) -> None:
+        """Ask a device for events that it has sent and that did not come, a few times each."""
+        try:
+            missing = missing_events(self._engine, address, ledger)
+        except DBAPIError as why:
+            LOG.debug("database: away: %s", why.orig)
+            return
+        now_s = time.monotonic()
+        for request in missing:
+            tries, due_s = self._asked.pop(request, (0, 0.0))
+            if tries < _ASK_TRIES and now_s >= due_s:
+                tries, due_s = tries + 1, now_s + _ASK_EVERY_S
+                LOG.info(
+                    "%s: asks for %d missing events", address, request.last - request.first + 1
+                )
+                topic, payload = address.topic(Kind.REPLAY), request.to_json()
+                self._connection.send(Message(topic=topic, payload=payload, qos=1, retain=False))
+            self._asked[request] = (tries, due_s)
+        while len(self._asked) > _ASKED:
+            del self._asked[next(iter(self._asked))]
 
     def _report(self) -> None:
         figures = self.figures
         committed_ms = figures.committed_ms
         self._on_report(
             WorkerReport(
-                connected=self._connection.online,
+                connected=self._connection.online and not self._refused,
                 stalled=figures.stalled,
                 waiting=self._queue.qsize(),
                 lag_ms=figures.lag_ms,
@@ -178,7 +216,7 @@ class Worker:
             self._history.beat(
                 self._config.worker.name,
                 seen_ms=time.time_ns() // 1_000_000,
-                connected=self._connection.online,
+                connected=self._connection.online and not self._refused,
                 new=self.figures.new,
                 doubled=self.figures.doubled,
                 refused=self.figures.refused,

@@ -121,7 +121,11 @@ class Writer:
                 return Written(new=0, doubled=0)
             half = len(deliveries) // 2
             parts = [self._write(deliveries[:half]), self._write(deliveries[half:])]
-            return Written(new=sum(p.new for p in parts), doubled=sum(p.doubled for p in parts))
+            return Written(
+                new=sum(p.new for p in parts),
+                doubled=sum(p.doubled for p in parts),
+                ledgers={a: ledger for p in parts for a, ledger in p.ledgers.items()},
+            )
         self._figures.refused += sum(entry.count for entry in batch.problems.values())
         return written
 

@@ -76,6 +76,9 @@ class Listener:
             self.overrun = True
 
 
+_STATE: Final = (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH)
+
+
 class Hub:
     """Current state of every device, and who wants to hear of changes.
 
@@ -160,7 +163,7 @@ class Hub:
                     self._connection.unsubscribe(address.topic(Kind.TRANSITION))
 
     def _topics(self) -> list[str]:
-        state = [f"{ROOT}/+/+/{kind}" for kind in Kind if kind is not Kind.TRANSITION]
+        state = [f"{ROOT}/+/+/{kind}" for kind in _STATE]
         return state + [address.topic(Kind.TRANSITION) for address in list(self._watched)]
 
     # -- on the connection's thread

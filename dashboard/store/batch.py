@@ -9,9 +9,11 @@ from emoshift.messages import (
     ClassSummary,
     Health,
     Info,
+    Ledger,
     Message,
     MessageError,
     Problem,
+    Replay,
     Status,
     Transition,
 )
@@ -48,7 +50,7 @@ class Batch:
 
     Attributes:
         seen: Per device the time of its latest believed message.
-        statuses, infos, transitions, classes, healths: The messages.
+        statuses, infos, transitions, classes, healths, ledgers: The messages.
         problems: Refused messages, counted by topic address and kind of fault.
     """
 
@@ -58,11 +60,14 @@ class Batch:
     transitions: list[tuple[Address, Transition, int]] = field(default_factory=list)
     classes: list[tuple[Address, ClassSummary, int]] = field(default_factory=list)
     healths: list[tuple[Address, Health, int]] = field(default_factory=list)
+    ledgers: list[tuple[Address, Ledger, int]] = field(default_factory=list)
     problems: dict[tuple[Address, Problem], ProblemCount] = field(default_factory=dict)
 
     def add(self, message: Message) -> None:
         """Take one believed message."""
         address, body, received_ms = message.address, message.body, message.received_ms
+        if isinstance(body, Replay):
+            return  # what a subscriber asks of a device is no sign of life of the device
         self.seen[address] = received_ms
         match body:
             case Transition():
@@ -75,6 +80,8 @@ class Batch:
                 self.statuses.append((address, body, received_ms))
             case Info():
                 self.infos.append((address, body, received_ms))
+            case Ledger():
+                self.ledgers.append((address, body, received_ms))
 
     def refuse(self, why: MessageError, *, received_ms: int) -> None:
         """Count one refused message."""
@@ -103,6 +110,7 @@ class Batch:
             transitions=_of(approved, self.transitions),
             classes=_of(approved, self.classes),
             healths=_of(approved, self.healths),
+            ledgers=_of(approved, self.ledgers),
             problems=self.problems,
         )
         for address in strange:

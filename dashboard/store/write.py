@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, func, select, update
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine
 
+    from emoshift.messages import Ledger
+
 
 _CODE: Final = {name: number for number, name in enumerate(STATES)}
 
@@ -34,10 +36,12 @@ class Written:
     Attributes:
         new: Events that were not known before.
         doubled: Events that were, and were dropped.
+        ledgers: The latest ledger of each device that sent one.
     """
 
     new: int
     doubled: int
+    ledgers: Mapping[Address, Ledger] = field(default_factory=dict)
 
 
 class History:
@@ -116,7 +120,9 @@ class History:
         self._write_classes(connection, batch)
         self._write_healths(connection, batch)
         self._write_problems(connection, batch)
-        return written
+        ledgers = {address: ledger for address, ledger, _ in batch.ledgers}
+        self._write_losses(connection, batch)
+        return replace(written, ledgers=ledgers)
 
     # -- names to numbers
 
@@ -239,6 +245,25 @@ class History:
                 notes.append(self._note(address, at, "info", detail[:300]))
         if notes:
             connection.execute(t.NOTE.insert(), notes)
+
+    def _write_losses(self, connection: Connection, batch: Batch) -> None:
+        """Note each loss that a device tells, once."""
+        for address, ledger, at_ms in batch.ledgers:
+            known = set(
+                connection.execute(
+                    select(t.NOTE.c.detail).where(
+                        t.NOTE.c.device == self._devices[address], t.NOTE.c.what == "lost"
+                    )
+                ).scalars()
+            )
+            notes = [
+                self._note(address, at_ms, "lost", detail)
+                for loss in ledger.lost
+                if (detail := f"{loss.reason}: {loss.boot_id} {loss.first} to {loss.last}")
+                not in known
+            ]
+            if notes:
+                connection.execute(t.NOTE.insert(), notes)
 
     def _note(self, address: Address, at_ms: int, what: str, detail: str) -> dict[str, Any]:
         return {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import socket
 import sys
+import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,9 +16,14 @@ from edge.assets import BLAZEFACE, LANDMARKER, YUNET, find_asset
 from edge.bundle.installed import configured_bundle
 from edge.commands.probe_camera import probe_camera
 from edge.faces.select_backend import mediapipe_missing
+from edge.identity import machine_digest, settle_name
 from edge.litert import runtime_name
 from emoshift.clock import read_clock
 from emoshift.errors import EmoshiftError
+from emoshift.mqtt.connection import Connected, Failure, Lost, Subscribed
+from emoshift.mqtt.paho import PROTOCOLS, Broker, PahoConnection
+from emoshift.mqtt.reconnect import ANSWER_S
+from emoshift.topics import Address, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +36,8 @@ _OPENCVS = (
     "opencv-contrib-python",
     "opencv-contrib-python-headless",
 )
+
+_OF_PROTOCOL = (Failure.PROTOCOL, Failure.HUNG_UP, Failure.SILENT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,16 +186,55 @@ def _outbox(config: Config) -> Finding:
 
 
 def _broker(config: Config) -> Finding:
-    where = f"{config.mqtt.host}:{config.mqtt.broker_port}"
+    """Sign in as the publisher would, under another client id so that it is not thrown out."""
     try:
-        socket.create_connection((config.mqtt.host, config.mqtt.broker_port), timeout=3).close()
-    except OSError as why:
-        return Finding(
-            what="broker",
-            good=False,
-            detail=f"{where}: {why.strerror or why}; events would wait in the outbox",
-        )
-    return Finding(what="broker", good=True, detail=f"{where} answers")
+        config = settle_name(config)
+        broker = Broker.from_settings(config.mqtt, client_id=f"emoshift-{machine_digest()}-doctor")
+    except EmoshiftError as why:
+        return Finding(what="broker", good=False, detail=str(why))
+    topic = Address(config.device.site, config.device.name).topic(Kind.STATUS)
+    for protocol in PROTOCOLS:
+        problem, good = _sign_in(broker, protocol, topic)
+        if good or problem.failure not in _OF_PROTOCOL:
+            break
+    if good:
+        detail = f"{broker.address}: signed in, MQTT {protocol}{problem.detail}"
+        return Finding(what="broker", good=not problem.detail, detail=detail)
+    return Finding(
+        what="broker",
+        good=False,
+        detail=f"{broker.address}: {problem.detail}; {problem.failure.value}; events would wait in"
+        " the outbox",
+    )
+
+
+def _sign_in(broker: Broker, protocol: str, topic: str) -> tuple[Lost, bool]:
+    """Connect and subscribe to the device's own topic; returns what is wrong, and if it worked."""
+    connection = PahoConnection(broker, protocol=protocol)
+    until_s = time.monotonic() + ANSWER_S
+    limits = ""
+    connection.open()
+    try:
+        while time.monotonic() < until_s:
+            for event in connection.turn(0.1):
+                match event:
+                    case Lost():
+                        return event, False
+                    case Connected():
+                        limits = _limits(event)
+                        connection.subscribe(topic)
+                    case Subscribed():
+                        refused = "".join(f"; refuses {t}: {why}" for t, why in event.refused)
+                        return Lost(failure=Failure.FORBIDDEN, detail=limits + refused), True
+    finally:
+        connection.close()
+    return Lost(failure=Failure.SILENT, detail=f"no answer within {ANSWER_S:.0f} s"), False
+
+
+def _limits(event: Connected) -> str:
+    lacking = [] if event.retain else ["no retained messages"]
+    lacking += [] if event.max_qos else ["no QoS 1"]
+    return "".join(f"; {what}" for what in lacking)
 
 
 def _clock() -> Finding:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.commands.terminal import event_line
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import (
+    KEEP_S,
     ConnectionChange,
     DeviceStatus,
     Gap,
     NewEvent,
+    SubscriptionRefused,
     Unreadable,
     listen,
     subscriber_id,
@@ -19,9 +20,14 @@ from emoshift.subscriber import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from edge.config import Config
     from emoshift.subscriber import Notification
+
+
+KEEP_NAMED_S: Final = 7 * 24 * 3600
+"""How long the broker queues for a subscriber with a name of its own."""
 
 
 def print_events(
@@ -30,6 +36,8 @@ def print_events(
     warn: Callable[[str], None],
     *,
     as_json: bool,
+    name: str | None = None,
+    state: Path | None = None,
 ) -> None:
     """Print events until interrupted.
 
@@ -38,9 +46,11 @@ def print_events(
         say: Told each event, one line.
         warn: Told everything else: devices that come and go, gaps, the state of the link.
         as_json: Whether events are told as the messages they came in.
+        name: Client id, the same at every start; the broker queues under it for a week.
+        state: Remembers what has come, so that a later start goes on from there.
     """
-    broker = Broker.from_settings(config.mqtt, client_id=subscriber_id())
-    for news in listen(broker, threading.Event()):
+    broker = Broker.from_settings(config.mqtt, client_id=name or subscriber_id())
+    for news in listen(broker, keep_s=KEEP_S if name is None else KEEP_NAMED_S, state=state):
         if isinstance(news, NewEvent):
             late = "  (late)" if news.late and not as_json else ""
             say((news.event.to_json() if as_json else event_line(news.event)) + late)
@@ -52,9 +62,11 @@ def other_line(news: Notification) -> str:
     """One readable line for whatever is no event."""
     match news:
         case Gap():
-            return (
-                f"missing: {news.count} events, {news.first} to {news.last}, of {news.boot_id[:8]}"
-            )
+            why = f" ({news.reason})" if news.reason else ""
+            numbers = f"{news.first} to {news.last}, of {news.boot_id[:8]}{why}"
+            return f"missing: {news.count} events, {numbers}"
+        case SubscriptionRefused():
+            return f"the broker refuses {news.topic}: {news.reason}; check its access list"
         case DeviceStatus():
             return f"{news.site}/{news.device} is {news.state.value}"
         case ConnectionChange():

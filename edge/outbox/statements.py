@@ -61,6 +61,11 @@ def waiting(db: sqlite3.Connection, *, after: int, before: int | None, limit: in
     ).fetchall()
 
 
+def newest_id(db: sqlite3.Connection) -> int:
+    """Return the largest id in the queue; 0 when it is empty."""
+    return int(db.execute("SELECT coalesce(max(id), 0) FROM queue").fetchone()[0])
+
+
 def count(db: sqlite3.Connection, table: str) -> int:
     """Return how many rows a table has."""
     return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
@@ -150,13 +155,35 @@ def refused(db: sqlite3.Connection) -> list[Loss]:
     ]
 
 
-def dead(db: sqlite3.Connection) -> Iterator[tuple[int, str, str, Row | None]]:
-    """Yield what was set aside: id, reason, date, and the event where it can be read."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """An event that cannot be sent.
+
+    Attributes:
+        number: Of the row.
+        reason: ``damaged``, or what the broker said.
+        date: When it was set aside.
+        row: The event; ``None`` where it cannot be read.
+    """
+
+    number: int
+    reason: str
+    date: str
+    row: Row | None
+
+
+def dead(db: sqlite3.Connection) -> Iterator[SetAside]:
+    """Yield what was set aside, oldest first."""
     for *record, reason, since_s in db.execute(
         f"SELECT {COLUMNS}, reason, since_s FROM dead ORDER BY id"  # noqa: S608
     ):
         date = date_of(since_s if isinstance(since_s, float) else 0.0)
-        yield record[0], reason.decode(), f"{date:%Y-%m-%d %H:%M:%S}", read_record(tuple(record))
+        yield SetAside(
+            number=record[0],
+            reason=reason.decode(errors="replace"),
+            date=f"{date:%Y-%m-%d %H:%M:%S}",
+            row=read_record(tuple(record)),
+        )
 
 
 def retry(db: sqlite3.Connection, ids: Sequence[int]) -> int:

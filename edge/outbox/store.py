@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from edge import config
     from edge.outbox.event import TransitionEvent
     from edge.outbox.records import Record
-    from edge.outbox.statements import Snapshot
+    from edge.outbox.statements import SetAside, Snapshot
     from emoshift.clock import ClockReading
     from emoshift.messages import Transition
 
@@ -228,6 +228,19 @@ class Outbox:
             if None in rows:
                 self._quarantine([r for r, row in zip(records, rows, strict=True) if row is None])
             return [row for row in rows if row is not None]
+
+    def newest_id(self) -> int:
+        """Return the id of the newest event that waits; 0 without any."""
+        newest = 0
+
+        def read(db: sqlite3.Connection) -> None:
+            nonlocal newest
+            newest = max(newest, sql.newest_id(db))
+
+        with self._lock:
+            self._disk.attempt(read, transaction=False)
+            self._ask_memory(read)
+            return newest
 
     def ack(self, ids: Sequence[int]) -> bool:
         """Take out events that the broker has taken; False where the disk refuses, try again."""
@@ -413,9 +426,9 @@ class Outbox:
             if self._numbers is not None:
                 self._disk.attempt(self._note_first, transaction=False)
 
-    def dead(self) -> list[tuple[int, str, str, Row | None]]:
-        """Return what was set aside: number, reason, date, and the event where it is readable."""
-        found: list[tuple[int, str, str, Row | None]] = []
+    def dead(self) -> list[SetAside]:
+        """Return what was set aside, oldest first."""
+        found: list[SetAside] = []
         with self._lock:
             why = self._disk.attempt(lambda db: found.extend(sql.dead(db)), transaction=False)
             if why is not None:

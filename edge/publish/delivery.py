@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emoshift.mqtt.connection import Message
@@ -20,6 +22,16 @@ FLUSH_EVERY_S: Final = 1.0
 FLUSH_AT: Final = 200
 """Acknowledged rows are removed in batches, which spares the disk. Those of a lost batch are told
 again, and dropped by their ``event_id``."""
+BACKLOG: Final = 1000
+"""While more events than this wait at the start of a connection, new ones go before them."""
+TRIES: Final = 3
+"""An event refused so often, while others were taken, is set aside."""
+RETRY_S: Final = 1.0
+"""Half of the time after which a refused event is tried again; doubled each time, 64 s at most."""
+SAME_FOR_ALL: Final = 3
+"""When so many events are refused and none is taken, it is not the events."""
+
+log = logging.getLogger(__name__)
 
 
 def present(row: Row, *, now: ClockReading, kernel: str) -> Transition:
@@ -38,8 +50,31 @@ def present(row: Row, *, now: ClockReading, kernel: str) -> Transition:
     return event.model_copy(update={"historical": late})
 
 
+@dataclass(slots=True)
+class _Suspect:
+    """An event that the broker has refused.
+
+    Attributes:
+        reason: What it said last.
+        proofs: How often it was refused although other events had been taken since.
+        taken: How many events had been taken at the last refusal.
+        due_s: When it is tried again.
+        tries: How often it was refused.
+    """
+
+    reason: str = ""
+    proofs: int = 0
+    taken: int = -1
+    due_s: float = 0.0
+    tries: int = 0
+
+
 class Delivery:
     """Keeps the window of events that were sent and not acknowledged.
+
+    In order, with two exceptions. While more than `BACKLOG` events wait, new ones go first, marked
+    ``backlog``. And an event that the broker refuses is tried later; when it was refused
+    `TRIES` times while others were taken, it is set aside in the outbox.
 
     Args:
         outbox: Where they come from.
@@ -56,27 +91,42 @@ class Delivery:
         self._clock = clock
         self._kernel = kernel
         self._cursor = 0
+        self._split: int | None = None
+        self._live_cursor = 0
         self._generation = outbox.generation
         self._in_flight: dict[int, int] = {}  # token -> row id
         self._taken: list[int] = []
+        self._taken_count = 0
+        self._suspects: dict[int, _Suspect] = {}
         self._flushed_s = 0.0
         self._more = True
+        self.largest_bytes: int | None = None
 
     @property
     def more(self) -> bool:
         """Whether the outbox held more than the window had room for."""
-        return self._more
+        return self._more or self._retry_due()
 
     @property
     def in_flight(self) -> int:
         """How many events the broker has yet to acknowledge."""
         return len(self._in_flight)
 
+    @property
+    def refuses_all(self) -> bool:
+        """Whether the broker has refused several events and taken none since."""
+        last = [s for s in self._suspects.values() if s.taken == self._taken_count]
+        return len(last) >= SAME_FOR_ALL
+
     def restart(self) -> None:
         """On a new connection everything not acknowledged is sent again, oldest first."""
         self._cursor = 0
         self._more = True
         self._in_flight.clear()
+        self._split = None
+        if self._outbox.stats().depth > BACKLOG:
+            self._split = self._outbox.newest_id() + 1
+            self._live_cursor = self._split - 1
 
     def fill(self, send: Callable[[Message], int], *, window: int) -> int:
         """Send as many events as the window has room for; returns how many."""
@@ -84,18 +134,81 @@ class Delivery:
         room = window - len(self._in_flight)
         if room <= 0:
             return 0
-        now, sent, taken = self._clock(), 0, set(self._taken)
-        for row in self._outbox.peek(after=self._cursor, limit=room + len(taken)):
+        if self.refuses_all:  # one of them shows whether that has changed
+            self._more = False
+            return self._retry(send, 1) if not self._in_flight else 0
+        sent = self._retry(send, room)
+        if self._split is not None:
+            sent += self._fill_live(send, room - sent)
+        rows, self._cursor, went = self._send_after(
+            send, self._cursor, room - sent, before=self._split
+        )
+        sent += went
+        if self._split is not None and not rows and sent < room:
+            self._cursor, self._split = self._live_cursor, None  # the backlog has been sent
+        self._more = sent == room or self._split is not None
+        return sent
+
+    def _fill_live(self, send: Callable[[Message], int], room: int) -> int:
+        _, self._live_cursor, sent = self._send_after(send, self._live_cursor, room, backlog=True)
+        return sent
+
+    def _send_after(
+        self,
+        send: Callable[[Message], int],
+        cursor: int,
+        room: int,
+        *,
+        before: int | None = None,
+        backlog: bool = False,
+    ) -> tuple[int, int, int]:
+        """Send what comes after a cursor.
+
+        Returns:
+            How many rows were found, the new cursor, and how many were sent.
+        """
+        if room <= 0:
+            return 1, cursor, 0
+        passed = set(self._taken) | self._suspects.keys()
+        rows = self._outbox.peek(after=cursor, before=before, limit=room + len(passed))
+        sent = 0
+        for row in rows:
             if sent == room:
                 break
-            self._cursor = row.id
-            if row.id in taken:
+            cursor = row.id
+            if row.id not in passed:
+                sent += self._send(send, row, backlog=backlog)
+        return len(rows), cursor, sent
+
+    def _send(self, send: Callable[[Message], int], row: Row, *, backlog: bool = False) -> int:
+        event = present(row, now=self._clock(), kernel=self._kernel)
+        if backlog:
+            event = event.model_copy(update={"backlog": True})
+        message = Message(topic=self._topic, payload=event.to_json(), qos=1, retain=False)
+        if self.largest_bytes is not None and message.size_bytes > self.largest_bytes:
+            self._suspect(row.id, f"larger than the broker's limit of {self.largest_bytes} bytes")
+            return 0
+        self._in_flight[send(message)] = row.id
+        return 1
+
+    def _retry_due(self) -> bool:
+        now_s = self._clock().monotonic_s
+        return any(s.due_s <= now_s for s in self._suspects.values())
+
+    def _retry(self, send: Callable[[Message], int], room: int) -> int:
+        """Send refused events again whose time has come."""
+        if not self._suspects or not self._retry_due():
+            return 0
+        now_s, flying, sent = self._clock().monotonic_s, set(self._in_flight.values()), 0
+        for number, suspect in list(self._suspects.items()):
+            if suspect.due_s > now_s or number in flying or sent == room:
                 continue
-            payload = present(row, now=now, kernel=self._kernel).to_json()
-            token = send(Message(topic=self._topic, payload=payload, qos=1, retain=False))
-            self._in_flight[token] = row.id
-            sent += 1
-        self._more = sent == room
+            rows = self._outbox.peek(after=number - 1, before=number + 1, limit=1)
+            if rows:
+                suspect.due_s = now_s + RETRY_S
+                sent += self._send(send, rows[0])
+            else:
+                del self._suspects[number]
         return sent
 
     def take(self, token: int) -> bool:
@@ -104,11 +217,43 @@ class Delivery:
         if row is None:
             return False
         self._taken.append(row)
+        self._taken_count += 1
+        self._suspects.pop(row, None)
         return True
 
-    def refuse(self, token: int) -> bool:
-        """The broker has refused a message; the event stays. False if it was none of them."""
+    def hold(self, token: int) -> bool:
+        """Nobody has heard a message; the event stays. False if it was none of them."""
         return self._in_flight.pop(token, None) is not None
+
+    def refuse(self, token: int, reason: str) -> bool:
+        """The broker has refused a message. False if it was none of the events."""
+        row = self._in_flight.pop(token, None)
+        if row is None:
+            return False
+        self._suspect(row, reason)
+        return True
+
+    def blame(self, reason: str) -> None:
+        """The broker has ended the connection because of what was sent, or gave no reason again.
+
+        Only where a single event was under way is it certain which one.
+        """
+        if len(self._in_flight) == 1:
+            (row,) = self._in_flight.values()
+            self._suspect(row, reason)
+
+    def _suspect(self, row: int, reason: str) -> None:
+        suspect = self._suspects.setdefault(row, _Suspect())
+        if self._taken_count > suspect.taken >= 0:
+            suspect.proofs += 1
+        suspect.taken, suspect.reason = self._taken_count, reason
+        suspect.tries += 1
+        suspect.due_s = self._clock().monotonic_s + RETRY_S * 2.0 ** min(suspect.tries, 6)
+        if suspect.proofs >= TRIES and self._outbox.refuse(row, reason[:200]):
+            del self._suspects[row]
+            log.error(
+                "an event was set aside, the broker refuses it (%s); see: edge outbox list", reason
+            )
 
     def flush(self, *, force: bool = False) -> None:
         """Remove what was taken from the outbox, now and then or when there is much of it."""
@@ -127,4 +272,5 @@ class Delivery:
         if self._generation != self._outbox.generation:
             self._generation = self._outbox.generation
             self._taken.clear()
+            self._suspects.clear()
             self.restart()

@@ -38,19 +38,22 @@ class Discovery:
         self.enabled = config.enabled
         self.status_topic = f"{config.prefix}/status"
         self._topic = f"{config.prefix}/device/emoshift-{site}-{device}/config"
-        self._payload = json.dumps(
-            _device(base, site=site, device=device, single_faces=single_faces),
-            separators=(",", ":"),
-            allow_nan=False,
-        )
+        self._content = _device(base, site=site, device=device, single_faces=single_faces)
 
     def is_birth(self, topic: str, payload: bytes) -> bool:
         """Whether a message says that Home Assistant has just started."""
         return self.enabled and topic == self.status_topic and payload == BIRTH
 
-    def message(self) -> Message:
-        """Return the announcement."""
-        return Message(topic=self._topic, payload=self._payload, qos=1, retain=True)
+    def message(self, *, largest_bytes: int | None = None) -> Message:
+        """Return the announcement, with as many entities as fit, the most important ones first."""
+        components = list(self._content["components"].items())
+        while True:
+            content = {**self._content, "components": dict(components)}
+            payload = json.dumps(content, separators=(",", ":"), allow_nan=False)
+            message = Message(topic=self._topic, payload=payload, qos=1, retain=True)
+            if largest_bytes is None or message.size_bytes <= largest_bytes or not components:
+                return message
+            components.pop()
 
 
 def _device(base: str, *, site: str, device: str, single_faces: bool) -> dict[str, Any]:
@@ -60,7 +63,7 @@ def _device(base: str, *, site: str, device: str, single_faces: bool) -> dict[st
         **{f"{unique}_{name}": part for name, part in _health(base, unique).items()},
     }
     if single_faces:
-        components[f"{unique}_transition"] = _transition(base, unique)
+        components = {f"{unique}_transition": _transition(base, unique), **components}
     return {
         "device": {
             "identifiers": [unique],

@@ -10,12 +10,14 @@ import json
 import logging
 import time
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from edge.identity import machine_digest, settle_name
 from edge.outbox.store import Outbox
 from edge.publish.delivery import Delivery
 from edge.publish.homeassistant import Discovery
+from edge.publish.ledger import LedgerKeeper, Replays
 from edge.publish.metrics import serve_metrics
 from edge.publish.retained import Snapshots, stale_after_s
 from emoshift.clock import kernel_boot, read_clock
@@ -56,6 +58,8 @@ ACK_S: Final = 30.0
 """A broker that acknowledges nothing for this long is given up."""
 REFUSED_PAUSE_S: Final = 60.0
 """How long to wait after the broker has refused an event (an access list, a quota)."""
+CAUTIOUS_FOR: Final = 50
+"""After a connection that the broker ended because of a message, so many events go one by one."""
 GRACE_S: Final = 10.0
 """For this long after connecting, an event that nobody hears (the broker of MQTT 5 says so) is
 held back and sent again: the subscribers lost the same broker and are on their way."""
@@ -137,6 +141,12 @@ class Publisher:
         self._instance = instance
         self._connect = connect
         kernel = kernel_boot()
+        self._will_retain, self._will_qos = True, 1
+        self._cautious = 0
+        self._ledger = LedgerKeeper(outbox, base=self._base, device=self._device)
+        self._replays = Replays(
+            outbox, base=self._base, device=self._device, clock=read_clock, kernel=kernel
+        )
         self._delivery = Delivery(
             outbox, topic=f"{self._base}/transition", clock=read_clock, kernel=kernel
         )
@@ -154,6 +164,7 @@ class Publisher:
         )
         self._connection = ReconnectingConnection(self._start, address=address, log=log)
         self._window = 0
+        self._largest_bytes: int | None = None
         self._session = 0
         self._sessions_until = 0
         self._run = uuid.uuid4().hex[:12]
@@ -239,7 +250,8 @@ class Publisher:
 
     def _start(self, protocol: str) -> Connection:
         self._session, self._protocol = self._next_session(), protocol
-        return self._connect(protocol, self._status(Presence.OFFLINE))
+        will = self._status(Presence.OFFLINE)
+        return self._connect(protocol, replace(will, retain=self._will_retain, qos=self._will_qos))
 
     def _next_session(self) -> int:
         if self._session >= self._sessions_until:
@@ -255,11 +267,30 @@ class Publisher:
             case Acknowledged():
                 self._settle(event)
             case Received() if self._discovery.is_birth(event.topic, event.payload):
-                self._send(self._discovery.message())
+                self._send(self._discovery.message(largest_bytes=self._largest_bytes))
+            case Received() if event.topic == self._replays.topic:
+                if self._single_faces and not event.retained:
+                    self._replays.ask(event.payload)
             case Received():
                 self._read_status(event)
-            case Subscribed() | Lost():
-                pass
+            case Subscribed():
+                for topic, reason in event.refused:
+                    self._say_once(
+                        f"the broker refuses the subscription to {topic} ({reason}); check its"
+                        " access list"
+                    )
+            case Lost():
+                self._note_loss(event)
+
+    def _note_loss(self, event: Lost) -> None:
+        """Ask a broker for less that refused the last will, and suspect what was under way."""
+        if event.failure is Failure.NO_RETAIN:
+            self._will_retain = False
+        elif event.failure is Failure.NO_QOS:
+            self._will_qos = 0
+        elif event.of_message:
+            self._cautious = CAUTIOUS_FOR
+            self._delivery.blame(event.detail)
 
     def _go_online(self, event: Connected) -> None:
         now_s = time.monotonic()
@@ -269,28 +300,50 @@ class Publisher:
         self._quiet_until_s = self._looked_s = 0.0
         self._probing = True
         self._delivery.flush(force=True)
+        self._delivery.largest_bytes = self._largest_bytes = event.largest_bytes
         self._delivery.restart()
         self._snapshots.restart()
-        self._connection.subscribe(f"{self._base}/status")  # first: to see what stood there before
+        self._ledger.restart(now_s)
+        self._replays.restart()
+        if not event.retain:
+            self._say_once(
+                "the broker keeps no retained messages: who subscribes later sees no status, info"
+                " or class before the next change; allow them (retain_available)"
+            )
+        if event.max_qos == 0:
+            self._say_once(
+                "the broker acknowledges nothing (maximum QoS 0): events that it or the network"
+                " loses are lost, and seen as gaps; allow QoS 1"
+            )
+        topics = [f"{self._base}/status"]  # first: to see what stood there before
+        if self._single_faces:
+            topics.append(self._replays.topic)
+        else:  # an earlier setting may have left one: it tells how many events there were
+            self._send(self._ledger.cleared())
+        self._connection.subscribe(*topics)
         self._send(self._status(Presence.ONLINE))
         if self._discovery.enabled:
             self._connection.subscribe(self._discovery.status_topic)
-            self._send(self._discovery.message())
+            self._send(self._discovery.message(largest_bytes=self._largest_bytes))
 
     def _settle(self, event: Acknowledged) -> None:
         now_s = self._progress_s = time.monotonic()
+        if self._replays.settle(event.token):
+            return
         if event.refused is not None:
-            if self._delivery.refuse(event.token):
+            self._delivery.refuse(event.token, event.refused)
+            if self._delivery.refuses_all:
                 self._rest(now_s + REFUSED_PAUSE_S)
             self._say_once(
                 f"the broker refuses messages below {self._base} ({event.refused}); check its "
                 "access list; events wait in the outbox"
             )
         elif event.unheard and self._probing and now_s - self._connection.since_s < self._grace_s:
-            if self._delivery.refuse(event.token):
+            if self._delivery.hold(event.token):
                 self._rest(now_s + PROBE_S)
         elif self._delivery.take(event.token):
             self._probing = False
+            self._cautious = max(0, self._cautious - 1)
 
     def _rest(self, until_s: float) -> None:
         """Send no events for a while, then go on with the oldest."""
@@ -310,11 +363,22 @@ class Publisher:
         due = changed or self._delivery.more or now_s - self._looked_s > LOOK_EVERY_S
         if due and self._single_faces:  # else events of an earlier setting stay where they are
             # One at a time until the first is heard, so that none overtakes another.
-            window = 1 if self._probing else self._window
+            # Likewise while the broker ends connections because of one of them.
+            window = 1 if self._probing or self._cautious else self._window
             self._delivery.fill(self._send, window=0 if self._resting() else window)
+        if self._single_faces:
+            self._keep_ledger(now_s)
         if changed or now_s - self._looked_s > LOOK_EVERY_S:
             for message in self._snapshots_due(now_s):
                 self._send(message)
+
+    def _keep_ledger(self, now_s: float) -> None:
+        """Send again what was asked for, and the ledger when it is due."""
+        if not self._probing and self._replays.fill(self._send, window=self._window):
+            self._ledger.repeat()
+        ledger = self._ledger.due(now_s, largest_bytes=self._largest_bytes)
+        if ledger is not None:
+            self._send(ledger)
 
     def _snapshots_due(self, now_s: float) -> list[Message]:
         self._looked_s = now_s
@@ -348,6 +412,12 @@ class Publisher:
             self._send(self._status(Presence.ONLINE))
 
     def _send(self, message: Message) -> int:
+        if self._largest_bytes is not None and message.size_bytes > self._largest_bytes:
+            self._say_once(
+                f"{message.topic}: left out, it is larger than the broker's limit of"
+                f" {self._largest_bytes} bytes; raise that limit"
+            )
+            return -1
         return self._connection.send(message)
 
     def _status(self, presence: Presence) -> Message:

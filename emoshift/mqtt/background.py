@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable
 
-    from emoshift.mqtt.connection import ConnectionEvent
+    from emoshift.mqtt.connection import ConnectionEvent, Message
     from emoshift.mqtt.paho import Broker
 
 _TURN_S: Final = 0.5
@@ -93,6 +93,14 @@ class BackgroundConnection:
     def unsubscribe(self, *topics: str) -> None:
         """End subscriptions."""
         self._soon(lambda: self._connection.unsubscribe(*topics))
+
+    def send(self, message: Message) -> None:
+        """Send a message; it is dropped while the broker is away."""
+
+        def send() -> None:
+            self._connection.send(message)
+
+        self._soon(send)
 
     def acknowledge(self, tokens: Iterable[int]) -> None:
         """Tell the broker that these are safe; those of an earlier connection are ignored."""

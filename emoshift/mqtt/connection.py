@@ -19,7 +19,20 @@ class Failure(Enum):
     HUNG_UP = "the broker hangs up before it answers; check its log"
     CREDENTIALS = "check username and password_file"
     IDENTITY = "the broker does not accept this client id"
+    AUTHENTICATION = "the broker wants another way of signing in; allow user name and password"
+    FORBIDDEN = "the broker does not allow this client; check its access list and its bans"
     UNAVAILABLE = "the broker is busy or shutting down"
+    TOO_OFTEN = "the broker limits how often clients connect or send; raise its limits"
+    QUOTA = "the broker's quota is used up; raise it"
+    TOO_LARGE = "a message is larger than the broker allows; raise its largest packet size"
+    PAYLOAD = "the broker does not accept a payload or a topic; check its rules"
+    NO_RETAIN = "the broker keeps no retained messages; going on without them"
+    NO_QOS = "the broker knows no QoS 1; going on with QoS 0"
+    MOVED = "the broker has moved; set the host that it names in its log"
+    ADMINISTRATOR = "an administrator of the broker has closed the connection"
+    MISUNDERSTOOD = "the broker does not understand what was sent; check its version and its log"
+    SUBSCRIPTION = "the broker does not allow a kind of subscription; check its configuration"
+    KEEPALIVE = "the broker heard nothing in time; check the network, or raise keepalive_s"
     TAKEN_OVER = "another client connected with this device's id; is its disk a copy?"
     LOST = "the connection broke"
     SILENT = "the broker does not answer"
@@ -45,6 +58,11 @@ class Message:
     retain: bool
     expiry_s: int | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """An upper limit of its size on the wire."""
+        return len(self.payload.encode()) + len(self.topic.encode()) + 32
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
@@ -53,15 +71,27 @@ class Connected:
     Attributes:
         protocol: ``5`` or ``3.1.1``.
         window: How many messages it lets be unacknowledged at a time.
+        retain: Whether it keeps retained messages; without, they are sent as others.
+        max_qos: 0 where it acknowledges nothing; then sent is as good as acknowledged.
+        largest_bytes: The largest packet that it takes; ``None`` where it does not say.
     """
 
     protocol: str
     window: int
+    retain: bool = True
+    max_qos: int = 1
+    largest_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subscribed:
-    """The broker has confirmed subscriptions: what comes from now on is received."""
+    """The broker has answered a subscription: what comes from now on is received.
+
+    Attributes:
+        refused: What it does not let us have: topic and reason.
+    """
+
+    refused: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +133,12 @@ class Lost:
     Attributes:
         failure: What kind.
         detail: What the broker or the system said.
+        of_message: Whether the broker said that it is because of a message it was sent.
     """
 
     failure: Failure
     detail: str
+    of_message: bool = False
 
 
 ConnectionEvent: TypeAlias = Connected | Subscribed | Acknowledged | Received | Lost

@@ -64,17 +64,43 @@ _FAILURES: Final = {
     0x03: Failure.UNAVAILABLE,
     0x04: Failure.CREDENTIALS,
     0x05: Failure.CREDENTIALS,
+    0x80: Failure.UNAVAILABLE,
+    0x81: Failure.MISUNDERSTOOD,
+    0x82: Failure.MISUNDERSTOOD,
+    0x83: Failure.UNAVAILABLE,
     0x84: Failure.PROTOCOL,
     0x85: Failure.IDENTITY,
     0x86: Failure.CREDENTIALS,
     0x87: Failure.CREDENTIALS,
     0x88: Failure.UNAVAILABLE,
     0x89: Failure.UNAVAILABLE,
-    0x8A: Failure.CREDENTIALS,
+    0x8A: Failure.FORBIDDEN,
     0x8B: Failure.UNAVAILABLE,
-    0x8C: Failure.CREDENTIALS,
+    0x8C: Failure.AUTHENTICATION,
+    0x8D: Failure.KEEPALIVE,
     0x8E: Failure.TAKEN_OVER,
+    0x8F: Failure.SUBSCRIPTION,
+    0x90: Failure.PAYLOAD,
+    0x93: Failure.TOO_OFTEN,
+    0x94: Failure.MISUNDERSTOOD,
+    0x95: Failure.TOO_LARGE,
+    0x96: Failure.TOO_OFTEN,
+    0x97: Failure.QUOTA,
+    0x98: Failure.ADMINISTRATOR,
+    0x99: Failure.PAYLOAD,
+    0x9A: Failure.NO_RETAIN,
+    0x9B: Failure.NO_QOS,
+    0x9C: Failure.MOVED,
+    0x9D: Failure.MOVED,
+    0x9E: Failure.SUBSCRIPTION,
+    0x9F: Failure.TOO_OFTEN,
+    0xA0: Failure.ADMINISTRATOR,
+    0xA1: Failure.SUBSCRIPTION,
+    0xA2: Failure.SUBSCRIPTION,
 }
+"""Every reason code of MQTT 5 that a CONNACK or DISCONNECT may carry."""
+_OF_MESSAGE: Final = frozenset({0x81, 0x82, 0x87, 0x90, 0x95, 0x97, 0x99})
+"""With these a broker may end a connection because of a message that it was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +221,8 @@ class PahoConnection:
         self._connected = False
         self._more = False
         self._retain = True
+        self._max_qos = 1
+        self._asked: dict[int, tuple[str, ...]] = {}
         self._client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=broker.client_id,
@@ -301,7 +329,7 @@ class PahoConnection:
         info: MQTTMessageInfo = self._client.publish(
             message.topic,
             message.payload,
-            qos=message.qos,
+            qos=min(message.qos, self._max_qos),
             retain=message.retain and self._retain,
             properties=properties,
         )
@@ -309,7 +337,9 @@ class PahoConnection:
 
     def subscribe(self, *topics: str) -> None:
         """See `Connection.subscribe`."""
-        self._client.subscribe([(topic, 1) for topic in topics])
+        _, mid = self._client.subscribe([(topic, 1) for topic in topics])
+        if mid is not None:
+            self._asked[mid] = topics
 
     def unsubscribe(self, *topics: str) -> None:
         """See `Connection.unsubscribe`."""
@@ -353,10 +383,10 @@ class PahoConnection:
         """Name a loss nobody explained; a broker may refuse MQTT 5 by just hanging up."""
         return Failure.LOST if self._connected else Failure.HUNG_UP
 
-    def _lose(self, failure: Failure, detail: str) -> None:
+    def _lose(self, failure: Failure, detail: str, *, of_message: bool = False) -> None:
         if not self._over:
             self._over = True
-            self._events.append(Lost(failure=failure, detail=detail))
+            self._events.append(Lost(failure=failure, detail=detail, of_message=of_message))
 
     def _on_connect(
         self,
@@ -371,8 +401,17 @@ class PahoConnection:
             return
         self._connected = True
         self._retain = bool(getattr(properties, "RetainAvailable", 1))
-        window = min(WINDOW, int(getattr(properties, "ReceiveMaximum", WINDOW)))
-        self._events.append(Connected(protocol=self._protocol, window=window))
+        self._max_qos = min(1, int(getattr(properties, "MaximumQoS", 1)))
+        largest = getattr(properties, "MaximumPacketSize", None)
+        self._events.append(
+            Connected(
+                protocol=self._protocol,
+                window=min(WINDOW, int(getattr(properties, "ReceiveMaximum", WINDOW))),
+                retain=self._retain,
+                max_qos=self._max_qos,
+                largest_bytes=None if largest is None else int(largest),
+            )
+        )
 
     def _on_disconnect(
         self,
@@ -383,7 +422,8 @@ class PahoConnection:
         _properties: Properties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self._lose(_FAILURES.get(reason.value, Failure.LOST), str(reason))
+            failure = _FAILURES.get(reason.value, Failure.LOST)
+            self._lose(failure, str(reason), of_message=reason.value in _OF_MESSAGE)
         else:
             self._lose(self._guess(), "closed by the broker or the network")
 
@@ -418,11 +458,17 @@ class PahoConnection:
         self,
         _client: Client,
         _userdata: object,
-        _mid: int,
-        _reasons: list[ReasonCode],
+        mid: int,
+        reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        self._events.append(Subscribed())
+        topics = self._asked.pop(mid, ())
+        refused = tuple(
+            (topic, str(reason))
+            for topic, reason in zip(topics, reasons, strict=False)
+            if reason.is_failure
+        )
+        self._events.append(Subscribed(refused=refused))
 
 
 def _holds_decrypted(sock: object) -> bool:

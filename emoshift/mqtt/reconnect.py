@@ -30,7 +30,21 @@ _PATIENCE: Final = {Failure.HUNG_UP: 2, Failure.SILENT: 1}
 version by it; a cut wire looks the same, and 3.1.1 does not tell whether anybody listens."""
 _PATIENCE_PROVEN: Final = 4
 """Likewise with a version that it has accepted before."""
-_SLOW: Final = (Failure.CREDENTIALS, Failure.IDENTITY, Failure.PROTOCOL, Failure.TAKEN_OVER)
+_SLOW: Final = (
+    Failure.CREDENTIALS,
+    Failure.AUTHENTICATION,
+    Failure.FORBIDDEN,
+    Failure.IDENTITY,
+    Failure.PROTOCOL,
+    Failure.TAKEN_OVER,
+    Failure.TOO_OFTEN,
+    Failure.MOVED,
+    Failure.SUBSCRIPTION,
+    Failure.ADMINISTRATOR,
+)
+"""What only a person can mend, or what more attempts would make worse."""
+_ADAPT: Final = (Failure.NO_RETAIN, Failure.NO_QOS)
+"""After these the owner of the connection asks for less, and may try at once."""
 
 
 class ConnectionState(Enum):
@@ -123,10 +137,14 @@ class Reconnect:
                     level=logging.DEBUG,
                     text=f"MQTT {refused}: {detail}; trying MQTT {self.protocol}",
                 )
+        if failure in _ADAPT and failure is not self._said:
+            self._said = failure
+            self.due_s = now_s
+            return Notice(level=logging.WARNING, text=f"{detail}; {failure.value}")
         if failure is Failure.RESTARTED:  # wanted: at once, and nothing to worry about
             self.due_s = now_s
             return Notice(level=logging.DEBUG, text=f"{detail}; {failure.value}")
-        if failure in _SLOW:
+        if failure in _SLOW or failure in _ADAPT:
             wait_s = SLOW_DELAY_S
         else:
             wait_s = self._delay_s

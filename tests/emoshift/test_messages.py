@@ -15,12 +15,16 @@ from emoshift.emotions import EMOTIONS, STATES, Emotion
 from emoshift.messages import (
     MAX_PAYLOAD_BYTES,
     MODELS,
+    BootNumbers,
     Health,
     Info,
+    Ledger,
+    LostNumbers,
     MessageError,
     Percentiles,
     Presence,
     Problem,
+    Replay,
     Status,
     Transition,
     read_message,
@@ -63,10 +67,20 @@ GOLDEN = {
         '{"schema":"emoshift.health/1","device":"room-12","camera":"front",'
         '"at":"2026-11-21T09:30:00.000Z","camera_state":"streaming","fps":29.97,"frames":900,'
         '"dropped_frames":3,"faces":2,"stages":{"total":{"p50_ms":20.0,"p95_ms":31.0,'
-        '"p99_ms":40.12}},"outbox_depth":0,"outbox_dropped":0,"outbox_state":"ready","outbox_damaged":0,"outbox_set_aside":0,"level":0,'
+        '"p99_ms":40.12}},"outbox_depth":0,"outbox_dropped":0,"outbox_state":"ready",'
+        '"outbox_damaged":0,"outbox_set_aside":0,"level":0,'
         '"temperature_c":61.2,"throttled":null,"drift":0.081,"abstained":null,'
         '"faces_too_small":0,"landmarks_age_s":null,"drift_blendshapes":0.081,'
         '"drift_confidence":null,"brightness":0.412,"sharpness":218.4}'
+    ),
+    Kind.LEDGER: (
+        '{"schema":"emoshift.ledger/1","device":"room-12","boots":[{"boot_id":'
+        '"0123456789abcdef0123456789abcdef","kept_from":3,"settled":17}],"lost":[{"boot_id":'
+        '"0123456789abcdef0123456789abcdef","first":5,"last":6,"reason":"damaged"}]}'
+    ),
+    Kind.REPLAY: (
+        '{"schema":"emoshift.replay/1","device":"room-12","boot_id":'
+        '"0123456789abcdef0123456789abcdef","first":3,"last":17}'
     ),
 }
 """Exactly what devices in the field send."""
@@ -137,6 +151,12 @@ WRITTEN = {
         brightness=0.4118,
         sharpness=218.44,
     ),
+    Kind.LEDGER: Ledger(
+        device="room-12",
+        boots=[BootNumbers(boot_id=BOOT, kept_from=3, settled=17)],
+        lost=[LostNumbers(boot_id=BOOT, first=5, last=6, reason="damaged")],
+    ),
+    Kind.REPLAY: Replay(device="room-12", boot_id=BOOT, first=3, last=17),
 }
 EVENT = WRITTEN[Kind.TRANSITION]
 

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emoshift.messages import Presence, Status, Transition
+from emoshift.messages import (
+    BootNumbers,
+    Ledger,
+    LostNumbers,
+    Presence,
+    Status,
+    Transition,
+)
+from emoshift.number_ranges import NumberRanges
 from emoshift.subscriber import (
     INSTANCES,
     Deduplicator,
@@ -80,6 +88,85 @@ def test_every_event_once_and_every_gap_true(heard: list[tuple[str, int]]) -> No
         assert len(told[boot]) == len(set(told[boot]))
         assert set(told[boot]) == came
         assert missing[boot] == set(range(since, max(came) + 1)) - came
+
+
+def test_a_backlog_is_no_gap() -> None:
+    """What waits behind a newer event follows; only what is missing in the end is told."""
+    dedup = Deduplicator()
+    newest = event(1001).model_copy(update={"backlog": True})
+    told = [dedup.accept(e) for e in (newest, event(1), event(2), event(4), event(1002))]
+    assert [type(item) for items in told for item in items] == [
+        NewEvent,
+        NewEvent,
+        NewEvent,
+        Gap,
+        NewEvent,
+        Gap,
+        NewEvent,
+    ]
+    gaps = [(x.first, x.last) for items in told for x in items if isinstance(x, Gap)]
+    assert gaps == [(3, 3), (5, 1000)]
+
+
+def ledger(*boots: tuple[str, int, int], lost: tuple[tuple[str, int, int], ...] = ()) -> Ledger:
+    """What a device says it sent."""
+    return Ledger(
+        device="room-12",
+        boots=[BootNumbers(boot_id=b, kept_from=k, settled=s) for b, k, s in boots],
+        lost=[LostNumbers(boot_id=b, first=f, last=x, reason="damaged") for b, f, x in lost],
+    )
+
+
+def test_the_ledger_shows_what_is_missing_at_the_end() -> None:
+    """Events after the last one that came, and whole boot ids, are told and can be asked for."""
+    dedup = Deduplicator()
+    dedup.accept(event(5))
+    sent = ledger((A, 3, 9), (B, 2, 4), lost=((A, 8, 8),))
+    assert [(g.boot_id, g.first, g.last, g.reason) for g in dedup.compare(sent)] == [
+        (A, 8, 8, "damaged"),
+        (A, 6, 7, ""),
+        (A, 9, 9, ""),
+        (B, 1, 4, ""),
+    ]
+    assert dedup.wanted(sent) == [(A, 6, 7), (A, 9, 9), (B, 2, 4)]
+    assert dedup.compare(sent) == []
+    assert [type(item) for item in dedup.accept(event(6))] == [NewEvent]
+    assert dedup.wanted(sent) == [(A, 7, 7), (A, 9, 9), (B, 2, 4)]
+
+
+def test_a_stranger_misses_nothing() -> None:
+    """Who has heard nothing of a device is told no gaps by its ledger."""
+    dedup = Deduplicator()
+    assert dedup.compare(ledger((A, 1, 9))) == []
+    assert dedup.wanted(ledger((A, 1, 9))) == []
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 60), max_size=60), st.integers(0, 59))
+def test_a_restart_changes_nothing(numbers: list[int], at: int) -> None:
+    """Going on from what was written tells the same as never having stopped."""
+
+    def tell(restart: bool) -> list[object]:
+        dedup, told = Deduplicator(), []
+        for place, number in enumerate(numbers):
+            if restart and place == at:
+                dedup = Deduplicator.from_json(dedup.to_json())
+            told += dedup.accept(event(number))
+        return told
+
+    assert tell(restart=True) == tell(restart=False)
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 9)), max_size=30))
+def test_ranges_are_a_set(added: list[tuple[int, int]]) -> None:
+    """Ranges hold what was added, and name what was not."""
+    ranges, numbers = NumberRanges(), set()
+    for first, more in added:
+        ranges.add(first, first + more)
+        numbers.update(range(first, first + more + 1))
+    assert {n for n in range(70) if n in ranges} == numbers
+    missing = {n for a, b in ranges.missing(1, 65) for n in range(a, b + 1)}
+    assert missing == set(range(1, 66)) - numbers
 
 
 def test_memory_is_bounded() -> None:

@@ -38,10 +38,17 @@ class BrokerProcess:
         settings: Further lines of Mosquitto's configuration.
         kind: ``mosquitto`` or ``amqtt`` (which speaks MQTT 3.1.1 only).
         anonymous: Whether it asks for no password.
+        persistence: Whether it keeps sessions on disk; the settings say where.
     """
 
     def __init__(
-        self, folder: Path, *, settings: str = "", kind: str = KIND, anonymous: bool = True
+        self,
+        folder: Path,
+        *,
+        settings: str = "",
+        kind: str = KIND,
+        anonymous: bool = True,
+        persistence: bool = False,
     ) -> None:
         self.port = free_port()
         self.kind = kind
@@ -50,7 +57,7 @@ class BrokerProcess:
         self._config = folder / "broker.conf"
         self._config.write_text(
             f"listener {self.port} 127.0.0.1\nallow_anonymous {str(anonymous).lower()}\n"
-            f"persistence false\nuser root\nlog_type all\n{settings}\n"
+            f"persistence {str(persistence).lower()}\nuser root\nlog_type all\n{settings}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
 

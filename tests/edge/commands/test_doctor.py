@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import socket
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edge.commands.doctor import Finding, examine
 from edge.config import parse_config
+from tests.support.brokers import MOSQUITTO, BrokerProcess
 from tests.support.handmade_bundle import cnn_member, write_bundle
 
 if TYPE_CHECKING:
@@ -17,12 +18,33 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def broker_port() -> Iterator[int]:
-    """A port on which somebody answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        yield listener.getsockname()[1]
+def broker_port(tmp_path: Path) -> Iterator[int]:
+    """The port of a broker."""
+    with BrokerProcess(tmp_path / "broker") as broker:
+        yield broker.port
+
+
+@pytest.mark.parametrize(
+    ("password", "good", "word"),
+    [
+        pytest.param("right", True, "signed in, MQTT 5", id="right"),
+        pytest.param("wrong", False, "check username and password_file", id="wrong"),
+    ],
+)
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+def test_the_broker_is_asked_to_sign_in(
+    tmp_path: Path, password: str, good: bool, word: str
+) -> None:
+    """The configured name and password are tried, and a refusal is told with its hint."""
+    file = tmp_path / "passwords"
+    file.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", file, "room-12", "right"], check=True)
+    with BrokerProcess(
+        tmp_path / "broker", settings=f"password_file {file}", anonymous=False
+    ) as broker:
+        mqtt = {"host": "127.0.0.1", "port": broker.port, "username": "room-12"}
+        found = findings({"mqtt": {**mqtt, "password": password}})["broker"]
+    assert (found.good, word in found.detail) == (good, True), found.detail
 
 
 def findings(data: dict[str, Any]) -> dict[str, Finding]:

@@ -718,7 +718,7 @@ def test_what_the_broker_refuses_is_set_aside(path: Path) -> None:
         outbox.refuse(2, "not authorized")
         assert tracks(outbox.peek()) == ["t0", "t2"]
         assert [(x.first, x.last, x.reason) for x in outbox.losses()] == [(2, 2, "refused")]
-        assert [(n, why) for n, why, _, _ in outbox.dead()] == [(2, "not authorized")]
+        assert [(dead.number, dead.reason) for dead in outbox.dead()] == [(2, "not authorized")]
         assert outbox.retry([2]) == 1
         assert tracks(outbox.peek()) == ["t0", "t1", "t2"]
         assert outbox.losses() == []

@@ -106,12 +106,12 @@ def test_every_message_fits_its_schema_and_is_retained_as_agreed(
     with Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: outbox.stats().depth == 0 and watcher.last("class"))
         late = Watcher(broker.port)
-        wait_until(lambda: late.last("class") and late.last("info") and late.last("status"))
+        wait_until(lambda: all(late.last(kind) for kind in ("class", "info", "status", "ledger")))
         late.close()
         for topic, payload, _ in watcher.seen:
             jsonschema.validate(json.loads(payload), read_schema(topic.rpartition("/")[2]))
         assert {topic for topic, _, retained in late.seen if retained} == {
-            f"{BASE}/{kind}" for kind in ("status", "info", "class")
+            f"{BASE}/{kind}" for kind in ("status", "info", "class", "ledger")
         }
     wait_until(lambda: watcher.last("class") == "")
     wait_until(lambda: state_of(watcher) == "stopped")

@@ -152,7 +152,7 @@ def test_a_stop_without_a_broker_keeps_the_events(
     [
         pytest.param(b"HTTP/1.1 400 Bad Request\r\n\r\n", "broker", id="a web server"),
         pytest.param(
-            b"\x20\x03\x00\x00\x00\x31\x07\x00\x02\x97\x98\x00{}", "not MQTT", id="no topic"
+            b"\x20\x03\x00\x00\x00\x31\x07\x00\x02\x97\x98\x00{}", "broker", id="no topic"
         ),
         pytest.param(b"\x20\x03\x00\x00\x00\x40\x01\x00", "broker", id="cut short"),
     ],
