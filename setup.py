@@ -10,8 +10,8 @@ from setuptools.command.build_py import build_py
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from dashboard.charts import BUNDLED, NAME, fetch_into, find_charts
-from emoshift.errors import UnavailableError
+from dashboard.charts import BUNDLED, CHARTS, fetch_charts, find_charts
+from emoshift.errors import EmoshiftError
 
 ROOT = Path(__file__).parent
 
@@ -28,10 +28,10 @@ class BuildWithCharts(build_py):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             if (found := find_charts()) is not None:
-                self.copy_file(str(found), str(folder / NAME))
+                self.copy_file(str(found), str(folder / CHARTS.name))
             else:
-                fetch_into(folder)
-        except UnavailableError as why:
+                fetch_charts(folder)
+        except EmoshiftError as why:
             self.warn(str(why))
 
 

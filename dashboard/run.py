@@ -23,7 +23,7 @@ from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
 from dashboard.web.connections import limited_protocol
-from emoshift.errors import UnavailableError
+from emoshift.errors import EmoshiftError, UnavailableError
 from emoshift.local_broker import HOST, local_broker
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def run_demo(
     """
     try:
         fetch_charts()
-    except UnavailableError as why:
-        say(f"Warning: {why}")
+    except EmoshiftError as why:
+        say(f"Warning: {why}; the pages will show no charts")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emoshift-demo-")))
         broker = stack.enter_context(local_broker(folder, use_mosquitto=use_mosquitto))

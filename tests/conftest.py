@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from edge.assets import DEMO_CLIP, LANDMARKER, SAMPLE_CLIP, Asset, find_asset
+from edge.assets import DEMO_CLIP, LANDMARKER, SAMPLE_CLIP, find_asset
 
 if TYPE_CHECKING:
+    from emoshift.downloads import Download
     from pathlib import Path
 
 # A suite that a shell started in the background would pass "ignore Ctrl-C" on to every program it
@@ -40,7 +41,7 @@ settings.register_profile("emoshift", deadline=None)
 settings.load_profile("emoshift")
 
 
-def _asset(asset: Asset) -> Path:
+def _asset(asset: Download) -> Path:
     found = find_asset(asset)
     if found is None:
         pytest.skip(f"needs {asset.name}: edge assets fetch --all")

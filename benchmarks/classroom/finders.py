@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.assets import LANDMARKER, YUNET, Asset, find_asset
+from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.faces.select_backend import open_faces
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:
+    from emoshift.downloads import Download
     from pathlib import Path
 
     from edge.config import Faces
@@ -27,7 +28,7 @@ def landmark_model() -> Path:
     return found
 
 
-def open_finder(config: Faces, *, threads: int = 1, detector: Asset = YUNET) -> FaceFinder:
+def open_finder(config: Faces, *, threads: int = 1, detector: Download = YUNET) -> FaceFinder:
     """Open a back end in line, so that a run repeats itself."""
     return open_faces(
         config,

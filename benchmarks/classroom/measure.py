@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from benchmarks.classroom.actors import Actor
     from benchmarks.classroom.scene import Scene, Truth
-    from edge.assets import Asset
     from edge.faces.backend import ComputeBudget
     from edge.values import Frame
+    from emoshift.downloads import Download
 
 WARM_S = 0.5
 """Time a back end has to find everyone before recall is counted."""
@@ -32,7 +32,7 @@ def score_scene(
     count: int,
     config: Faces | None = None,
     effort: ComputeBudget | None = None,
-    detector: Asset = YUNET,
+    detector: Download = YUNET,
 ) -> Score:
     """Run a back end in line over ``count`` frames of a scene and score what it finds."""
     frames = scene.frames(actors, count)
@@ -44,7 +44,7 @@ def score_frames(
     *,
     config: Faces | None = None,
     effort: ComputeBudget | None = None,
-    detector: Asset = YUNET,
+    detector: Download = YUNET,
     warm_s: float = 0.0,
 ) -> Score:
     """Run a back end in line over frames with known faces."""
@@ -69,7 +69,7 @@ def recall_by_size(
     faces: int = 30,
     count: int = 60,
     seeds: Iterable[int] = (100, 101),
-    detector: Asset = YUNET,
+    detector: Download = YUNET,
 ) -> dict[float, Score]:
     """Score boards of equal faces, 1280 x 720, one entry for each face width."""
     scores = {}

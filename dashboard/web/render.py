@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-CHARTS_ADDRESS: Final = f"/charts.js?v={charts.SHA256[:12]}"
+CHARTS_ADDRESS: Final = f"/charts.js?v={str(charts.CHARTS.sha256)[:12]}"
 STATIC: Final = Path(str(resources.files("dashboard.web").joinpath("static")))
 
 

@@ -14,14 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.assets import (
-    CLASSROOM_CLIP,
-    DEMO_CLIP,
-    SMILE_CLIP,
-    Asset,
-    fetch_asset,
-    find_asset,
-)
+from edge.assets import CLASSROOM_CLIP, DEMO_CLIP, SMILE_CLIP, fetch_asset, find_asset
 from edge.capture.clip import Clip
 from edge.capture.devices import is_clip
 from edge.commands.subscribe import other_line
@@ -34,6 +27,7 @@ from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import ConnectionChange, NewEvent, Unreadable, listen, subscriber_id
 
 if TYPE_CHECKING:
+    from emoshift.downloads import Download
     from collections.abc import Callable, Iterator, Mapping
 
 _ARRIVE_S: Final = 5.0
@@ -52,7 +46,7 @@ class DemoClip:
         remark: How to read the changes reported in it, right and wrong ones.
     """
 
-    asset: Asset
+    asset: Download
     shows: str
     remark: str
 

@@ -34,7 +34,7 @@ def test_another_library_is_none(client, tmp_path):
     """A file with other bytes is never served."""
     folder = tmp_path / "dashboard"
     folder.mkdir()
-    (folder / charts.NAME).write_bytes(b"x" * charts.SIZE_BYTES)
+    (folder / charts.CHARTS.name).write_bytes(b"x" * charts.CHARTS.size_bytes)
     assert charts.find_charts() is None
     assert client.get("/charts.js").status_code == 404
 
@@ -48,5 +48,5 @@ def test_the_released_library_is_served(client):
     assert charts.find_charts() == path
     answer = client.get("/charts.js")
     assert answer.status_code == 200
-    assert len(answer.content) == charts.SIZE_BYTES
+    assert len(answer.content) == charts.CHARTS.size_bytes
     assert answer.headers["content-type"].startswith("text/javascript")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.assets import ASSETS, Asset, fetch_asset, find_asset
+from edge.assets import ASSETS, fetch_asset, find_asset
+from emoshift.downloads import Download
 from emoshift.errors import OutputError, UnavailableError
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "assets"
 
 
-def asset(*addresses: str) -> Asset:
-    return Asset(
+def asset(*addresses: str) -> Download:
+    return Download(
         name="model.bin",
         sha256=hashlib.sha256(CONTENT).hexdigest(),
         size_bytes=len(CONTENT),
@@ -132,7 +133,7 @@ def test_a_cache_that_cannot_be_written_is_told(
 
 
 @pytest.mark.parametrize("wanted", ASSETS, ids=lambda a: a.name)
-def test_every_asset_is_fully_described(wanted: Asset) -> None:
+def test_every_asset_is_fully_described(wanted: Download) -> None:
     """Hash, size, addresses over HTTPS, and a wheel that is pinned."""
     assert len(wanted.sha256 or "") == 64
     assert wanted.addresses
