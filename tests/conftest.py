@@ -14,8 +14,9 @@ from hypothesis import settings
 from edge.assets import DEMO_CLIP, LANDMARKER, SAMPLE_CLIP, find_asset
 
 if TYPE_CHECKING:
-    from emoshift.downloads import Download
     from pathlib import Path
+
+    from emoshift.downloads import Download
 
 # A suite that a shell started in the background would pass "ignore Ctrl-C" on to every program it
 # starts, and the tests of Ctrl-C would wait for ever.

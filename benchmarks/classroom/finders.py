@@ -9,11 +9,11 @@ from edge.faces.select_backend import open_faces
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:
-    from emoshift.downloads import Download
     from pathlib import Path
 
     from edge.config import Faces
     from edge.faces.backend import FaceFinder
+    from emoshift.downloads import Download
 
 
 def landmark_model() -> Path:

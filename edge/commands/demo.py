@@ -27,8 +27,9 @@ from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import ConnectionChange, NewEvent, Unreadable, listen, subscriber_id
 
 if TYPE_CHECKING:
-    from emoshift.downloads import Download
     from collections.abc import Callable, Iterator, Mapping
+
+    from emoshift.downloads import Download
 
 _ARRIVE_S: Final = 5.0
 """How long after the daemon's end an event may still be on its way."""
