@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from convert.bundle import manifest_bytes, staged, write_files
 from convert.calibrate import choose
-from convert.datasets import CALIBRATION_SPLIT, HELD_OUT_SPLIT, read_pictures, read_sequences
+from convert.datasets import CALIBRATION_SPLIT, HELD_OUT_SPLIT, read_images, read_sequences
 from convert.drift_baseline import measure_baseline
-from convert.member import make_draft
+from convert.member import convert_member
 from convert.model_card import CARD_NAME, write_card
-from convert.predictions import ask, fit, stills_of
+from convert.predictions import fit, predict_all, stills_of
 from convert.verify import failures, judge, measure, measure_ensemble
 from edge import __version__
 from edge.bundle.loader import load_bundle
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.calibrate import CalibrationSet
-    from convert.datasets import Pictures, Sequences
-    from convert.member import Draft
+    from convert.datasets import Images, Sequences
+    from convert.member import ConvertedMember
     from convert.recipe import Recipe
     from edge.bundle.loader import Bundle
     from edge.bundle.manifest import GateResult
@@ -36,15 +36,15 @@ class Material:
     """Everything a build reads beside the networks.
 
     Attributes:
-        calibration: Pictures of the training split.
+        calibration: Images of the training split.
         held_out: The split that judges and that numbers are fitted to.
         report: The split that is only reported; ``None`` for none.
         sequences: By the recurrent member's name.
     """
 
     calibration: CalibrationSet
-    held_out: Pictures
-    report: Pictures | None
+    held_out: Images
+    report: Images | None
     sequences: dict[str, Sequences]
 
 
@@ -56,7 +56,7 @@ def build(
     overwrite: bool = False,
     allow_failing: bool = False,
     cache: Path | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Convert, fit, verify and write a bundle.
 
@@ -66,17 +66,17 @@ def build(
         out: Folder of the bundle.
         overwrite: Whether a bundle there may be replaced.
         allow_failing: Write the bundle, marked so, although the gate fails.
-        cache: Folder where decoded pictures are kept.
-        tell: Told one line a stage.
+        cache: Folder where decoded images are kept.
+        log: Gets a line for each stage.
 
     Raises:
         InputError: A network or the data cannot be used, or the gate fails.
         OutputError: The bundle cannot be written.
     """
     with staged(out, overwrite=overwrite) as folder:
-        material = gather(recipe, data, cache, tell)
-        drafts = convert_all(recipe, material, tell)
-        manifest = assemble(recipe, drafts, material, tell)
+        material = gather(recipe, data, cache, log)
+        members = convert_all(recipe, material, log)
+        manifest = assemble(recipe, members, material, log)
         if manifest.failing and not allow_failing:
             failed = "; ".join(failures(manifest.gate))
             raise InputError(
@@ -84,36 +84,47 @@ def build(
                 " bundle that is marked so"
             )
         manifest, text = manifest_bytes(manifest)
-        files = {draft.member.file: draft.content for draft in drafts}
+        files = {built.member.file: built.content for built in members}
         files[MANIFEST_NAME] = text
         files[CARD_NAME] = write_card(manifest).encode()
         write_files(folder, files)
         load_bundle(folder)  # the device's own checks
-    tell(f"{out}: {manifest.bundle_id}")
+    log(f"{out}: {manifest.bundle_id}")
     return manifest
 
 
-def gather(recipe: Recipe, data: Path, cache: Path | None, tell: Callable[[str], None]) -> Material:
-    """Read the pictures and sequences."""
+def gather(recipe: Recipe, data: Path, cache: Path | None, log: Callable[[str], None]) -> Material:
+    """Read the images and sequences.
+
+    Raises:
+        InputError: They are missing, or the trained networks are.
+    """
+    if not recipe.sources.is_dir():
+        raise InputError(
+            f"{recipe.sources}: no such folder; the default recipe's networks lie in a checkout's"
+            " models/sources: run convert there, or name .keras files or a --recipe"
+        )
     sequences = {
         member.name: read_sequences(recipe.sources / member.samples)
         for member in recipe.members
         if member.samples is not None
     }
-    tell(f"reading {data}")
-    calibration = choose(read_pictures(data, CALIBRATION_SPLIT, cache=cache), recipe.calibration)
-    tell(f"calibrating on {calibration.described}")
+    log(f"reading {data}")
+    calibration = choose(read_images(data, CALIBRATION_SPLIT, cache=cache), recipe.calibration)
+    log(f"calibrating on {calibration.described}")
     return Material(
         calibration=calibration,
-        held_out=read_pictures(data, HELD_OUT_SPLIT, cache=cache),
-        report=read_pictures(data, recipe.report, cache=cache) if recipe.report else None,
+        held_out=read_images(data, HELD_OUT_SPLIT, cache=cache),
+        report=read_images(data, recipe.report, cache=cache) if recipe.report else None,
         sequences=sequences,
     )
 
 
-def convert_all(recipe: Recipe, material: Material, tell: Callable[[str], None]) -> list[Draft]:
+def convert_all(
+    recipe: Recipe, material: Material, log: Callable[[str], None]
+) -> list[ConvertedMember]:
     """Convert every member."""
-    drafts: list[Draft] = []
+    members: list[ConvertedMember] = []
     for member in recipe.members:
         samples = (
             material.sequences[member.name].calibration
@@ -121,48 +132,51 @@ def convert_all(recipe: Recipe, material: Material, tell: Callable[[str], None])
             else material.calibration.crops
         )
         precision = recipe.precision(member)
-        tell(f"converting {member.name} to {precision}")
-        drafts.append(make_draft(member, recipe.sources, samples, precision))
-    return drafts
+        log(f"converting {member.name} to {precision}")
+        members.append(convert_member(member, recipe.sources, samples, precision))
+    return members
 
 
 def assemble(
-    recipe: Recipe, drafts: Sequence[Draft], material: Material, tell: Callable[[str], None]
+    recipe: Recipe,
+    members: Sequence[ConvertedMember],
+    material: Material,
+    log: Callable[[str], None],
 ) -> Manifest:
     """Fit the numbers, judge, and put the manifest together; its id is still empty."""
-    tell(f"fitting and verifying on {material.held_out.split}")
+    log(f"fitting and verifying on {material.held_out.split}")
     sequences = material.sequences
-    answers = ask(drafts, material.held_out, stills_of(sequences, report=False))
-    drafts = fit(drafts, answers)
-    gate = judge(drafts, answers, sequences, recipe.gate)
-    judged = [answers]
+    predictions = predict_all(members, material.held_out, stills_of(sequences, report=False))
+    members = fit(members, predictions)
+    gate = judge(members, predictions, sequences, recipe.gate)
+    judged = [predictions]
     if material.report is not None:
-        judged.append(ask(drafts, material.report, stills_of(sequences, report=True)))
+        judged.append(predict_all(members, material.report, stills_of(sequences, report=True)))
     calibration = [material.calibration.described]
     calibration += [f"{name}: {s.origin}" for name, s in sequences.items()]
     return Manifest(
         bundle_id="",
         name=recipe.name,
         members=tuple(
-            draft.member.model_copy(
-                update={"metrics": tuple(m for split in judged for m in measure(draft, split))}
+            built.member.model_copy(
+                update={"metrics": tuple(m for split in judged for m in measure(built, split))}
             )
-            for draft in drafts
+            for built in members
         ),
-        metrics=tuple(m for split in judged for m in measure_ensemble(drafts, split)),
+        metrics=tuple(m for split in judged for m in measure_ensemble(members, split)),
         temporal=_temporal(recipe),
-        baseline=measure_baseline(drafts, answers, sequences),
+        baseline=measure_baseline(members, predictions, sequences),
         training_data=recipe.training_data,
         calibration_data="; ".join(calibration),
         licence=recipe.licence,
-        software=f"emoshift {__version__}, {drafts[0].software}",
+        software=f"emoshift {__version__}, {members[0].software}",
         recipe=recipe.model_dump(mode="json", exclude={"sources"}),
         gate=tuple(gate),
         failing=any(not result.passed for result in gate),
     )
 
 
-def judge_again(
+def reverify(
     bundle: Bundle, recipe: Recipe, *, data: Path, cache: Path | None
 ) -> tuple[GateResult, ...]:
     """Compare the very files of a bundle with the float networks of a recipe.
@@ -177,22 +191,22 @@ def judge_again(
             f" {', '.join(m.name for m in recipe.members)}; give its own recipe with --recipe"
         )
     material = gather(recipe, data, cache, lambda _: None)
-    drafts = [
-        replace(draft, member=member, content=bundle.contents[member.name]).fitted(
+    members = [
+        replace(built, member=member, content=bundle.contents[member.name]).fitted(
             temperature=member.temperature,
             weight=member.weight,
             fer2013_temperature=member.fer2013_temperature,
         )
-        for draft, member in zip(
+        for built, member in zip(
             convert_all(recipe, material, lambda _: None), bundle.manifest.members, strict=True
         )
     ]
     sequences = material.sequences
-    answers = ask(drafts, material.held_out, stills_of(sequences, report=False))
-    return tuple(judge(drafts, answers, sequences, recipe.gate))
+    predictions = predict_all(members, material.held_out, stills_of(sequences, report=False))
+    return tuple(judge(members, predictions, sequences, recipe.gate))
 
 
-def retune(bundle: Bundle, path: Path) -> Manifest:
+def replace_detector_parameters(bundle: Bundle, path: Path) -> Manifest:
     """Put other parameters of the change detector into a bundle; its networks stay as they are.
 
     The result is what `build` would write with the same file among the sources.

@@ -1,4 +1,4 @@
-"""Choose the pictures that show the converter the range of every activation."""
+"""Choose the images that show the converter the range of every activation."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from train.data.ferplus import LABELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.datasets import Pictures
+    from convert.datasets import Images
     from convert.recipe import Calibration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CalibrationSet:
-    """Pictures of the training split.
+    """Images of the training split.
 
     Attributes:
         crops: Shape ``(n, 48, 48)``, uint8, standardised.
@@ -32,38 +32,38 @@ class CalibrationSet:
     described: str
 
 
-def choose(pictures: Pictures, how: Calibration) -> CalibrationSet:
+def choose(images: Images, how: Calibration) -> CalibrationSet:
     """Draw equal shares of every emotion, all of an emotion where there are fewer.
 
     Args:
-        pictures: The training split and no other.
+        images: The training split and no other.
         how: How many, and the seed.
 
     Raises:
-        InputError: Another split, or too few pictures with a label.
+        InputError: Another split, or too few images with a label.
     """
-    if pictures.split != CALIBRATION_SPLIT:
+    if images.split != CALIBRATION_SPLIT:
         raise InputError(
-            f"calibration takes pictures of {CALIBRATION_SPLIT} only, never of {pictures.split}"
+            f"calibration takes images of {CALIBRATION_SPLIT} only, never of {images.split}"
         )
-    labelled = int((pictures.labels >= 0).sum())
+    labelled = int((images.labels >= 0).sum())
     wanted = min(how.pictures, labelled)
     if labelled < FEWEST_PICTURES:
         raise InputError(
-            f"{labelled} labelled pictures in {pictures.split}; calibration needs at least"
+            f"{labelled} labelled images in {images.split}; calibration needs at least"
             f" {FEWEST_PICTURES}, give the whole set with --calibration"
         )
     rng = np.random.default_rng(how.seed)
-    shuffled = [rng.permutation(np.flatnonzero(pictures.labels == i)) for i in range(len(LABELS))]
+    shuffled = [rng.permutation(np.flatnonzero(images.labels == i)) for i in range(len(LABELS))]
     chosen: list[int] = []
     for turn in range(max(map(len, shuffled))):
         chosen += [int(rows[turn]) for rows in shuffled if turn < len(rows)]
         if len(chosen) >= wanted:
             break
     chosen = sorted(chosen[:wanted])
-    counts = np.bincount(pictures.labels[chosen], minlength=len(LABELS))
+    counts = np.bincount(images.labels[chosen], minlength=len(LABELS))
     shares = ", ".join(f"{name} {count}" for name, count in zip(LABELS, counts, strict=True))
     return CalibrationSet(
-        crops=pictures.crops[chosen],
-        described=f"{len(chosen)} pictures of FER2013 {pictures.split}, seed {how.seed}: {shares}",
+        crops=images.crops[chosen],
+        described=f"{len(chosen)} pictures of FER2013 {images.split}, seed {how.seed}: {shares}",
     )

@@ -33,8 +33,8 @@ _data = click.option(
     "--calibration",
     "data",
     type=_PATH,
-    help="Folder with fer2013.csv (or its zip) and fer2013new.csv.  [default: $EMOSHIFT_DATA or"
-    " ../shared/data, fer2013 in it]",
+    help="Folder with fer2013.csv (or its zip) and fer2013new.csv.  [default: fer2013 in"
+    " $EMOSHIFT_DATA]",
 )
 _recipe = click.option(
     "--recipe", "recipe_path", type=_PATH, default=DEFAULT_RECIPE, help="TOML file of the bundle."
@@ -102,7 +102,7 @@ def bundle(
         convert models/sources/cnn_a.keras --quantize float16 --out out/half
     """
     from convert.build import build
-    from convert.datasets import default_data
+    from convert.datasets import fer2013_folder
 
     recipe = load_recipe(recipe_path, quantise=quantize)
     if models:
@@ -111,12 +111,12 @@ def bundle(
         out = Path("out") / recipe.name if models else Path("models") / recipe.name
     manifest = build(
         recipe,
-        data=data or default_data(),
+        data=fer2013_folder(data),
         out=out,
         overwrite=overwrite,
         allow_failing=allow_failing,
         cache=cache,
-        tell=click.echo,
+        log=click.echo,
     )
     if manifest.failing:
         click.echo("Warning: the verify gate failed; the bundle is marked so", err=True)
@@ -146,12 +146,10 @@ def verify(
     loaded = load_bundle(folder)
     report = loaded.manifest.gate
     if against_float:
-        from convert.build import judge_again
-        from convert.datasets import default_data
+        from convert.build import reverify
+        from convert.datasets import fer2013_folder
 
-        report = judge_again(
-            loaded, load_recipe(recipe_path), data=data or default_data(), cache=cache
-        )
+        report = reverify(loaded, load_recipe(recipe_path), data=fer2013_folder(data), cache=cache)
     for result in report:
         click.echo(
             f"{'ok  ' if result.passed else 'FAIL'} {result.member}: {result.check}"
@@ -213,10 +211,11 @@ def retune(folder: Path, parameters: Path) -> None:
     Example:
         convert retune models/default models/sources/temporal.json
     """
-    from convert.build import retune as put
+    from convert.build import replace_detector_parameters
     from edge.bundle.loader import load_bundle
 
-    click.echo(f"{folder}: {put(load_bundle(folder), parameters).bundle_id}")
+    manifest = replace_detector_parameters(load_bundle(folder), parameters)
+    click.echo(f"{folder}: {manifest.bundle_id}")
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""The pictures and sequences that conversion is calibrated on and judged by."""
+"""The images and sequences that conversion is calibrated on and judged by."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEQUENCE_LEVELS: Final = 31.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pictures:
+class Images:
     """Rows of one split with their FER+ labels.
 
     Attributes:
@@ -52,9 +52,9 @@ class Sequences:
     Attributes:
         calibration: Shape ``(n, steps, channels)``, float32, made from the training split.
         held_out: Likewise from the held-out split, at least 500 steps long.
-        stills: Channels of single held-out pictures, shape ``(m, channels)``.
+        stills: Channels of single held-out images, shape ``(m, channels)``.
         still_rows: Their row numbers in FER2013, shape ``(m,)``.
-        report: Channels of single pictures of the report split, and
+        report: Channels of single images of the report split, and
         report_rows: their row numbers.
         origin: How they were made.
     """
@@ -68,12 +68,24 @@ class Sequences:
     origin: str
 
 
-def default_data() -> Path:
-    """Return the folder of the pictures: ``$EMOSHIFT_DATA``, else ``../shared/data``."""
-    return Path(os.environ.get("EMOSHIFT_DATA", "../shared/data")) / "fer2013"
+def fer2013_folder(given: Path | None) -> Path:
+    """Return the folder of FER2013 and its votes: as given, else that in ``$EMOSHIFT_DATA``.
+
+    Raises:
+        InputError: Neither is set.
+    """
+    if given is not None:
+        return given
+    data = os.environ.get("EMOSHIFT_DATA")
+    if not data:
+        raise InputError(
+            "no data folder: give --calibration FOLDER, which holds fer2013.csv and fer2013new.csv,"
+            " or set EMOSHIFT_DATA to the folder above it"
+        )
+    return Path(data) / "fer2013"
 
 
-def read_pictures(folder: Path, split: str, *, cache: Path | None = None) -> Pictures:
+def read_images(folder: Path, split: str, *, cache: Path | None = None) -> Images:
     """Read one split of FER2013 (``fer2013.csv``, plain or zipped) with its FER+ votes.
 
     Raises:
@@ -85,7 +97,7 @@ def read_pictures(folder: Path, split: str, *, cache: Path | None = None) -> Pic
         raise InputError(f"{why}; --calibration names the folder of both files") from why
     fer, majority = annotated.fer, annotated.votes.majority()
     rows = fer.rows(split)
-    return Pictures(
+    return Images(
         split=split,
         rows=rows,
         crops=frozen(standardise_crop(fer.pixels[rows])),

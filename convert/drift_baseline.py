@@ -2,7 +2,7 @@
 
 The recurrent member's inputs come from its calibration sequences, made from the training split:
 people at rest and moving, as the device shows them to it. The confidence is that of the converted
-ensemble on the held-out split, because a network is surer of pictures it was trained on.
+ensemble on the held-out split, because a network is surer of images it was trained on.
 """
 
 from __future__ import annotations
@@ -22,27 +22,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.datasets import Sequences
-    from convert.member import Draft
-    from convert.predictions import Answers
+    from convert.member import ConvertedMember
+    from convert.predictions import SplitPredictions
 
 BINS: Final = 10
 _DIGITS: Final = 5
 
 
 def measure_baseline(
-    drafts: Sequence[Draft], answers: Answers, sequences: Mapping[str, Sequences]
+    members: Sequence[ConvertedMember],
+    predictions: SplitPredictions,
+    sequences: Mapping[str, Sequences],
 ) -> Baseline:
     """Count the first recurrent member's inputs and the ensemble's confidence.
 
     Args:
-        drafts: The members, fitted.
-        answers: What they say of the held-out split.
+        members: The members, fitted.
+        predictions: What they say of the held-out split.
         sequences: By the recurrent member's name.
     """
-    probs = fuse(drafts, answers.converted, len(answers.pictures.rows))
-    told = f"confidence: {len(probs)} pictures of FER2013 {answers.pictures.split}"
+    probs = fuse(members, predictions.converted, len(predictions.images.rows))
+    told = f"confidence: {len(probs)} pictures of FER2013 {predictions.images.split}"
     blendshapes: tuple[Histogram, ...] = ()
-    recurrent = next((draft.member for draft in drafts if draft.member.channels), None)
+    recurrent = next((built.member for built in members if built.member.channels), None)
     if recurrent is not None and recurrent.channels is not None:
         steps = sequences[recurrent.name].calibration
         flat = steps.reshape(-1, steps.shape[-1])

@@ -109,7 +109,7 @@ def choose_ranges(weights: Weights, channels: NDArray[np.float32]) -> Ranges:
     """Choose the ranges under which the rounded step stays nearest to the exact one.
 
     Starts from the extremes met on the calibration sequences, then narrows one range at a time
-    while the answers come nearer: a state that is cut off at a rare extreme but rounded more
+    while the predictions come nearer: a state that is cut off at a rare extreme but rounded more
     finely drifts less, and logits that are rounded more finely tie less often.
 
     Args:

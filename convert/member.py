@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Draft:
+class ConvertedMember:
     """One member on its way into a bundle.
 
     Attributes:
@@ -55,7 +55,7 @@ class Draft:
 
     def fitted(
         self, *, temperature: float, weight: float, fer2013_temperature: float | None = None
-    ) -> Draft:
+    ) -> ConvertedMember:
         """Return it with fitted numbers; the reference gets the same."""
         update = {
             "temperature": temperature,
@@ -69,12 +69,12 @@ class Draft:
         )
 
 
-def make_draft(
+def convert_member(
     recipe: MemberRecipe,
     sources: Path,
     samples: NDArray[Any],
     precision: Precision,
-) -> Draft:
+) -> ConvertedMember:
     """Convert one member.
 
     Raises:
@@ -95,7 +95,7 @@ def make_draft(
     member = _member(about, made.model, made.roles, precision)
     reference = _member(about, made.reference, made.reference_roles, "float32")
     _check_batches(str(source), member, made.model)
-    return Draft(
+    return ConvertedMember(
         member=member,
         content=made.model,
         reference_member=reference,

@@ -1,4 +1,4 @@
-"""What every member, converted and float, answers on a split, and what is fitted to it."""
+"""What every member, converted and float, predicts on a split, and what is fitted to it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.special import log_softmax
 
 from convert.datasets import seven
 from edge.classifier.pool import LogLinearPool
@@ -17,23 +18,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.datasets import Pictures, Sequences
-    from convert.member import Draft
+    from convert.datasets import Images, Sequences
+    from convert.member import ConvertedMember
     from edge.classifier.member import Network
 
 STILL_STEPS: Final = 12
-"""A single picture is shown to a recurrent member for this many steps."""
+"""A single image is shown to a recurrent member for this many steps."""
 BATCH: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answer:
+class MemberPredictions:
     """One network on one split, with temperature 1.
 
     Attributes:
-        rows: Positions among the split's pictures it answered, ``(m,)``.
+        rows: Positions among the split's images it answered, ``(m,)``.
         log_probs: ``(m, len(Emotion))``, float32.
-        views: Logits ``(m, labels)`` of picture members, with contempt: from one view, and from
+        views: Logits ``(m, labels)`` of image members, with contempt: from one view, and from
             two (the mirror image beside it); empty for recurrent ones.
         second: Log-probabilities ``(m, len(Emotion))`` of a second head; ``None`` without one.
     """
@@ -45,45 +46,45 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Answers:
+class SplitPredictions:
     """All members on one split.
 
     Attributes:
-        pictures: The split.
+        images: The split.
         labels: As numbers of `Emotion`, -1 where unknown or contempt, ``(n,)``.
         converted, reference: By the member's name.
     """
 
-    pictures: Pictures
+    images: Images
     labels: NDArray[np.int8]
-    converted: Mapping[str, Answer]
-    reference: Mapping[str, Answer]
+    converted: Mapping[str, MemberPredictions]
+    reference: Mapping[str, MemberPredictions]
 
 
-def ask(
-    drafts: Sequence[Draft],
-    pictures: Pictures,
+def predict_all(
+    members: Sequence[ConvertedMember],
+    images: Images,
     stills: Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]],
-) -> Answers:
-    """Let every member answer a split.
+) -> SplitPredictions:
+    """Return what every member predicts on a split.
 
     Args:
-        drafts: The members.
-        pictures: The split.
-        stills: For each recurrent member the FER2013 rows and channels of single pictures.
+        members: The members.
+        images: The split.
+        stills: For each recurrent member the FER2013 rows and channels of single images.
     """
-    converted: dict[str, Answer] = {}
-    reference: dict[str, Answer] = {}
-    for draft in drafts:
-        name = draft.member.name
-        for found, network in zip((converted, reference), draft.networks(), strict=True):
-            if draft.member.kind == "lstm":
-                found[name] = _of_stills(network, pictures, *stills[name])
+    converted: dict[str, MemberPredictions] = {}
+    reference: dict[str, MemberPredictions] = {}
+    for built in members:
+        name = built.member.name
+        for found, network in zip((converted, reference), built.networks(), strict=True):
+            if built.member.kind == "lstm":
+                found[name] = _predict_stills(network, images, *stills[name])
             else:
-                found[name] = _of_pictures(network, pictures)
-    return Answers(
-        pictures=pictures,
-        labels=seven(pictures.labels),
+                found[name] = _predict_images(network, images)
+    return SplitPredictions(
+        images=images,
+        labels=seven(images.labels),
         converted=converted,
         reference=reference,
     )
@@ -92,68 +93,68 @@ def ask(
 def stills_of(
     sequences: Mapping[str, Sequences], *, report: bool
 ) -> dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    """Return the single pictures of the held-out or of the report split."""
+    """Return the single images of the held-out or of the report split."""
     return {
         name: (s.report_rows, s.report) if report else (s.still_rows, s.stills)
         for name, s in sequences.items()
     }
 
 
-def fit(drafts: Sequence[Draft], answers: Answers) -> list[Draft]:
+def fit(members: Sequence[ConvertedMember], predictions: SplitPredictions) -> list[ConvertedMember]:
     """Fit each member's temperature, then the weights of the pool, to held-out labels.
 
-    The temperature is fitted on the pictures a member answers, the weights on those that all
-    answer. A single member keeps weight 1.
+    The temperature is fitted on the images that a member answers, the weights on those that all
+    prediction. A single member keeps weight 1.
     """
-    fitted: list[Draft] = []
-    calibrated: list[Answer] = []
-    for draft in drafts:
-        answer = answers.converted[draft.member.name]
-        known = answers.labels[answer.rows] >= 0
-        labels = answers.labels[answer.rows][known]
-        temperature = fit_temperature(answer.log_probs[known], labels)
-        second = _fit_second(answer, answers.pictures.fer2013)
-        fitted.append(draft.fitted(temperature=temperature, weight=1.0, fer2013_temperature=second))
-        calibrated.append(_at(answer, temperature))
-    if len(drafts) == 1:
+    fitted: list[ConvertedMember] = []
+    calibrated: list[MemberPredictions] = []
+    for built in members:
+        prediction = predictions.converted[built.member.name]
+        known = predictions.labels[prediction.rows] >= 0
+        labels = predictions.labels[prediction.rows][known]
+        temperature = fit_temperature(prediction.log_probs[known], labels)
+        second = _fit_second(prediction, predictions.images.fer2013)
+        fitted.append(built.fitted(temperature=temperature, weight=1.0, fer2013_temperature=second))
+        calibrated.append(_at(prediction, temperature))
+    if len(members) == 1:
         return fitted
-    shared = answers.labels >= 0
-    for answer in calibrated:
+    shared = predictions.labels >= 0
+    for prediction in calibrated:
         heard = np.zeros_like(shared)
-        heard[answer.rows] = True
+        heard[prediction.rows] = True
         shared &= heard
-    pool = [_on(answer, np.flatnonzero(shared)) for answer in calibrated]
-    weights = fit_weights(pool, answers.labels[shared])
+    pool = [_on(prediction, np.flatnonzero(shared)) for prediction in calibrated]
+    weights = fit_weights(pool, predictions.labels[shared])
     return [
-        draft.fitted(
-            temperature=draft.member.temperature,
+        built.fitted(
+            temperature=built.member.temperature,
             weight=weight,
-            fer2013_temperature=draft.member.fer2013_temperature,
+            fer2013_temperature=built.member.fer2013_temperature,
         )
-        for draft, weight in zip(fitted, weights, strict=True)
+        for built, weight in zip(fitted, weights, strict=True)
     ]
 
 
 def fuse(
-    drafts: Sequence[Draft], answers: Mapping[str, Answer], pictures: int
+    members: Sequence[ConvertedMember], predictions: Mapping[str, MemberPredictions], images: int
 ) -> NDArray[np.float32]:
-    """Return the ensemble's probabilities, ``(pictures, len(Emotion))``, as the device fuses."""
-    votes = LogLinearPool(pictures)
-    for draft in drafts:
-        answer = _at(answers[draft.member.name], draft.member.temperature)
-        heard: list[NDArray[np.float32] | None] = [None] * pictures
-        for row, log_probs in zip(answer.rows, answer.log_probs, strict=True):
+    """Return the ensemble's probabilities, ``(images, len(Emotion))``, as the device fuses."""
+    votes = LogLinearPool(images)
+    for built in members:
+        prediction = _at(predictions[built.member.name], built.member.temperature)
+        heard: list[NDArray[np.float32] | None] = [None] * images
+        for row, log_probs in zip(prediction.rows, prediction.log_probs, strict=True):
             heard[int(row)] = log_probs
-        votes.add(draft.member.weight, heard)
-    return votes.probs(complete=len(drafts))
+        votes.add(built.member.weight, heard)
+    return votes.probs(complete=len(members))
 
 
-def probabilities(answer: Answer, temperature: float) -> NDArray[np.float32]:
-    """Return an answer's probabilities, ``(m, len(Emotion))``."""
-    return np.asarray(np.exp(_at(answer, temperature).log_probs), np.float32)
+def probabilities(prediction: MemberPredictions, temperature: float) -> NDArray[np.float32]:
+    """Return calibrated probabilities, ``(m, len(Emotion))``."""
+    return np.asarray(np.exp(_at(prediction, temperature).log_probs), np.float32)
 
 
-def walk_network(network: Network, channels: NDArray[np.float32]) -> NDArray[np.float32]:
+def run_sequence(network: Network, channels: NDArray[np.float32]) -> NDArray[np.float32]:
     """Step sequences through a recurrent member, as the device does.
 
     Args:
@@ -170,20 +171,20 @@ def walk_network(network: Network, channels: NDArray[np.float32]) -> NDArray[np.
     return out
 
 
-def _of_pictures(network: Network, pictures: Pictures) -> Answer:
-    n = len(pictures.crops)
+def _predict_images(network: Network, images: Images) -> MemberPredictions:
+    n = len(images.crops)
     views: dict[int, NDArray[np.float32]] = {}
     own, second = 2 if network.member.mirrored else 1, None
     for count, mirror in ((1, False), (2, True)):
         starts = range(0, n, BATCH)
         batches = [
-            network.logits(pictures.crops[start : start + BATCH], mirror=mirror) for start in starts
+            network.logits(images.crops[start : start + BATCH], mirror=mirror) for start in starts
         ]
         views[count] = np.concatenate([batch["logits"] for batch in batches])
         if network.has_second_head and count == own:
             labels = np.concatenate([batch["fer2013"] for batch in batches])
             second = network.fer2013_log_probs(labels)
-    return Answer(
+    return MemberPredictions(
         rows=np.arange(n, dtype=np.intp),
         log_probs=network.log_probs(views[own]),
         views=views,
@@ -191,26 +192,26 @@ def _of_pictures(network: Network, pictures: Pictures) -> Answer:
     )
 
 
-def _of_stills(
+def _predict_stills(
     network: Network,
-    pictures: Pictures,
+    images: Images,
     rows: NDArray[np.intp],
     channels: NDArray[np.float32],
-) -> Answer:
-    place = {int(row): position for position, row in enumerate(pictures.rows)}
+) -> MemberPredictions:
+    place = {int(row): position for position, row in enumerate(images.rows)}
     kept = np.array([int(row) in place for row in rows], np.bool_)
     shown = np.repeat(channels[kept][:, None], STILL_STEPS, axis=1)
-    return Answer(
+    return MemberPredictions(
         rows=np.array([place[int(row)] for row in rows[kept]], np.intp),
-        log_probs=walk_network(network, shown)[:, -1],
+        log_probs=run_sequence(network, shown)[:, -1],
     )
 
 
-def _fit_second(answer: Answer, labels: NDArray[np.int8]) -> float | None:
+def _fit_second(prediction: MemberPredictions, labels: NDArray[np.int8]) -> float | None:
     """Fit the temperature of a second head to the labels it learnt."""
-    if answer.second is None:
+    if prediction.second is None:
         return None
-    return fit_temperature(answer.second, labels[answer.rows])
+    return fit_temperature(prediction.second, labels[prediction.rows])
 
 
 def second_probabilities(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
@@ -218,16 +219,14 @@ def second_probabilities(log_probs: NDArray[np.float32], temperature: float) -> 
     return np.asarray(np.exp(_scaled(log_probs, temperature)), np.float32)
 
 
-def _at(answer: Answer, temperature: float) -> Answer:
-    return replace(answer, log_probs=_scaled(answer.log_probs, temperature))
+def _at(prediction: MemberPredictions, temperature: float) -> MemberPredictions:
+    return replace(prediction, log_probs=_scaled(prediction.log_probs, temperature))
 
 
 def _scaled(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    scaled = log_probs / np.float32(temperature)
-    scaled = scaled - scaled.max(axis=1, keepdims=True)
-    return np.asarray(scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True)), np.float32)
+    return np.asarray(log_softmax(log_probs / np.float32(temperature), axis=1), np.float32)
 
 
-def _on(answer: Answer, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-    order = np.argsort(answer.rows)
-    return answer.log_probs[order[np.searchsorted(answer.rows[order], rows)]]
+def _on(prediction: MemberPredictions, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    order = np.argsort(prediction.rows)
+    return prediction.log_probs[order[np.searchsorted(prediction.rows[order], rows)]]

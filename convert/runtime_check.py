@@ -1,8 +1,9 @@
-"""What a bundle's models answer on fixed inputs, to the last bit, in the installed runtime.
+"""What a bundle's models predict on fixed inputs, to the last bit, in the installed runtime.
 
-``python -m convert.runtime_check BUNDLE FILE.npz`` keeps the answers; with ``--against OTHER.npz``
-it compares them with those of another environment. It needs numpy, pydantic and a TFLite runtime,
-nothing else, so that it runs beside `tflite-runtime` 2.14, which knows numpy 1 only.
+``python -m convert.runtime_check BUNDLE FILE.npz`` keeps the predictions; with
+``--against OTHER.npz`` it compares them with those of another environment. It needs numpy,
+pydantic and a TFLite runtime, nothing else, so that it runs beside `tflite-runtime` 2.14, which
+knows numpy 1 only.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ ROWS: Final = 256
 STEPS: Final = 500
 
 
-def answers(bundle: Bundle) -> dict[str, NDArray[Any]]:
+def predictions(bundle: Bundle) -> dict[str, NDArray[Any]]:
     """Return every output of every member, raw, on inputs drawn from a fixed seed.
 
     Picture members see `ROWS` noisy blobs one by one; recurrent ones walk `STEPS` steps, each with
@@ -96,9 +97,9 @@ def _walk(member: Member, model: TFLiteModel, rng: np.random.Generator) -> dict[
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; returns 1 where answers differ."""
+    """Run the command; returns 1 where predictions differ."""
     bundle, path = load_bundle(Path(arguments[0])), Path(arguments[1])
-    mine = answers(bundle)
+    mine = predictions(bundle)
     np.savez(path, **mine)  # type: ignore[arg-type] # numpy's stub takes the names for options
     print(f"{runtime_name()}, numpy {np.__version__}: {bundle.manifest.bundle_id} -> {path}")  # noqa: T201 - a command
     if "--against" not in arguments:

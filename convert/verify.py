@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from convert.inspect import look_inside
-from convert.predictions import fuse, probabilities, second_probabilities, walk_network
+from convert.predictions import fuse, probabilities, run_sequence, second_probabilities
 from edge.bundle.manifest import GateResult, Metric
 from train.evaluation.metrics import accuracy, ece, nll
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convert.datasets import Sequences
-    from convert.member import Draft
-    from convert.predictions import Answers
+    from convert.member import ConvertedMember
+    from convert.predictions import SplitPredictions
     from convert.recipe import Gate
 
 LONG_STEPS: Final = 500
@@ -53,79 +53,82 @@ class _Check:
 
 
 def judge(
-    drafts: Sequence[Draft], answers: Answers, sequences: Mapping[str, Sequences], gate: Gate
+    members: Sequence[ConvertedMember],
+    predictions: SplitPredictions,
+    sequences: Mapping[str, Sequences],
+    gate: Gate,
 ) -> list[GateResult]:
     """Compare converted and float networks on held-out data, member by member and fused."""
     report: list[GateResult] = []
-    for draft in drafts:
-        name = draft.member.name
-        one, other = answers.converted[name], answers.reference[name]
+    for built in members:
+        name = built.member.name
+        one, other = predictions.converted[name], predictions.reference[name]
         report += _compare(
-            _Check(member=name, n=len(one.rows), data=f"FER2013 {answers.pictures.split}"),
-            probabilities(one, draft.member.temperature),
-            probabilities(other, draft.member.temperature),
-            answers.labels[one.rows],
+            _Check(member=name, n=len(one.rows), data=f"FER2013 {predictions.images.split}"),
+            probabilities(one, built.member.temperature),
+            probabilities(other, built.member.temperature),
+            predictions.labels[one.rows],
             gate,
         )
         if one.second is not None and other.second is not None:
-            temperature = draft.member.fer2013_temperature or 1.0
+            temperature = built.member.fer2013_temperature or 1.0
             report += _compare(
                 _Check(
                     member=name,
                     n=len(one.rows),
-                    data=f"FER2013 {answers.pictures.split}, second head, labels of FER2013",
+                    data=f"FER2013 {predictions.images.split}, second head, labels of FER2013",
                 ),
                 second_probabilities(one.second, temperature),
                 second_probabilities(other.second, temperature),
-                answers.pictures.fer2013[one.rows],
+                predictions.images.fer2013[one.rows],
                 gate,
             )
-        if draft.member.kind == "cnn":
-            views = 2 if draft.member.mirrored else 1
-            report.append(_eight(name, one.views[views], other.views[views], answers, gate))
-        if draft.member.kind == "lstm":
-            report += _over_time(draft, sequences[name], gate)
-        if draft.member.quantisation == "int8":
-            share = look_inside(draft.content).delegated
+        if built.member.kind == "cnn":
+            views = 2 if built.member.mirrored else 1
+            report.append(_eight(name, one.views[views], other.views[views], predictions, gate))
+        if built.member.kind == "lstm":
+            report += _over_time(built, sequences[name], gate)
+        if built.member.quantisation == "int8":
+            share = look_inside(built.content).delegated
             check = _Check(member=name, n=1, data="the converted file")
             report.append(check.line("operators on XNNPACK", share, gate.delegated, "least"))
-    n = len(answers.labels)
+    n = len(predictions.labels)
     report += _compare(
-        _Check(member=ENSEMBLE, n=n, data=f"FER2013 {answers.pictures.split}"),
-        fuse(drafts, answers.converted, n),
-        fuse(drafts, answers.reference, n),
-        answers.labels,
+        _Check(member=ENSEMBLE, n=n, data=f"FER2013 {predictions.images.split}"),
+        fuse(members, predictions.converted, n),
+        fuse(members, predictions.reference, n),
+        predictions.labels,
         gate,
     )
-    check = _Check(member=ENSEMBLE, n=len(drafts), data="the converted files")
-    total = sum(len(draft.content) for draft in drafts)
+    check = _Check(member=ENSEMBLE, n=len(members), data="the converted files")
+    total = sum(len(built.content) for built in members)
     report.append(check.line("bytes", total, gate.most_bytes, "most"))
     return report
 
 
-def measure(draft: Draft, answers: Answers) -> tuple[Metric, ...]:
+def measure(built: ConvertedMember, predictions: SplitPredictions) -> tuple[Metric, ...]:
     """Return a member's figures on a split, with all that makes them comparable."""
-    name, member = draft.member.name, draft.member
+    name, member = built.member.name, built.member
     out: list[Metric] = []
     for precision, found in (
-        (member.quantisation, answers.converted[name]),
-        ("float32", answers.reference[name]),
+        (member.quantisation, predictions.converted[name]),
+        ("float32", predictions.reference[name]),
     ):
         about = {
-            "data": f"FER2013 {answers.pictures.split}",
+            "data": f"FER2013 {predictions.images.split}",
             "precision": precision,
             "views": 2 if member.mirrored else 1,
         }
-        known = answers.pictures.labels >= 0
+        known = predictions.images.labels >= 0
         for views, logits in found.views.items():
-            value = accuracy(logits[known], answers.pictures.labels[known])
+            value = accuracy(logits[known], predictions.images.labels[known])
             told = {**about, "views": views}
             out.append(_metric("FER+8 accuracy", value, int(known.sum()), MAJORITY, told))
         probs = probabilities(found, member.temperature)
-        out += _seven(probs, answers.labels[found.rows], about)
+        out += _seven(probs, predictions.labels[found.rows], about)
         if found.second is not None:
             second = second_probabilities(found.second, member.fer2013_temperature or 1.0)
-            labels = answers.pictures.fer2013[found.rows]
+            labels = predictions.images.fer2013[found.rows]
             value = accuracy(second, labels)
             out.append(
                 _metric("FER2013-7 accuracy", value, len(labels), "labels of FER2013", about)
@@ -133,25 +136,27 @@ def measure(draft: Draft, answers: Answers) -> tuple[Metric, ...]:
     return tuple(out)
 
 
-def measure_ensemble(drafts: Sequence[Draft], answers: Answers) -> tuple[Metric, ...]:
-    """Return the ensemble's figures: on all pictures, and on those every member answers."""
-    n = len(answers.labels)
+def measure_ensemble(
+    members: Sequence[ConvertedMember], predictions: SplitPredictions
+) -> tuple[Metric, ...]:
+    """Return the ensemble's figures: on all images, and on those every member answers."""
+    n = len(predictions.labels)
     everywhere = np.ones(n, np.bool_)
-    for draft in drafts:
+    for built in members:
         heard = np.zeros(n, np.bool_)
-        heard[answers.converted[draft.member.name].rows] = True
+        heard[predictions.converted[built.member.name].rows] = True
         everywhere &= heard
     out: list[Metric] = []
     for precision, found in (
-        (drafts[0].member.quantisation, answers.converted),
-        ("float32", answers.reference),
+        (members[0].member.quantisation, predictions.converted),
+        ("float32", predictions.reference),
     ):
-        probs = fuse(drafts, found, n)
+        probs = fuse(members, found, n)
         for which, where in (("", np.ones(n, np.bool_)), (" with landmarks", everywhere)):
             if which and everywhere.all():
                 continue
-            about = {"data": f"FER2013 {answers.pictures.split}{which}", "precision": precision}
-            out += _seven(probs[where], answers.labels[where], about)
+            about = {"data": f"FER2013 {predictions.images.split}{which}", "precision": precision}
+            out += _seven(probs[where], predictions.labels[where], about)
     return tuple(out)
 
 
@@ -200,24 +205,24 @@ def _eight(
     name: str,
     found: NDArray[np.float32],
     wanted: NDArray[np.float32],
-    answers: Answers,
+    predictions: SplitPredictions,
     gate: Gate,
 ) -> GateResult:
-    labels = answers.pictures.labels
+    labels = predictions.images.labels
     known = labels >= 0
     lost = accuracy(wanted[known], labels[known]) - accuracy(found[known], labels[known])
-    data = f"FER2013 {answers.pictures.split}"
+    data = f"FER2013 {predictions.images.split}"
     check = _Check(member=name, n=int(known.sum()), data=data)
     return check.line("accuracy lost, FER+8", lost, gate.accuracy_lost, "most")
 
 
-def _over_time(draft: Draft, sequences: Sequences, gate: Gate) -> list[GateResult]:
+def _over_time(built: ConvertedMember, sequences: Sequences, gate: Gate) -> list[GateResult]:
     """Compare over hundreds of steps, where rounding of the state could add up."""
     channels = long_sequences(sequences.held_out)
-    found, wanted = (walk_network(network, channels) for network in draft.networks())
+    found, wanted = (run_sequence(network, channels) for network in built.networks())
     count, steps = channels.shape[:2]
     check = _Check(
-        member=draft.member.name,
+        member=built.member.name,
         n=count * steps,
         data=f"{count} held-out sequences of {steps} steps",
     )

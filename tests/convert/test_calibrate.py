@@ -1,4 +1,4 @@
-"""Calibration takes labelled training pictures, evenly, and the same ones every time."""
+"""Calibration takes labelled training images, evenly, and the same ones every time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from convert.calibrate import choose
 from convert.datasets import (
-    Pictures,
+    Images,
     Sequences,
-    read_pictures,
+    read_images,
     read_sequences,
     seven,
     write_sequences,
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def pictures(counts: list[int], split: str = "Training") -> Pictures:
+def images(counts: list[int], split: str = "Training") -> Images:
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int8)
     crops = np.arange(len(labels), dtype=np.uint32)[:, None, None] + np.zeros((48, 48), np.uint32)
-    return Pictures(
+    return Images(
         split=split,
         rows=np.arange(len(labels)),
         crops=crops.astype(np.uint8),
@@ -39,15 +39,15 @@ def pictures(counts: list[int], split: str = "Training") -> Pictures:
 
 def test_even_shares() -> None:
     """Every emotion gives the same share, a rare one all it has."""
-    chosen = choose(pictures([100] * 7 + [5]), Calibration(pictures=145))
+    chosen = choose(images([100] * 7 + [5]), Calibration(pictures=145))
     assert "angry 20, disgust 20" in chosen.described
     assert "contempt 5" in chosen.described
     assert len(chosen.crops) == 145
 
 
 def test_same_seed_same_pictures() -> None:
-    """The seed alone decides which pictures are taken."""
-    some = pictures([60] * 8)
+    """The seed alone decides which images are taken."""
+    some = images([60] * 8)
     a, b, c = (choose(some, Calibration(pictures=120, seed=s)).crops for s in (1, 1, 2))
     np.testing.assert_array_equal(a, b)
     assert not np.array_equal(a, c)
@@ -55,27 +55,27 @@ def test_same_seed_same_pictures() -> None:
 
 def test_unlabelled_rows_are_left_out() -> None:
     """Rows without a majority are never taken."""
-    some = pictures([40] * 8)
+    some = images([40] * 8)
     some.labels[:] = -1
     some.labels[:110] = 3
     assert choose(some, Calibration(pictures=200)).described.startswith("110 pictures")
 
 
 def test_training_only() -> None:
-    """Pictures of another split are refused, whatever the recipe says."""
+    """Images of another split are refused, whatever the recipe says."""
     with pytest.raises(InputError, match="Training only, never of PublicTest"):
-        choose(pictures([50] * 8, "PublicTest"), Calibration())
+        choose(images([50] * 8, "PublicTest"), Calibration())
 
 
 def test_too_few() -> None:
-    """Fewer than a hundred labelled pictures are told with what to do."""
-    with pytest.raises(InputError, match=r"99 labelled pictures in Training; .* --calibration"):
-        choose(pictures([99]), Calibration())
+    """Fewer than a hundred labelled images are told with what to do."""
+    with pytest.raises(InputError, match=r"99 labelled images in Training; .* --calibration"):
+        choose(images([99]), Calibration())
 
 
 def test_reader(tmp_path: Path) -> None:
     """The official csv and votes are read, standardised, with FER+ majority labels."""
-    found = read_pictures(write_fer(tmp_path), "PublicTest")
+    found = read_images(write_fer(tmp_path), "PublicTest")
     assert found.crops.shape == (80, 48, 48)
     assert set(found.labels.tolist()) == set(range(len(LABELS)))
     assert abs(float(found.crops.mean()) - 128) < 2
@@ -101,7 +101,7 @@ def spoil_votes(folder: Path) -> None:
     [
         pytest.param(drop_votes, r"fer2013new\.csv: no such file; .* --calibration", id="no votes"),
         pytest.param(shorten_votes, "320 pictures but 99 rows of votes", id="votes cut"),
-        pytest.param(spoil_votes, r"cannot be read as the votes of FER\+", id="other labels"),
+        pytest.param(spoil_votes, r"lacks the column contempt", id="other labels"),
     ],
 )
 def test_bad_data(tmp_path: Path, damage: object, words: str) -> None:
@@ -110,7 +110,7 @@ def test_bad_data(tmp_path: Path, damage: object, words: str) -> None:
     assert callable(damage)
     damage(folder)
     with pytest.raises(InputError, match=words) as refused:
-        read_pictures(folder, "Training")
+        read_images(folder, "Training")
     assert "\n" not in str(refused.value)
 
 

@@ -45,6 +45,30 @@ def test_builds_by_default(tmp_path: Path) -> None:
     assert result.stderr.startswith(f"Error: {tmp_path}/none.toml: 1 problem")
 
 
+def test_without_the_networks_one_line_says_where_they_are(tmp_path: Path) -> None:
+    """As where only the package is installed: its recipe is there, its networks are not."""
+    recipe = tmp_path / "r.toml"
+    recipe.write_text(
+        'name = "x"\nlicence = "x"\ntraining_data = ["x"]\nsources = "gone"\n'
+        '[[members]]\nname = "a"\nkind = "cnn"\nsource = "a.keras"\n'
+    )
+    result = run("--recipe", recipe, "--out", tmp_path / "b", "--calibration", tmp_path)
+    assert result.exit_code == 66
+    assert "gone: no such folder; the default recipe's networks lie in a checkout" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_without_a_data_folder_one_line_says_how_to_give_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No folder is guessed."""
+    monkeypatch.delenv("EMOSHIFT_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    result = run("--out", tmp_path / "b")
+    assert result.exit_code == 66
+    assert "give --calibration FOLDER" in result.stderr
+
+
 def test_missing_data(tmp_path: Path) -> None:
     """Missing calibration data are told before anything is converted."""
     recipe = tmp_path / "r.toml"
@@ -57,13 +81,13 @@ def test_missing_data(tmp_path: Path) -> None:
         *("--cache", tmp_path),
     )
     assert result.exit_code == 66
-    assert "found neither fer2013.csv nor fer2013.csv.zip" in result.stderr
+    assert "none: No such file or directory; expected fer2013.csv in it" in result.stderr
     assert not (tmp_path / "b").exists()
 
 
 def test_existing_bundle(tmp_path: Path) -> None:
     """An existing bundle is kept unless told otherwise, with exit code 73."""
-    result = run("--out", write_bundle(tmp_path / "b"))
+    result = run("--out", write_bundle(tmp_path / "b"), "--calibration", tmp_path)
     assert result.exit_code == 73
     assert "--overwrite" in result.stderr
 

@@ -45,7 +45,7 @@ def test_walk_is_the_textbook_lstm(weights: Weights, channels: np.ndarray) -> No
 
 
 def test_rounding_stays_near(weights: Weights, channels: np.ndarray) -> None:
-    """Under the chosen ranges nearly every arg-max is kept and no answer is far off."""
+    """Under the chosen ranges nearly every arg-max is kept and no prediction is far off."""
     exact = walk(weights, channels)
     rounded = walk(weights, channels, choose_ranges(weights, channels))
     assert (exact.argmax(-1) == rounded.argmax(-1)).mean() > 0.97

@@ -1,4 +1,4 @@
-"""The same bundle answers alike in LiteRT and in tflite-runtime 2.14.
+"""The same bundle predicts alike in LiteRT and in tflite-runtime 2.14.
 
 It builds the second environment once, under ``.cache/tflite-runtime``, which needs a package index
 and Python 3.11.
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convert.runtime_check import answers, compare
+from convert.runtime_check import compare, predictions
 from edge.bundle.loader import default_bundle_path, load_bundle
 from edge.bundle.manifest import MANIFEST_NAME
 from edge.classifier.member import dequantise
@@ -63,16 +63,16 @@ def test_compare() -> None:
 
 
 def test_answers_repeat(tmp_path: Path) -> None:
-    """The fixed inputs and the models give the same answers every time."""
+    """The fixed inputs and the models give the same predictions every time."""
     bundle = load_bundle(write_bundle(tmp_path / "b"))
-    one, other = answers(bundle), answers(bundle)
+    one, other = predictions(bundle), predictions(bundle)
     assert all("the same" in line for line in compare(one, other))
     assert set(one) == {"cnn_a.logits", "lstm_a.logits", "lstm_a.state_h", "lstm_a.state_c"}
 
 
 @pytest.mark.slow
 def test_two_runtimes(old_python: Path, tmp_path: Path) -> None:
-    """Raw outputs differ by rounding alone, and certain answers are the same."""
+    """Raw outputs differ by rounding alone, and certain predictions are the same."""
     if not (default_bundle_path() / MANIFEST_NAME).exists():
         pytest.skip("models/default is not built; run 'convert --quantize int8'")
     bundle = load_bundle(default_bundle_path())
@@ -82,7 +82,7 @@ def test_two_runtimes(old_python: Path, tmp_path: Path) -> None:
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    mine = answers(bundle)
+    mine = predictions(bundle)
     with np.load(tmp_path / "old.npz") as arrays:
         old = dict(arrays)
     assert set(mine) == set(old)

@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.datasets import Pictures, Sequences
+from convert.datasets import Images, Sequences
 from convert.drift_baseline import count, measure_baseline
-from convert.predictions import ask, fit, fuse, stills_of
+from convert.predictions import fit, fuse, predict_all, stills_of
 from convert.recipe import Gate
 from convert.verify import failures, judge, long_sequences, measure, measure_ensemble
 from edge.health.drift import bin_numbers, stability_index
-from tests.support.conversion import drafts, halves
+from tests.support.conversion import halves, members
 from train.data.ferplus import LABELS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from convert.member import Draft
-    from convert.predictions import Answers
+    from convert.member import ConvertedMember
+    from convert.predictions import SplitPredictions
 
 N = 120
 
 
 @pytest.fixture
-def pictures() -> Pictures:
+def images() -> Images:
     labels = np.tile([LABELS.index("happy"), LABELS.index("sad")], N // 2).astype(np.int8)
     labels[:10] = -1
     labels[10:20] = LABELS.index("contempt")
-    return Pictures(
+    return Images(
         split="PublicTest",
         rows=np.arange(N) + 500,
         crops=halves(N),
@@ -58,70 +58,70 @@ def sequences() -> dict[str, Sequences]:
 
 
 def asked(
-    folder: Path, pictures: Pictures, sequences: dict[str, Sequences], *, worse: bool
-) -> tuple[list[Draft], Answers]:
-    made = drafts(folder, worse=worse)
-    answers = ask(made, pictures, stills_of(sequences, report=False))
-    return fit(made, answers), answers
+    folder: Path, images: Images, sequences: dict[str, Sequences], *, worse: bool
+) -> tuple[list[ConvertedMember], SplitPredictions]:
+    made = members(folder, worse=worse)
+    predictions = predict_all(made, images, stills_of(sequences, report=False))
+    return fit(made, predictions), predictions
 
 
-def test_faithful(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+def test_faithful(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
     """A network that equals its original passes every check."""
-    made, answers = asked(tmp_path, pictures, sequences, worse=False)
-    report = judge(made, answers, sequences, Gate(delegated=0))
+    made, predictions = asked(tmp_path, images, sequences, worse=False)
+    report = judge(made, predictions, sequences, Gate(delegated=0))
     assert failures(report) == []
     assert {r.member for r in report} == {"cnn_a", "lstm_a", "ensemble"}
     assert all(r.n > 0 for r in report)
 
 
-def test_unfaithful(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
-    """A network that answers otherwise fails, and the report names what and by how much."""
-    made, answers = asked(tmp_path, pictures, sequences, worse=True)
-    failed = failures(judge(made, answers, sequences, Gate()))
+def test_unfaithful(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
+    """A network that predicts otherwise fails, and the report names what and by how much."""
+    made, predictions = asked(tmp_path, images, sequences, worse=True)
+    failed = failures(judge(made, predictions, sequences, Gate()))
     assert any("cnn_a: arg-max agreement, at least 0.97, found 0" in line for line in failed)
     assert any("lstm_a: arg-max agreement over time" in line for line in failed)
     assert any(line.startswith("ensemble:") for line in failed)
 
 
-def test_too_large(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+def test_too_large(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
     """A bundle beyond its size is stopped."""
-    made, answers = asked(tmp_path, pictures, sequences, worse=False)
-    failed = failures(judge(made, answers, sequences, Gate(most_bytes=1000, delegated=0)))
+    made, predictions = asked(tmp_path, images, sequences, worse=False)
+    failed = failures(judge(made, predictions, sequences, Gate(most_bytes=1000, delegated=0)))
     assert failed == ["ensemble: bytes, at most 1000, found 20512"]
 
 
-def test_fit(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+def test_fit(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
     """What is fitted favours the member that knows, and both precisions get the same numbers."""
-    made, _ = asked(tmp_path, pictures, sequences, worse=False)
+    made, _ = asked(tmp_path, images, sequences, worse=False)
     weights = {d.member.name: d.member.weight for d in made}
     assert weights["cnn_a"] > weights["lstm_a"]
-    for draft in made:
-        assert draft.member.temperature == draft.reference_member.temperature
-        assert draft.member.weight == draft.reference_member.weight
+    for built in made:
+        assert built.member.temperature == built.reference_member.temperature
+        assert built.member.weight == built.reference_member.weight
 
 
 def test_fusion_leaves_out_the_unseen(
-    tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]
+    tmp_path: Path, images: Images, sequences: dict[str, Sequences]
 ) -> None:
-    """Where landmarks are missing the picture member's own calibrated answer stands."""
-    made, answers = asked(tmp_path, pictures, sequences, worse=False)
-    fused = fuse(made, answers.converted, N)
-    logs = answers.converted["cnn_a"].log_probs / made[0].member.temperature
+    """Where landmarks are missing the image member's own calibrated prediction stands."""
+    made, predictions = asked(tmp_path, images, sequences, worse=False)
+    fused = fuse(made, predictions.converted, N)
+    logs = predictions.converted["cnn_a"].log_probs / made[0].member.temperature
     alone = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(fused[:30], alone[:30], atol=1e-5)
     assert not np.allclose(fused[30:70], alone[30:70], atol=1e-5)
 
 
-def test_figures(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+def test_figures(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
     """Every figure says on how many rows, of what, in which precision it was measured."""
-    made, answers = asked(tmp_path, pictures, sequences, worse=False)
-    by_name = {(m.name, m.precision): m for m in measure(made[0], answers) if m.views == 1}
+    made, predictions = asked(tmp_path, images, sequences, worse=False)
+    by_name = {(m.name, m.precision): m for m in measure(made[0], predictions) if m.views == 1}
     eight = by_name["FER+8 accuracy", "int8"]
     assert eight.n == N - 10
     assert eight.value == pytest.approx((N - 20) / (N - 10), abs=1e-5)
     assert by_name["accuracy", "float32"].n == N - 20
     assert by_name["accuracy", "float32"].value == 1.0
-    data = {m.data for m in measure_ensemble(made, answers)}
+    data = {m.data for m in measure_ensemble(made, predictions)}
     assert data == {"FER2013 PublicTest", "FER2013 PublicTest with landmarks"}
 
 
@@ -134,17 +134,17 @@ def test_long_sequences() -> None:
     assert long_sequences(channels[:3]).shape == (3, 48, 1)
 
 
-def test_baseline(tmp_path: Path, pictures: Pictures, sequences: dict[str, Sequences]) -> None:
+def test_baseline(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
     """What was seen while building is counted, so that the same again is no drift."""
-    made, answers = asked(tmp_path, pictures, sequences, worse=False)
-    baseline = measure_baseline(made, answers, sequences)
+    made, predictions = asked(tmp_path, images, sequences, worse=False)
+    baseline = measure_baseline(made, predictions, sequences)
     [channel] = baseline.blendshapes
     steps = sequences["lstm_a"].calibration.reshape(-1, 1)
     assert len(channel.edges) == 9
     assert max(channel.shares) < 0.12
     shares = np.histogram(steps, [-np.inf, *channel.edges, np.inf])[0] / len(steps)
     assert stability_index(shares, np.array(channel.shares)) == pytest.approx(0.0, abs=1e-3)
-    confidence = fuse(made, answers.converted, N).max(axis=1)
+    confidence = fuse(made, predictions.converted, N).max(axis=1)
     seen = np.bincount(
         bin_numbers(confidence, np.float32(baseline.confidence.edges)),
         minlength=len(baseline.confidence.shares),

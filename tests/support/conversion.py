@@ -1,4 +1,4 @@
-"""A small data set in the official form, and drafts of handmade networks."""
+"""A small data set in the official form, and members of handmade networks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convert.member import Draft
+from convert.member import ConvertedMember
 from edge.bundle.loader import load_bundle
 from tests.support.handmade_bundle import cnn_member, lstm_member, write_bundle
 
@@ -23,9 +23,9 @@ EMOTION = {"anger": 0, "disgust": 1, "fear": 2, "happiness": 3, "sadness": 4, "s
 def write_fer(
     folder: Path, *, training: int = 160, others: int = 80, shown: tuple[str, ...] = VOTES
 ) -> Path:
-    """Write ``fer2013.csv`` and ``fer2013new.csv`` with pictures a small network can tell apart.
+    """Write ``fer2013.csv`` and ``fer2013new.csv`` with images a small network can tell apart.
 
-    Each picture is noise with one brighter band whose height tells the emotion.
+    Each image is noise with one brighter band whose height tells the emotion.
     """
     rng = np.random.default_rng(5)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,14 +49,14 @@ def write_fer(
     return folder
 
 
-def drafts(folder: Path, *, worse: bool = False) -> list[Draft]:
-    """Return the handmade networks as drafts; with ``worse`` the reference reads other labels."""
+def members(folder: Path, *, worse: bool = False) -> list[ConvertedMember]:
+    """Return the handmade networks as members; with ``worse`` the reference reads other labels."""
     bundle = load_bundle(write_bundle(folder, cnn_member(), lstm_member()))
     out = []
     for member in bundle.manifest.members:
         labels = member.labels[::-1] if worse else member.labels
         out.append(
-            Draft(
+            ConvertedMember(
                 member=member,
                 content=bundle.contents[member.name],
                 reference_member=member.model_copy(update={"labels": labels}),

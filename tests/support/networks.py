@@ -42,9 +42,9 @@ def picture(*, side: int | None = 48, classes: int = 8) -> keras.Model:
 
 def fitted(model: keras.Model, folder: Path) -> keras.Model:
     """Train on the small data set beside the networks."""
-    from convert.datasets import read_pictures
+    from convert.datasets import read_images
 
-    some = read_pictures(folder / "fer2013", "Training")
+    some = read_images(folder / "fer2013", "Training")
     x = ((some.crops.astype(np.float32) - 128) / 64)[..., None]
     both = {"ferplus": some.labels, "fer2013": some.fer2013}
     loss = dict.fromkeys(both, keras.losses.SparseCategoricalCrossentropy(True))

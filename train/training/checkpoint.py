@@ -1,7 +1,7 @@
 """A whole run in one file: weights, optimiser, random state, history, and the weights to export.
 
 Any epoch's file can be gone on from, also with a changed recipe; Keras' own backups hold the last
-epoch alone, and neither the averaged weights nor the history (docs/adr/0041-one-training-loop.md).
+epoch alone, and neither the averaged weights nor the history (docs/adr/0060-one-training-loop.md).
 """
 
 from __future__ import annotations

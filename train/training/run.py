@@ -51,6 +51,8 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
     """
     recipe = recipe_of(options, log)
     check_options(options, recipe)
+    if not isinstance(recipe, FineTuneRecipe):
+        load_keras()  # where it is missing, no folder is made
     config = RunConfig(
         name=options.name,
         description=options.description,
@@ -72,7 +74,6 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
 
             train_classifier(recipe, folder, options, log)
         else:
-            load_keras()
             from train.training.device import in_precision, on_device
 
             with on_device(options.device), in_precision(options.precision):

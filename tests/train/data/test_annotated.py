@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.datasets import read_pictures as read_for_conversion
+from convert.datasets import read_images as read_for_conversion
 from emoshift.errors import InputError
 from tests.support.conversion import write_fer
 from train.data.annotated import read_annotated
