@@ -276,7 +276,8 @@ def fetch(*, everything: bool) -> None:
             if asset is not YUNET:
                 missing.append(str(why))
                 continue
-            click.echo(f"Warning: {why}; {BLAZEFACE.name} takes its place", err=True)
+            logging.getLogger(__name__).debug("%s", why)
+            click.echo(f"{asset.name}: not reachable; BlazeFace takes its place", err=True)
             wanted += [BLAZEFACE] if BLAZEFACE not in wanted else []
     if missing:
         raise UnavailableError("\n  - ".join(["not everything was fetched", *missing]))

@@ -95,7 +95,8 @@ def _code(tree: Path, python: str) -> None:
         _write(documents / Path(name).name, (ROOT / name).read_text())
     for example in sorted((ROOT / "systemd/examples").iterdir()):
         _write(documents / "examples" / example.name, example.read_text())
-    _write(documents / "copyright", (ROOT / "LICENSE").read_text())
+    models = (HERE / "copyright-of-the-models").read_text()
+    _write(documents / "copyright", (ROOT / "LICENSE").read_text() + models)
 
 
 def _assets(target: Path) -> None:
