@@ -27,7 +27,10 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 OVER_BUDGET: Final = 1
 THROTTLED: Final = 3
-_MOUNTED: Final = {"transitions": "benchmarks.transitions.command"}
+_MOUNTED: Final = {
+    "dashboard": "benchmarks.dashboard.command",
+    "transitions": "benchmarks.transitions.command",
+}
 """Commands that live in a folder of their own, where it is there."""
 
 # As in `edge.cli`, heavy modules are imported by the commands that need them.

@@ -568,30 +568,3 @@ def _log_change(engine: Engine, what: str) -> None:
         target=what,
     )
     AuditLog(engine).write(entry)
-
-
-@main.command()
-@_settings
-@click.option("--events", default=5_000_000, show_default=True)
-@click.option("--rooms", default=50, show_default=True)
-@click.option("--weeks", default=12, show_default=True)
-def fill(config: Config, events: int, rooms: int, weeks: int) -> None:
-    """Fill an empty database with a simulated term, to measure how fast it is read.
-
-    \b
-    Example:
-      edge-dashboard fill --database term.db
-    """
-    from dashboard.simulate.term import fill_term
-    from dashboard.store.database import open_store
-
-    began_s = time.monotonic()
-    fill_term(
-        open_store(config.history.database),
-        events=events,
-        rooms=rooms,
-        weeks=weeks,
-        end_ms=time.time_ns() // 1_000_000,
-        seed=1,
-    )
-    click.echo(f"{events} events in {time.monotonic() - began_s:.0f} s")

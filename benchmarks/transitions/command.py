@@ -89,7 +89,7 @@ def transitions(
       edge-bench transitions --report out/transitions
       edge-bench transitions --labels labels.json --clips clips/
       edge-bench transitions --streams ../shared/data
-    """  # noqa: D301 - click reads \b as: do not wrap
+    """
     if (labels is None) != (clips is None):
         raise UsageError("--labels and --clips belong together")
     if seed <= 100:
@@ -130,7 +130,7 @@ def crowd(*, data: Path, bundle: str, seed: int) -> None:
     \b
     Example:
       python -m benchmarks.transitions crowd
-    """  # noqa: D301 - click reads \b as: do not wrap
+    """
     from benchmarks.transitions.multi_face import company
 
     config = _config(bundle, None)

@@ -16,8 +16,8 @@ MISSING = [name for name in NEEDED if importlib.util.find_spec(name) is None]
 if MISSING:  # the device's own environment has none of this; test_installed.py says so
     collect_ignore_glob = ["test_[!i]*.py"]
 else:
-    from dashboard.postgres import Postgres
-    from dashboard.postgres import postgres as run_postgres
+    from benchmarks.dashboard.postgres import Postgres
+    from benchmarks.dashboard.postgres import postgres as run_postgres
     from dashboard.simulate.classroom import Classroom
     from dashboard.store.database import open_store
     from dashboard.store.read import Archive

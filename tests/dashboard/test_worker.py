@@ -27,8 +27,8 @@ from tests.support.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from benchmarks.dashboard.postgres import Postgres
     from dashboard.config import Config
-    from dashboard.postgres import Postgres
 
 pytestmark = pytest.mark.broker
 

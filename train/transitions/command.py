@@ -66,7 +66,7 @@ def fit(
     Example:
         train detector fit --write models/sources/temporal.json --report build/detector.json
         convert retune models/default models/sources/temporal.json
-    """  # noqa: D301 - click reads \b as: do not wrap
+    """
     from edge.bundle.installed import configured_bundle
     from edge.config import Models
     from train.transitions import fitted_settings

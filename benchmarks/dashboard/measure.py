@@ -1,4 +1,4 @@
-"""Measures the dashboard on this machine: ``python -m dashboard.measure ingest|term|restarts``."""
+"""What `edge-bench dashboard` measures; each function returns what it found, in one line."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from dashboard.postgres import postgres, process_s
+from benchmarks.dashboard.load import prepare, send
+from benchmarks.dashboard.postgres import postgres, process_s
 from dashboard.simulate.classroom import Outgoing, make_school
 from dashboard.simulate.publish import Load, Simulator
-from dashboard.simulate.volley import prepare, send
 from dashboard.store.database import open_engine, open_store
 from dashboard.store.read import Archive
 from dashboard.web.views import SPANS_MS
@@ -30,11 +28,6 @@ if TYPE_CHECKING:
 
 _CATCH_UP_S: Final = 120.0
 _KINDS: Final = ("worker", "broker", "database")
-
-
-@click.group()
-def main() -> None:
-    """Measure, and say what was measured."""
 
 
 def _start_worker(port: int, database: str, name: str, *, shared: bool) -> subprocess.Popen[bytes]:
@@ -59,22 +52,15 @@ def _workers(port: int, database: str, count: int) -> Iterator[list[subprocess.P
             process.wait()
 
 
-@main.command()
-@click.option("--postgresql", is_flag=True, help="Store in a PostgreSQL server of its own.")
-@click.option("--events", default=100_000, show_default=True)
-@click.option("--workers", default=1, show_default=True)
-def ingest(postgresql: bool, events: int, workers: int) -> None:
-    """Tell events as fast as the broker takes them, and time until the last of them is stored.
-
-    The processor time of each part is told too: on a busy machine it says more than the rate.
-    """
-    packets = prepare(_story(events))
+def measure_ingest(*, postgresql: bool, events: int, workers: int) -> str:
+    """Publish events as fast as the broker takes them, and time until the last one is stored."""
+    packets = prepare(_make_events(events))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(postgres()) if postgresql else None
         setting = str(folder / "history.db") if server is None else server.make_database()
-        server_of_mqtt = stack.enter_context(local_broker(folder))
-        port, name = server_of_mqtt.port, server_of_mqtt.name
+        running = stack.enter_context(local_broker(folder))
+        port, name = running.port, running.name
         processes = stack.enter_context(_workers(port, setting, workers))
         archive = Archive(open_store(setting))
 
@@ -83,9 +69,9 @@ def ingest(postgresql: bool, events: int, workers: int) -> None:
             return time.process_time(), mine, 0.0 if server is None else server.processor_s()
 
         before_s, began_s = spent_s(), time.monotonic()
-        told_s = send(BrokerSettings(host="127.0.0.1", port=port), packets)
+        sent_s = send(BrokerSettings(host="127.0.0.1", port=port), packets)
         stored = archive.count_events()
-        while stored < events and time.monotonic() - began_s < told_s + _CATCH_UP_S:
+        while stored < events and time.monotonic() - began_s < sent_s + _CATCH_UP_S:
             time.sleep(0.1)
             stored = archive.count_events()
         took_s = time.monotonic() - began_s
@@ -94,24 +80,21 @@ def ingest(postgresql: bool, events: int, workers: int) -> None:
             for after_s, at_s in zip(spent_s(), before_s, strict=True)
         )
         kind = archive.kind
-    click.echo(
-        f"{name}, {kind}, {workers} worker(s): {events} told in {told_s:.1f} s, {stored} stored"
+    return (
+        f"{name}, {kind}, {workers} worker(s): {events} sent in {sent_s:.1f} s, {stored} stored"
         f" after {took_s:.1f} s: {stored / took_s:.0f}/s, {events - stored} lost; processor time"
         f" an event: worker {worker:.0f} us, database server {database:.0f} us, load {load:.0f} us;"
         f" load average {os.getloadavg()[0]:.1f}"
     )
 
 
-def _story(events: int) -> list[Outgoing]:
+def _make_events(events: int) -> list[Outgoing]:
     rooms, began_ms = make_school(50, seed=1), time.time_ns() // 1_000_000
     return [rooms[n % len(rooms)].change(began_ms) for n in range(events)]
 
 
-@main.command()
-@click.option("--database", required=True, help="A filled database (edge-dashboard fill).")
-@click.option("--runs", default=20, show_default=True)
-def term(database: str, runs: int) -> None:
-    """Read a term of one class from a filled database."""
+def measure_reading(database: str, *, runs: int) -> str:
+    """Read a term of one class from a filled database, again and again."""
     archive = Archive(open_engine(database))
     events, devices = archive.count_events(), archive.devices()
     end_ms = max(device.seen_ms for device in devices)
@@ -122,17 +105,13 @@ def term(database: str, runs: int) -> None:
         buckets = archive.class_history(device.id, end_ms - SPANS_MS["term"], end_ms)
         took_s.append(time.perf_counter() - began_s)
     took_s.sort()
-    click.echo(
+    return (
         f"{events} events, {len(devices)} classes, n={runs}: p50 {statistics.median(took_s):.3f} s,"
         f" worst {took_s[-1]:.3f} s, {len(buckets)} buckets"
     )
 
 
-@main.command()
-@click.option("--postgresql", is_flag=True, help="Store in a PostgreSQL server, restarted as well.")
-@click.option("--restarts", "count", default=100, show_default=True, help="All kinds together.")
-@click.option("--rate", default=200.0, show_default=True)
-def restarts(postgresql: bool, count: int, rate: float) -> None:
+def measure_restarts(*, postgresql: bool, count: int, rate: float) -> str:
     """Kill the worker, the broker and the database in turn, and count what is missing."""
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -146,9 +125,9 @@ def restarts(postgresql: bool, count: int, rate: float) -> None:
         while not any(w.connected for w in archive.workers()):
             time.sleep(0.1)
         simulator = Simulator(BrokerSettings(host="127.0.0.1", port=port), make_school(8, seed=5))
-        stop, told = threading.Event(), []
+        stop, sent = threading.Event(), []
         thread = threading.Thread(
-            target=lambda: told.append(simulator.run(Load(rate=rate), stop).transitions)
+            target=lambda: sent.append(simulator.run(Load(rate=rate), stop).transitions)
         )
         thread.start()
         done = dict.fromkeys(("worker", "broker") if server is None else _KINDS, 0)
@@ -171,22 +150,18 @@ def restarts(postgresql: bool, count: int, rate: float) -> None:
         stop.set()
         thread.join()
         until_s = time.monotonic() + _CATCH_UP_S
-        while archive.count_events() < told[0] and time.monotonic() < until_s:
+        while archive.count_events() < sent[0] and time.monotonic() < until_s:
             time.sleep(0.2)
         stored, missing = archive.count_events(), sum(map(archive.missing, _ids(archive)))
         kind, counted = archive.kind, archive.count_tallied()
         worker.terminate()
         worker.wait()
     restarted = ", ".join(f"{times} of the {what}" for what, times in done.items())
-    click.echo(
-        f"{kind}, {count} restarts ({restarted}): {told[0]} told, {stored} stored,"
-        f" {counted} in the sums by minute, {told[0] - stored} lost, {missing} gaps"
+    return (
+        f"{kind}, {count} restarts ({restarted}): {sent[0]} sent, {stored} stored,"
+        f" {counted} in the sums by minute, {sent[0] - stored} lost, {missing} gaps"
     )
 
 
 def _ids(archive: Archive) -> list[int]:
     return [device.id for device in archive.devices()]
-
-
-if __name__ == "__main__":
-    main()
