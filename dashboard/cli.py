@@ -475,6 +475,7 @@ def forget_devices(config: Config, names: tuple[str, ...]) -> None:
     Example:
       edge-dashboard devices forget school/room-1
     """
+    from dashboard.clear_retained import clear_retained
     from dashboard.store.database import open_store
     from dashboard.store.registry import forget_device
 
@@ -484,6 +485,8 @@ def forget_devices(config: Config, names: tuple[str, ...]) -> None:
         gone = forget_device(engine, address, now_ms=time.time_ns() // 1_000_000)
         _log_change(engine, f"device {address}: forgotten")
         click.echo(f"{address}: forgotten, {gone} rows deleted")
+    if problem := clear_retained(config.broker, addresses):
+        click.echo(f"Warning: retained messages are not cleared: {problem}", err=True)
 
 
 @main.group()

@@ -11,7 +11,10 @@ import os
 import sys
 import time
 from collections import OrderedDict
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 from emoshift.credentials import mask_credentials
 
@@ -76,17 +79,15 @@ class _JournalFormatter(SafeFormatter):
         return f"<{number}>" + super().format(record).replace("\n", f"\n<{number}>")
 
 
-class RepeatFilter(logging.Filter):
-    """Lets a few lines of a kind through each minute; the next one says how many were left out."""
+class RepeatLimit:
+    """Lets a few of each kind through each minute and counts the others; its memory is bounded."""
 
     def __init__(self, *, lines: int = LINES_A_MINUTE) -> None:
-        super().__init__()
         self._lines = lines
-        self._kinds: OrderedDict[tuple[str, int, str], list[float]] = OrderedDict()
+        self._kinds: OrderedDict[Hashable, list[float]] = OrderedDict()
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether to write this record."""
-        kind = (record.name, record.levelno, str(record.msg)[:200])
+    def count(self, kind: Hashable) -> int | None:
+        """Count one; ``None`` where it is too many, else how many were left out before it."""
         now_s = time.monotonic()
         seen = self._kinds.setdefault(kind, [now_s, 0.0])  # beginning of the minute, lines in it
         self._kinds.move_to_end(kind)
@@ -97,7 +98,20 @@ class RepeatFilter(logging.Filter):
             left_out = max(0, int(seen[1]) - self._lines)
             seen[:] = [now_s, 0.0]
         seen[1] += 1
-        if seen[1] > self._lines:
+        return None if seen[1] > self._lines else left_out
+
+
+class RepeatFilter(logging.Filter):
+    """Lets a few lines of a kind through each minute; the next one says how many were left out."""
+
+    def __init__(self, *, lines: int = LINES_A_MINUTE) -> None:
+        super().__init__()
+        self._limit = RepeatLimit(lines=lines)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write this record."""
+        left_out = self._limit.count((record.name, record.levelno, str(record.msg)[:200]))
+        if left_out is None:
             return False
         if left_out:
             record.msg = f"{record.getMessage()} (and {left_out} more like it before)"

@@ -12,6 +12,7 @@ event = Transition.from_json(payload)
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -46,6 +47,10 @@ MAX_PAYLOAD_BYTES: Final = 16 * 1024
 """No message of a device comes near; a longer one is not parsed."""
 MAX_AHEAD_MS: Final = 24 * 3600 * 1000
 """A synchronised clock that is further ahead than this is not believed."""
+
+FAR_SESSIONS: Final = 10_000_000
+"""Session numbers follow the clock in seconds: no device is so far ahead of it, and of the session
+before."""
 
 _DATE_PATTERN: Final = (
     r"^(19[7-9]\d|[2-9]\d{3})-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])"
@@ -666,6 +671,17 @@ def read_message(topic: str, payload: bytes, *, received_ms: int = 0) -> Message
         detail = f"{kind}: dated {body.decided.isoformat()}, more than a day ahead"
         raise MessageError(Problem.FORGED, detail, address)
     return Message(address, body, received_ms)
+
+
+def is_plausible(session: int, *, after: int, now_s: float | None = None) -> bool:
+    """Whether a session number can be one of a device, and is no forgery that silences it.
+
+    Args:
+        session: The number.
+        after: The one seen before; 0 for none.
+        now_s: The time, seconds since 1970; that of now unless given.
+    """
+    return session <= max(after, time.time() if now_s is None else now_s) + FAR_SESSIONS
 
 
 def read_schema(kind: str) -> dict[str, Any]:

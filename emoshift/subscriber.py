@@ -19,6 +19,7 @@ from emoshift.messages import (
     Replay,
     Status,
     Transition,
+    is_plausible,
     read_message,
 )
 from emoshift.mqtt.connection import (
@@ -51,6 +52,10 @@ INSTANCES: Final = 1000
 """Devices whose last status is remembered; the longest silent is forgotten first."""
 RANGES: Final = 10_000
 """Ranges of received numbers remembered for each boot id; the lowest are forgotten first."""
+
+
+FAR: Final = 1_000_000
+"""A number so far ahead of the last one is not believed until the next one follows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +93,22 @@ class Gap:
         return self.last - self.first + 1
 
 
-EventUpdate: TypeAlias = NewEvent | Gap
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarAhead:
+    """An event with a number that cannot be right; it is not told, and those after it are.
+
+    Attributes:
+        boot_id: Whose.
+        seq: Its number.
+        told: The highest number before it.
+    """
+
+    boot_id: str
+    seq: int
+    told: int
+
+
+EventUpdate: TypeAlias = NewEvent | Gap | FarAhead
 
 
 @dataclass(slots=True)
@@ -100,12 +120,14 @@ class _Boot:
         received: The numbers that came.
         told: The numbers that came or are known to be missing.
         backlog: Whether the first event came before older ones.
+        far: The latest number that was too far ahead to be believed.
     """
 
     first: int
     backlog: bool
     received: NumberRanges = field(default_factory=NumberRanges)
     told: NumberRanges = field(default_factory=NumberRanges)
+    far: int = 0
 
 
 class Deduplicator:
@@ -113,20 +135,31 @@ class Deduplicator:
 
     The first event of a boot id starts the count where it is: who subscribes late has not missed
     what was before. Numbers below an event are missing if they have not come, unless it says that
-    older events still wait (``backlog``). What comes later all the same is told as late.
+    older events still wait (``backlog``). What comes later all the same is told as late. A device
+    counts for itself alone: what another one sends under its boot id changes nothing.
     """
 
     def __init__(self) -> None:
         self._boots: OrderedDict[str, _Boot] = OrderedDict()
 
-    def accept(self, event: Transition) -> list[EventUpdate]:
-        """Take in one event; return what is to be told because of it, in order."""
-        boot = self._boots.get(event.boot_id)
+    def accept(self, event: Transition, source: str = "") -> list[EventUpdate]:
+        """Take in one event; return what is to be told because of it, in order.
+
+        Args:
+            event: The event.
+            source: The device by whose topic it came, as ``SITE/DEVICE``.
+        """
+        key = _key(source, event.boot_id)
+        boot = self._boots.get(key)
         if boot is None:
-            boot = self._boots[event.boot_id] = _Boot(first=event.seq, backlog=event.backlog)
+            boot = self._boots[key] = _Boot(first=event.seq, backlog=event.backlog)
             if len(self._boots) > BOOTS:
                 self._boots.popitem(last=False)
-        self._boots.move_to_end(event.boot_id)
+        self._boots.move_to_end(key)
+        highest = boot.told.last or event.seq
+        if event.seq - highest > FAR and event.seq != boot.far + 1:
+            boot.far = event.seq
+            return [FarAhead(boot_id=event.boot_id, seq=event.seq, told=highest)]
         if event.seq in boot.received:
             return []
         if event.seq < boot.first:
@@ -143,7 +176,7 @@ class Deduplicator:
             numbers.forget(RANGES)
         return [*gaps, NewEvent(event=event, late=late)]
 
-    def compare(self, ledger: Ledger) -> list[Gap]:
+    def compare(self, ledger: Ledger, source: str = "") -> list[Gap]:
         """Compare what came with what the device says it sent; return what is missing.
 
         A boot id that follows one of which something came is expected from its first number on.
@@ -151,32 +184,32 @@ class Deduplicator:
         """
         known = False
         for numbers in ledger.boots:
-            boot = self._boots.get(numbers.boot_id)
+            boot = self._boots.get(_key(source, numbers.boot_id))
             if known and boot is None:
-                boot = self._boots[numbers.boot_id] = _Boot(first=1, backlog=False)
+                boot = self._boots[_key(source, numbers.boot_id)] = _Boot(first=1, backlog=False)
             elif known and boot is not None:
                 boot.first = 1
             known = known or boot is not None
         gaps = []
         for lost in ledger.lost:
-            if (boot := self._boots.get(lost.boot_id)) is not None:
+            if (boot := self._boots.get(_key(source, lost.boot_id))) is not None:
                 first = max(lost.first, boot.first)
                 gaps += self._missing(
                     lost.boot_id, boot, lost.last, first=first, reason=lost.reason
                 )
         for numbers in ledger.boots:
-            if (boot := self._boots.get(numbers.boot_id)) is not None:
+            if (boot := self._boots.get(_key(source, numbers.boot_id))) is not None:
                 gaps += self._missing(numbers.boot_id, boot, numbers.settled)
         return gaps
 
-    def wanted(self, ledger: Ledger) -> list[tuple[str, int, int]]:
+    def wanted(self, ledger: Ledger, source: str = "") -> list[tuple[str, int, int]]:
         """Return what has not come and can still be had: boot id, first and last number."""
         lost: dict[str, NumberRanges] = {}
         for loss in ledger.lost:
             lost.setdefault(loss.boot_id, NumberRanges()).add(loss.first, loss.last)
         found = []
         for numbers in ledger.boots:
-            if (boot := self._boots.get(numbers.boot_id)) is None:
+            if (boot := self._boots.get(_key(source, numbers.boot_id))) is None:
                 continue
             first = max(boot.first, numbers.kept_from)
             for start, end in boot.received.missing(first, numbers.settled):
@@ -224,6 +257,10 @@ class Deduplicator:
         return found
 
 
+def _key(source: str, boot_id: str) -> str:
+    return f"{source}/{boot_id}"
+
+
 class StatusFilter:
     """Passes on a status only if it is no older than one already seen from that device."""
 
@@ -234,6 +271,8 @@ class StatusFilter:
         """Whether this status means anything; a late last will does not."""
         seen = self._sessions.get((topic, instance))
         if seen is not None and (session < seen[0] or (session, state) == seen):
+            return False
+        if not is_plausible(session, after=0 if seen is None else seen[0]):
             return False
         if seen is not None and session == seen[0] and seen[1] is Presence.STOPPED:
             return False  # nothing follows a clean stop within its session
@@ -331,13 +370,13 @@ class Interpreter:
     def _interpret(self, topic: str, address: Address, body: Body) -> list[Notification]:
         match body:
             case Transition():
-                return [*self.events.accept(body)]
+                return [*self.events.accept(body, str(address))]
             case Ledger():
                 self.requests += [
                     Replay(device=body.device, boot_id=boot_id, first=first, last=last)
-                    for boot_id, first, last in self.events.wanted(body)
+                    for boot_id, first, last in self.events.wanted(body, str(address))
                 ]
-                return [*self.events.compare(body)]
+                return [*self.events.compare(body, str(address))]
             case Status() if self._statuses.accept(topic, body.instance, body.session, body.state):
                 return [
                     DeviceStatus(

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from emoshift.messages import ClassSummary, Health, Info, Message, Status, Transition, to_ms
+from emoshift.messages import (
+    ClassSummary,
+    Health,
+    Info,
+    Message,
+    Status,
+    Transition,
+    is_plausible,
+    to_ms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +81,8 @@ def fold(
 
 
 def _late(status: Status, known: Status) -> bool:
+    if not is_plausible(status.session, after=known.session):
+        return True
     if status.instance != known.instance:
         return False
     return (status.session, status.state != "online") < (known.session, known.state != "online")

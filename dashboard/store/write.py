@@ -15,7 +15,7 @@ from dashboard.store.database import insert_into
 from dashboard.store.events import MINUTE_MS, Row, store_in_postgresql, store_in_sqlite
 from dashboard.store.registry import AUTOMATIC, admit, registry_version
 from emoshift.emotions import EMOTIONS, STATES
-from emoshift.messages import MAX_AHEAD_MS, Problem, Transition, to_ms
+from emoshift.messages import MAX_AHEAD_MS, Problem, Transition, is_plausible, to_ms
 from emoshift.topics import Address, read_topic
 
 if TYPE_CHECKING:
@@ -407,6 +407,8 @@ def _late(before: str, status: dict[str, Any]) -> bool:
     Within one session the last word is that it ended, in whatever order the two arrive.
     """
     known = json.loads(before)
+    if not is_plausible(int(status["session"]), after=int(known["session"])):
+        return True
     if known["instance"] != status["instance"]:
         return False
     return _rank(status) < _rank(known)

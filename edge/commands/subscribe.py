@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from edge.commands.terminal import event_line
+from emoshift.logs import RepeatLimit, printable
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import (
     KEEP_S,
     ConnectionChange,
     DeviceStatus,
+    FarAhead,
     Gap,
     NewEvent,
     SubscriptionRefused,
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.config import Config
+    from emoshift.messages import Transition
     from emoshift.subscriber import Notification
 
 
@@ -50,15 +54,27 @@ def print_events(
         state: Remembers what has come, so that a later start goes on from there.
     """
     broker = Broker.from_settings(config.mqtt, client_id=name or subscriber_id())
+    limit = RepeatLimit()
     for news in listen(broker, keep_s=KEEP_S if name is None else KEEP_NAMED_S, state=state):
         if isinstance(news, NewEvent):
             late = "  (late)" if news.late and not as_json else ""
-            say((news.event.to_json() if as_json else event_line(news.event)) + late)
-        else:
-            warn(other_line(news))
+            say(event_json(news.event) if as_json else printable(event_line(news.event) + late))
+            continue
+        left_out = limit.count(type(news).__name__)
+        if left_out is not None:
+            more = f" (and {left_out} more like it before)" if left_out else ""
+            warn(printable(other_line(news) + more))
 
 
-def other_line(news: Notification) -> str:
+def event_json(event: Transition) -> str:
+    """The message as JSON in ASCII: nothing in it moves a cursor."""
+    text = event.to_json()
+    if text.isascii():
+        return text
+    return json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=True)
+
+
+def other_line(news: Notification) -> str:  # noqa: PLR0911 - one for each kind
     """One readable line for whatever is no event."""
     match news:
         case Gap():
@@ -67,6 +83,8 @@ def other_line(news: Notification) -> str:
             return f"missing: {news.count} events, {numbers}"
         case SubscriptionRefused():
             return f"the broker refuses {news.topic}: {news.reason}; check its access list"
+        case FarAhead():
+            return f"not believed: number {news.seq} of {news.boot_id[:8]}, after {news.told}"
         case DeviceStatus():
             return f"{news.site}/{news.device} is {news.state.value}"
         case ConnectionChange():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 import uuid
 from dataclasses import replace
@@ -21,7 +22,7 @@ from edge.publish.ledger import LedgerKeeper, Replays
 from edge.publish.metrics import serve_metrics
 from edge.publish.retained import Snapshots, stale_after_s
 from emoshift.clock import kernel_boot, read_clock
-from emoshift.messages import Presence, Status
+from emoshift.messages import Presence, Status, is_plausible
 from emoshift.mqtt.connection import (
     Acknowledged,
     Connected,
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_INSTANCE: Final = re.compile("[0-9a-f]{12}")
+
 TURN_S: Final = 0.02
 """How often the outbox is asked for news: an event waits half of it on average."""
 WAITING_TURN_S: Final = 0.1
@@ -66,6 +69,11 @@ held back and sent again: the subscribers lost the same broker and are on their 
 PROBE_S: Final = 0.25
 DRAIN_S: Final = 5.0
 """How long a clean stop tries to send what is in the outbox, connecting first where need be."""
+OVERRULE_EVERY_S: Final = 1.0
+"""How often a late status is answered at most, however many a stranger sends."""
+OUTBID_EVERY_S: Final = 60.0
+MOST_SAID: Final = 50
+"""Warnings that are said once; what strangers can make us say is bounded."""
 SESSIONS_RESERVED: Final = 1000
 """Session numbers taken from the outbox at a time, so that attempts cost no writes."""
 
@@ -176,6 +184,8 @@ class Publisher:
         self._looked_s = 0.0
         self._probing = False
         self._said: set[str] = set()
+        self._overrule = self._stopping = False
+        self._overruled_s = self._outbid_s = float("-inf")
 
     @property
     def state(self) -> str:
@@ -205,6 +215,9 @@ class Publisher:
         if self.online:
             self._watch_time(now_s)
             self._pass_on(now_s)
+            if self._overrule and now_s - self._overruled_s >= OVERRULE_EVERY_S:
+                self._overrule, self._overruled_s = False, now_s
+                self._send(self._status(Presence.ONLINE))
         elif now_s - self._looked_s > LOOK_EVERY_S:
             self._snapshots_due(now_s)  # for the metrics
         self._delivery.flush()
@@ -220,6 +233,7 @@ class Publisher:
         if self.online:
             for message in self._snapshots.clear_class():
                 self._send(message)
+            self._stopping = True  # our own word comes back to us
             self._await(self._send(self._status(Presence.STOPPED)))
         self._connection.close()
         self._delivery.flush(force=True)
@@ -391,25 +405,47 @@ class Publisher:
 
         Everything else that may arrive is ignored: there are no commands.
         """
-        if event.topic != f"{self._base}/status" or len(event.payload) > 4096:
+        if event.topic != f"{self._base}/status" or len(event.payload) > 4096 or self._stopping:
             return
         try:
             status = json.loads(event.payload)
             session, instance = int(status["session"]), str(status["instance"])
-            run = str(status["run"])
+            run, state = str(status["run"]), str(status["state"])
         except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return
         if instance != self._instance:
             if not event.retained:
+                shown = instance if _INSTANCE.fullmatch(instance) else "one without an id"
                 self._say_once(
-                    f"another device ({instance}) speaks as {self._base}; "
+                    f"another device ({shown}) speaks as {self._base}; "
                     "give each device its own device.name"
                 )
-        elif self._returned and run != self._run:
+            return
+        if self._returned and run != self._run:
             self._say_once(f"{self._base}: {Failure.TAKEN_OVER.value}")
-        elif session < self._session and not event.retained:
-            log.info("a late %s of session %d was overruled", status.get("state"), session)
-            self._send(self._status(Presence.ONLINE))
+        if session < self._session:
+            if not event.retained:
+                log.info("a late %s of session %d was overruled", state, session)
+                self._overrule = True
+        elif (session, run, state) != (self._session, self._run, Presence.ONLINE.value):
+            self._outbid(session)
+
+    def _outbid(self, session: int) -> None:
+        """Take a number above one that we did not send, with a new last will: connect anew.
+
+        One that no number of connections could explain is not believed by subscribers either.
+        """
+        now_s = time.monotonic()
+        if (
+            not is_plausible(session, after=self._session)
+            or now_s - self._outbid_s < OUTBID_EVERY_S
+        ):
+            return
+        self._outbid_s = now_s
+        log.warning("a status of session %d was not ours; connecting anew above it", session)
+        self._outbox.next_session(reserve=session - self._session + SESSIONS_RESERVED)
+        self._sessions_until = 0
+        self._connection.restart()
 
     def _send(self, message: Message) -> int:
         if self._largest_bytes is not None and message.size_bytes > self._largest_bytes:
@@ -432,6 +468,6 @@ class Publisher:
         return Message(topic=f"{self._base}/status", payload=status.to_json(), qos=1, retain=True)
 
     def _say_once(self, text: str) -> None:
-        if text not in self._said:
+        if text not in self._said and len(self._said) < MOST_SAID:
             self._said.add(text)
             log.warning("%s", text)

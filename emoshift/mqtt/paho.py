@@ -45,6 +45,8 @@ WINDOW: Final = 20
 """Messages unacknowledged at a time: Mosquitto's own default."""
 LARGEST_BYTES: Final = 64 * 1024
 """Nothing this package sends comes near; of a larger message only the beginning is read."""
+LARGEST_PACKET: Final = LARGEST_BYTES + (1 << 16) + 64
+"""The largest topic and properties besides. A broker of MQTT 5 is asked to send nothing larger."""
 
 PROTOCOLS: Final = ("5", "3.1.1")
 
@@ -174,6 +176,28 @@ class Broker:
             return file.readline().rstrip("\r\n")
 
 
+class _BoundedClient(Client):
+    """A client that never holds more than `LARGEST_PACKET` of a packet: the rest is thrown away.
+
+    paho asks the system for a whole packet at once, and for memory to put it in. What is cut here
+    is refused as too large by whoever reads it, and acknowledged, so that it does not come again.
+    """
+
+    _skip = 0
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        packet = self._in_packet
+        while self._skip and packet["command"] == 0:  # before the next packet
+            thrown = super()._sock_recv(min(self._skip, LARGEST_BYTES))
+            if not thrown:
+                return thrown
+            self._skip -= len(thrown)
+        if packet["have_remaining"] and packet["remaining_length"] > LARGEST_PACKET:
+            self._skip = packet["remaining_length"] - LARGEST_PACKET
+            packet["remaining_length"] = packet["to_process"] = bufsize = LARGEST_PACKET
+        return super()._sock_recv(bufsize)
+
+
 class PahoConnection:
     """One connection through paho, driven by whoever calls `turn`.
 
@@ -223,7 +247,7 @@ class PahoConnection:
         self._retain = True
         self._max_qos = 1
         self._asked: dict[int, tuple[str, ...]] = {}
-        self._client = Client(
+        self._client = _BoundedClient(
             CallbackAPIVersion.VERSION2,
             client_id=broker.client_id,
             protocol=MQTTProtocolVersion.MQTTv5 if self._five else MQTTProtocolVersion.MQTTv311,
@@ -375,6 +399,7 @@ class PahoConnection:
             return None
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's
         properties.SessionExpiryInterval = self._session_expiry_s
+        properties.MaximumPacketSize = LARGEST_PACKET
         if self._receive_maximum is not None:
             properties.ReceiveMaximum = self._receive_maximum
         return properties

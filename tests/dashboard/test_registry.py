@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 
+import paho.mqtt.client as paho
 import pytest
 from click.testing import CliRunner
+from paho.mqtt.enums import CallbackAPIVersion
 from sqlalchemy import func, select
 
 from dashboard.cli import main
@@ -19,10 +21,12 @@ from dashboard.store.read import Archive
 from dashboard.store.registry import WAITING, approve, enrolments, forget_device
 from dashboard.store.retention import Keep, forget
 from dashboard.store.write import History
+from emoshift.local_broker import free_port
 from emoshift.messages import Message, Problem, read_message
 from emoshift.settings import BrokerSettings
-from emoshift.topics import Address
+from emoshift.topics import Address, Kind
 from tests.support.dashboard import NOW_MS
+from tests.support.waiting import wait_until
 
 ROOM, REAL = Address("school", "room-1"), Address("school", "room-2")
 
@@ -146,8 +150,34 @@ def test_commands(sqlite):
     assert run("approve", "school/room-1")[0] == 0
     assert run("add", "school/room-2")[0] == 0
     assert run("list")[1].count("approved") == 2
-    assert run("forget", "school/room-1") == (0, "school/room-1: forgotten, 0 rows deleted\n")
+    port = str(free_port())  # nobody listens there, which is told
+    code, said = run("forget", "school/room-1", "--mqtt-host", "127.0.0.1", "--mqtt-port", port)
+    assert code == 0
+    assert said.startswith("school/room-1: forgotten, 0 rows deleted\nWarning: retained messages")
     assert run("forget", "school/room-9")[0] == 2
+
+
+@pytest.mark.broker
+def test_forgetting_clears_retained_messages(sqlite, mqtt):
+    """What the broker keeps of a forgotten device is cleared; that of others stays."""
+    engine = open_store(sqlite)
+    History(engine).write(gather([status_of(ROOM)]))
+    engine.dispose()
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+    client.connect("127.0.0.1", mqtt)
+    client.loop_start()
+    for address in (ROOM, REAL):
+        for kind in (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH):
+            client.publish(address.topic(kind), b"{}", qos=1, retain=True).wait_for_publish(10)
+    here = ("--database", sqlite, "--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt))
+    assert CliRunner().invoke(main, ["devices", "forget", str(ROOM), *here]).exit_code == 0
+    kept: list[str] = []
+    client.on_message = lambda _c, _u, message: kept.append(message.topic)
+    client.subscribe("emoshift/#")
+    wait_until(lambda: len(kept) >= 4)
+    client.disconnect()
+    client.loop_stop()
+    assert {topic.split("/")[3] for topic in kept} == {"room-2"}
 
 
 @pytest.mark.parametrize("to", [2, 3])

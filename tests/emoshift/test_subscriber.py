@@ -18,6 +18,7 @@ from emoshift.messages import (
 )
 from emoshift.number_ranges import NumberRanges
 from emoshift.subscriber import (
+    FAR,
     INSTANCES,
     Deduplicator,
     DeviceStatus,
@@ -173,9 +174,9 @@ def test_memory_is_bounded() -> None:
     """Neither a jump in the numbers nor many boots fill the memory."""
     dedup = Deduplicator()
     dedup.accept(event(1))
-    (gap, fresh) = dedup.accept(event(2**52))
+    (gap, fresh) = dedup.accept(event(FAR))
     assert isinstance(gap, Gap)
-    assert gap.count == 2**52 - 2
+    assert gap.count == FAR - 2
     assert isinstance(fresh, NewEvent)
     for number in range(3000):
         dedup.accept(event(1, f"{number:032x}"))

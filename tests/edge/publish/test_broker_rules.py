@@ -20,6 +20,7 @@ from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
 from emoshift.messages import Info, Presence, Status, format_date, read_schema, summarise_class
 from emoshift.mqtt.paho import Broker
+from emoshift.subscriber import StatusFilter
 from tests.edge.publish.conftest import CHANGE, Listening, Running, changes, make_config
 from tests.support.brokers import BadWire, BrokerProcess
 from tests.support.waiting import wait_until
@@ -172,6 +173,32 @@ def test_a_late_last_will_is_overruled(
         watcher.publish("status", late.to_json(), retain=True)
         wait_until(lambda: state_of(watcher) == "offline")
         wait_until(lambda: state_of(watcher) == "online")
+
+
+@pytest.mark.parametrize("retain", [True, False])
+def test_a_forged_status_is_outbid(
+    tmp_path: Path, broker: BrokerProcess, watcher: Watcher, outbox: Outbox, retain: bool
+) -> None:
+    """A forged `offline` with a larger session does not stay: the device outbids it."""
+    outbox.put(changes(0))
+    told = StatusFilter()
+    with Running(make_config(tmp_path, broker.port)):
+        wait_until(lambda: state_of(watcher) == "online")
+        online = Status.from_json(str(watcher.last("status")))
+        forged = online.model_copy(
+            update={"state": Presence.OFFLINE, "session": online.session + 5000}
+        )
+        watcher.publish("status", forged.to_json(), retain=retain)
+        wait_until(lambda: [p for t, p, _ in watcher.seen if str(forged.session) in p])
+        wait_until(lambda: state_of(watcher) == "online")
+        believed = [
+            status.state
+            for topic, payload, _ in watcher.seen
+            if topic.endswith("/status")
+            and (status := Status.from_json(payload))
+            and told.accept(topic, status.instance, status.session, status.state)
+        ]
+    assert believed[-1] is Presence.ONLINE
 
 
 def test_two_devices_of_one_name_are_noticed(
