@@ -182,7 +182,7 @@ def demo(source: str | None, legal_basis: str) -> None:
 
     SOURCE is a clip, a camera number or device, or "classroom" (four people, fetched from the
     internet). Without it two clips are played, 22 seconds: a woman who goes from sad to happy, and
-    a neutral face that begins to smile.
+    a man who begins to smile.
 
     \b
     Example:

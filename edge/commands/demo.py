@@ -54,10 +54,13 @@ class DemoClip:
 
 WOMAN: Final = DemoClip(
     asset=DEMO_CLIP,
-    shows="a woman who is sad for six seconds, looks up, and smiles",
-    remark='Where "fear" is reported, it is wrong: raised brows look like it to the networks.',
+    shows="a woman who is sad, looks up, and smiles",
+    remark=(
+        "A person calls the woman sad until second 6, hopeful until 9 and happy after it; the man"
+        " neutral, then happy. What else is reported above is wrong."
+    ),
 )
-SMILE: Final = DemoClip(asset=SMILE_CLIP, shows="a neutral face that begins to smile", remark="")
+SMILE: Final = DemoClip(asset=SMILE_CLIP, shows="a man who begins to smile", remark="")
 CLASSROOM: Final = DemoClip(
     asset=CLASSROOM_CLIP,
     shows="four people in a room, small faces against a window",
