@@ -110,6 +110,11 @@ format: .venv/ready ## Put the code into its format
 docs: .venv/ready ## Make the generated references again
 	.venv/bin/python -m tests.references
 
+.PHONY: docs-site
+docs-site: .venv-docs/ready docs ## Make the documentation as a web site in build/site, API pages included
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --strict
+	@echo "build/site/index.html"
+
 .PHONY: readme-demo
 readme-demo: .venv-demo/ready ## Put what the demonstration prints into README.md
 	@.venv-demo/bin/edge assets fetch
@@ -118,7 +123,7 @@ readme-demo: .venv-demo/ready ## Put what the demonstration prints into README.m
 .PHONY: locks
 locks: .venv/ready ## Resolve the hashed lock files again
 	.venv/bin/pip install --quiet uv
-	cd requirements && for name in device mediapipe demo dashboard dev train hf; do \
+	cd requirements && for name in device mediapipe demo dashboard dev train hf docs; do \
 	  ../.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	    --no-emit-index-url --override overrides.txt --upgrade $$name.in -o $$name.txt; done
 
@@ -140,6 +145,9 @@ clean: ## Remove environments and caches
 
 .venv-train/ready: requirements/train.txt pyproject.toml
 	@scripts/environment .venv-train requirements/train.txt "$(PYTHON)"
+
+.venv-docs/ready: requirements/docs.txt pyproject.toml
+	@scripts/environment .venv-docs requirements/docs.txt "$(PYTHON)"
 
 # Torch is no part of the lock: its build is chosen for the machine (TORCH=... for another one).
 .venv-hf/ready: requirements/hf.txt pyproject.toml

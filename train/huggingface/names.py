@@ -26,5 +26,5 @@ def require_torch() -> None:
         if find_spec(module) is None:
             raise UnavailableError(
                 f"{module} is not installed; a Hugging Face classifier needs torch, in the build"
-                " for this machine, and the extra `hf` (docs/models.md)"
+                " for this machine, and the extra `hf` (docs/research/training.md)"
             )
