@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, SecretStr, model_validator
 
 from dashboard.store.registry import AUTOMATIC
-from emoshift.settings import BrokerSettings, Port, Table, parse_settings, read_settings
+from emoshift.settings import (
+    BrokerSettings,
+    Port,
+    Table,
+    UserPath,
+    parse_settings,
+    read_settings,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _is_loopback(host: str) -> bool:
@@ -54,12 +63,12 @@ class Web(Table):
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Port = 8440
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    cert_file: UserPath | None = None
+    key_file: UserPath | None = None
     trusted_proxies: tuple[str, ...] = ()
     allow_plain_http: bool = False
     min_faces: Annotated[int, Field(ge=2, le=1000)] = 5
-    model_card: Path | None = None
+    model_card: UserPath | None = None
     metrics_token: SecretStr | None = None
 
     @model_validator(mode="after")

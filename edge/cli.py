@@ -163,13 +163,21 @@ def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Validate a configuration file; nothing is opened, started or changed.
+    """Validate a configuration file and the files it names; nothing is started or changed.
+
+    Warns of passwords that would be sent unencrypted.
 
     \b
     Example:
       edge check /etc/emoshift/edge.toml
     """
+    from edge.commands.check import find_problems, find_warnings
+
     config = load_config(file)
+    for warning in find_warnings(config):
+        click.echo(f"Warning: {warning}", err=True)
+    if problems := list(find_problems(config)):
+        raise ConfigError(str(file), problems)
     click.echo(f"{file}: good")
     click.echo(describe_publish(config.privacy))
 

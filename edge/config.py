@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
@@ -15,6 +15,7 @@ from emoshift.settings import (
     Identifier,
     Port,
     Table,
+    UserPath,
     parse_settings,
     read_settings,
 )
@@ -58,7 +59,14 @@ class Camera(Table):
     height: Annotated[int, Field(ge=64, le=4320)] = 720
     fps: Annotated[float, Field(gt=0, le=240)] = 30.0
     rotate: Literal[0, 90, 180, 270] = 0
-    pixel_format: Annotated[str, Field(pattern=r"^(auto|[A-Za-z0-9]{3,4})$")] = "auto"
+    pixel_format: Annotated[
+        str,
+        Field(
+            pattern=r"^(auto|[A-Za-z0-9]{3,4})$",
+            description='"auto" or the four characters of a format',
+            examples=["MJPG"],
+        ),
+    ] = "auto"
 
 
 class Faces(Table):
@@ -93,7 +101,7 @@ class Models(Table):
     """
 
     bundle: str = "default"
-    library: Path = Path("/var/lib/emoshift/models")
+    library: UserPath = Path("/var/lib/emoshift/models")
     threads: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = "auto"
 
     def thread_count(self) -> int:
@@ -135,7 +143,7 @@ class Outbox(Table):
         keep_sent_hours: How long subscribers can ask again for an event that was sent.
     """
 
-    path: Path = Path("/var/lib/emoshift/outbox.db")
+    path: UserPath = Path("/var/lib/emoshift/outbox.db")
     max_mb: Annotated[float, Field(ge=1, le=4096)] = 64.0
     max_age_days: Annotated[float, Field(gt=0, le=366)] = 30.0
     keep_sent_hours: Annotated[float, Field(ge=0, le=8784)] = 24.0
@@ -203,7 +211,14 @@ class HomeAssistant(Table):
     """
 
     enabled: bool = False
-    prefix: Annotated[str, Field(pattern=r"^[^/#+\s][^#+\s]*$")] = "homeassistant"
+    prefix: Annotated[
+        str,
+        Field(
+            pattern=r"^[^/#+\s][^#+\s]*$",
+            description="a topic without spaces, # and +, not beginning with a slash",
+        ),
+        BeforeValidator(lambda prefix: prefix.rstrip("/") if isinstance(prefix, str) else prefix),
+    ] = "homeassistant"
 
 
 class Config(Table):

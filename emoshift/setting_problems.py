@@ -6,16 +6,15 @@ import json
 import re
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
 from emoshift.credentials import mask_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pydantic.fields import FieldInfo
 
 _LONGEST: Final = 60
 _KINDS: Final[dict[type, str]] = {
@@ -46,6 +45,17 @@ def describe_problem(model: type[BaseModel], error: dict[str, Any]) -> str:
     if example := _example(field, path[-1] if path else "", error.get("input")):
         parts.append(f"for example {example}")
     return "; ".join(parts)
+
+
+def describe_syntax(why: ValueError) -> str:
+    """Say what TOML's reader stumbled over, and what is most often the cause."""
+    place = re.fullmatch(r"(.*) \(at (line \d+, column \d+|end of document)\)", str(why))
+    if place is None:
+        return f"not TOML: {why}"
+    return (
+        f"not TOML: {place[1].lower()} at {place[2]};"
+        ' text stands in quotes, for example name = "room-7"'
+    )
 
 
 def find_field(model: type[BaseModel], path: Sequence[str]) -> FieldInfo | None:
@@ -86,25 +96,33 @@ def _expected(field: FieldInfo | None, error: dict[str, Any]) -> str:
         return f"a table with {', '.join(table.model_fields)}"
     if field.description:
         return field.description
-    kind = _kind(field.annotation)
+    kind, within = _kind(field.annotation)
+    limits = [*field.metadata, *within]
     words = _KINDS.get(kind, "a list in brackets" if kind in {list, tuple} else "a table")
-    if kind is str and any(getattr(m, "min_length", 0) for m in field.metadata):
+    if kind is str and any(getattr(m, "min_length", 0) for m in limits):
         words = "text in quotes that is not empty"
-    return words + _range(field)
+    return words + _range(limits)
 
 
-def _kind(annotation: object) -> type:
+def _kind(annotation: object) -> tuple[type, list[Any]]:
+    """Return what a value has to be, and the limits that stand within an optional annotation."""
     origin = get_origin(annotation)
     if origin in {Union, types.UnionType}:
         return next(_kind(a) for a in get_args(annotation) if a is not type(None))
+    if origin is Annotated:
+        inner, *marks = get_args(annotation)
+        kind, limits = _kind(inner)
+        for mark in marks:
+            limits += mark.metadata if isinstance(mark, FieldInfo) else [mark]
+        return kind, limits
     found = origin or annotation
-    return found if isinstance(found, type) else str
+    return (found if isinstance(found, type) else str), []
 
 
-def _range(field: FieldInfo) -> str:
+def _range(marks: Sequence[Any]) -> str:
     limits = {
         name: getattr(m, name)
-        for m in field.metadata
+        for m in marks
         for name in ("gt", "ge", "lt", "le", "max_length")
         if getattr(m, name, None) is not None
     }

@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 import difflib
-import types
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from emoshift.credentials import mask_credentials
 from emoshift.errors import ConfigError
+from emoshift.setting_problems import describe_problem, describe_syntax, table_of
 from emoshift.toml import read_toml
 from emoshift.topics import ID_PATTERN
 
-Identifier = Annotated[str, Field(pattern=ID_PATTERN)]
+Identifier = Annotated[
+    str,
+    Field(
+        pattern=ID_PATTERN,
+        description="lowercase letters, digits and hyphens within, at most 64",
+        examples=["room-7"],
+    ),
+]
 """Lowercase letters, digits and inner hyphens: safe in a topic and in a host name."""
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{path}: there is no such home folder; write the whole path") from None
+
+
+UserPath = Annotated[Path, AfterValidator(_at_home)]
+"""A path in which ``~`` is the home folder of whoever runs the program."""
+
+
+def _plain_host(host: str) -> str:
+    if "://" in host or "/" in host or host != host.strip():
+        raise ValueError(
+            f"found {mask_credentials(host)!r}; expected a name or address alone, for example"
+            ' host = "mqtt.school.example"; port and tls have keys of their own'
+        )
+    return host
+
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -45,15 +81,15 @@ class BrokerSettings(Table):
         keepalive_s: Time between signs of life.
     """
 
-    host: Annotated[str, Field(min_length=1)] = "localhost"
+    host: Annotated[str, Field(min_length=1), AfterValidator(_plain_host)] = "localhost"
     port: Port | None = None
     username: str | None = None
     password: SecretStr | None = None
-    password_file: Path | None = None
+    password_file: UserPath | None = None
     tls: bool = False
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
+    ca_file: UserPath | None = None
+    cert_file: UserPath | None = None
+    key_file: UserPath | None = None
     keepalive_s: Annotated[int, Field(ge=5, le=3600)] = 30
 
     @property
@@ -85,10 +121,10 @@ def read_settings(path: Path) -> dict[str, Any]:
         return read_toml(path)
     except FileNotFoundError:
         raise ConfigError(str(path), ["no such file; give --config or create it"]) from None
-    except (OSError, UnicodeDecodeError) as why:
-        raise ConfigError(str(path), [f"cannot be read: {why}"]) from why
+    except OSError as why:
+        raise ConfigError(str(path), [f"cannot be read: {why.strerror or why}"]) from why
     except ValueError as why:
-        raise ConfigError(str(path), [f"not TOML: {why}"]) from why
+        raise ConfigError(str(path), [describe_syntax(why)]) from why
 
 
 def parse_settings(model: type[Settings], data: dict[str, Any], *, where: str) -> Settings:
@@ -100,21 +136,13 @@ def parse_settings(model: type[Settings], data: dict[str, Any], *, where: str) -
     try:
         return model.model_validate(data)
     except ValidationError as why:
-        problems = [_problem(model, dict(error)) for error in why.errors()]
+        problems = [
+            _unknown_key(model, tuple(str(part) for part in error["loc"]))
+            if error["type"] == "extra_forbidden"
+            else describe_problem(model, dict(error))
+            for error in why.errors()
+        ]
         raise ConfigError(where, problems) from None
-
-
-def _problem(model: type[Table], error: dict[str, Any]) -> str:
-    """Turn one of pydantic's findings into a line an operator understands."""
-    path = tuple(str(part) for part in error["loc"])
-    name = ".".join(path)
-    if error["type"] == "extra_forbidden":
-        return _unknown_key(model, path)
-    message = str(error["msg"]).removeprefix("Value error, ")
-    found = error.get("input")
-    if isinstance(found, dict | BaseModel) or "password" in name or "token" in name:
-        return f"{name}: {message}"
-    return f"{name}: {message}; found {mask_credentials(repr(found))}"
 
 
 def _unknown_key(model: type[Table], path: tuple[str, ...]) -> str:
@@ -133,16 +161,8 @@ def _fields(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
     """The keys of a table, or of one within it."""
     for name in path:
         field = model.model_fields.get(name)
-        inner = None if field is None else _table(field.annotation)
+        inner = None if field is None else table_of(field.annotation)
         if inner is None:
             return []
         model = inner
     return list(model.model_fields)
-
-
-def _table(annotation: object) -> type[BaseModel] | None:
-    if get_origin(annotation) in {Union, types.UnionType}:
-        return next((t for a in get_args(annotation) if (t := _table(a)) is not None), None)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return None

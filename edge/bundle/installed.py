@@ -185,4 +185,4 @@ def configured_bundle(config: Models) -> Bundle:
     """
     if config.bundle == "default":
         return Library(config.library).load()
-    return load_bundle(Path(config.bundle))
+    return load_bundle(Path(config.bundle).expanduser())

@@ -9,6 +9,7 @@ import select
 import ssl
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from paho.mqtt import MQTTException
@@ -28,10 +29,10 @@ from emoshift.mqtt.connection import (
     Received,
     Subscribed,
 )
+from emoshift.text_files import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from paho.mqtt.client import ConnectFlags, DisconnectFlags
     from paho.mqtt.reasoncodes import ReasonCode
@@ -156,7 +157,7 @@ class Broker:
         )
         try:
             broker.read_password()
-        except (OSError, UnicodeDecodeError) as why:
+        except (OSError, ValueError) as why:
             reason = why.strerror if isinstance(why, OSError) else why
             raise ConfigError(
                 f"{table}.password_file", [f"{broker.password_file}: cannot be read: {reason}"]
@@ -172,8 +173,7 @@ class Broker:
         """Read the password anew, so that a changed file works without a restart."""
         if self.password_file is None:
             return self.password
-        with open(self.password_file, encoding="utf-8") as file:  # noqa: PTH123 - a text, not a Path
-            return file.readline().rstrip("\r\n")
+        return read_secret(Path(self.password_file))
 
 
 class _BoundedClient(Client):
@@ -271,7 +271,13 @@ class PahoConnection:
     def open(self) -> None:
         """Connect; blocks for the TCP connection and the TLS handshake, no longer than 4 s each."""
         try:
-            self._client.username_pw_set(self._broker.username, self._broker.read_password())
+            password = self._broker.read_password()
+        except (OSError, ValueError) as why:
+            reason = why.strerror if isinstance(why, OSError) else why
+            self._lose(Failure.CREDENTIALS, f"{self._broker.password_file}: {reason}")
+            return
+        try:
+            self._client.username_pw_set(self._broker.username, password)
             self._client.connect(
                 self._broker.host,
                 self._broker.port,

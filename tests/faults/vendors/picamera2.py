@@ -25,7 +25,13 @@ SIZE = (240, 320, 3)
 
 
 class Picamera2:
-    """The few calls of it that the daemon makes."""
+    """The few calls of it that the daemon makes.
+
+    What a frozen camera repeats outlives its being opened again, as in a driver.
+    """
+
+    _last = np.zeros(SIZE, np.uint8)
+    _stamp_ns = 0
 
     def __init__(self, _number: int = 0) -> None:
         self._folder = Path(os.environ["FAULTY_CAMERA"])
@@ -34,7 +40,6 @@ class Picamera2:
         self._place = self._shown = self._number = 0
         self._scenes: dict[str, np.ndarray] = {}
         self._noise = np.random.default_rng(0).integers(0, 256, (16, *SIZE), dtype=np.uint8)
-        self._last, self._stamp_ns = np.zeros(SIZE, np.uint8), 0
         self._gap_s = 1 / 30
         self._due_s = time.monotonic()
         if self._scene() == "unplugged":
@@ -62,7 +67,7 @@ class Picamera2:
         self._shown += 1
         self._number += 1
         if scene != "frozen":
-            self._last, self._stamp_ns = self._picture(scene), time.monotonic_ns()
+            Picamera2._last, Picamera2._stamp_ns = self._picture(scene), time.monotonic_ns()
         return [self._last.copy()], {"SensorTimestamp": self._stamp_ns}
 
     def _picture(self, scene: str) -> np.ndarray:
