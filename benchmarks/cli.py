@@ -15,6 +15,7 @@ import click
 
 from edge import __version__
 from emoshift.command_line import INTERRUPTED, CommandGroup
+from emoshift.errors import EmoshiftError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -284,6 +285,15 @@ def run(
 
 
 def _against_reference(faces: int) -> None:
+    """Compare with the reference in this process, whose own errors are one line too."""
+    try:
+        _compare_with_reference(faces)
+    except EmoshiftError as why:
+        click.echo(f"Error: {why}", err=True)
+        sys.exit(why.exit_code)
+
+
+def _compare_with_reference(faces: int) -> None:
     """Time both face back ends in turns on the same classroom, the networks counted in."""
     from benchmarks.classroom.actors import load_actors
     from benchmarks.classroom.latency import compare, networks
