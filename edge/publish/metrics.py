@@ -13,7 +13,7 @@ from emoshift.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+    from prometheus_client import Metric
 
 _PLAIN: Final = (
     ("fps", "gauge", "Frames processed a second over the last interval."),
@@ -38,46 +38,54 @@ _PLAIN: Final = (
 
 
 class Metrics:
-    """What the next scrape is told."""
+    """What the next scrape is answered with: the health message of now, and the connection.
+
+    It is the collector that prometheus_client asks at every scrape.
+    """
 
     def __init__(self) -> None:
         self._health = ""
         self._online = False
 
     def note(self, health: str, *, online: bool) -> None:
-        """Take in the state of now: the health message (empty when stale) and the link."""
+        """Take in the state of now: the health message (empty when stale) and the connection."""
         self._health, self._online = health, online
 
-    def text(self) -> str:
-        """Write what is known."""
-        return render(json.loads(self._health) if self._health else {}, online=self._online)
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is known; what the health message does not know is left out."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
+        health: dict[str, Any] = json.loads(self._health) if self._health else {}
 
-def render(health: dict[str, Any], *, online: bool) -> str:
-    """Write a health message as metrics; what the message does not know is left out."""
-    lines = [*_metric("broker_online", "gauge", "Whether the broker accepts us.", int(online))]
-    lines += _metric(
-        "vision_alive", "gauge", "Whether vision reports its health.", int(bool(health))
-    )
-    for name, kind, text in _PLAIN:
-        if health.get(name) is not None:
-            lines += _metric(name, kind, text, health[name])
-    for key, values in (
-        ("camera_state", ("waiting", "streaming", "lost")),
-        ("outbox_state", ("ready", "full", "failing")),
-    ):
-        if key in health:
-            lines += _head(key, "gauge", f"1 for the present {key.replace('_', ' ')}.")
-            for value in values:
-                lines.append(f'emoshift_{key}{{state="{value}"}} {int(health[key] == value)}')
-    if health.get("stages"):
-        lines += _head("stage_ms", "gauge", "Latency per stage over the last interval.")
-        for stage, percentiles in health["stages"].items():
-            lines += [
-                f'emoshift_stage_ms{{stage="{stage}",quantile="0.{name[1:3]}"}} {value}'
-                for name, value in percentiles.items()
-            ]
-    return "\n".join(lines) + "\n"
+        def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+            return GaugeMetricFamily(f"emoshift_{name}", text, value=value)
+
+        yield gauge("broker_online", "Whether the broker accepts us.", self._online)
+        yield gauge("vision_alive", "Whether vision reports its health.", bool(health))
+        for name, kind, text in _PLAIN:
+            if (value := health.get(name)) is not None:
+                make = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+                yield make(f"emoshift_{name}", text, value=float(value))
+        for key, values in (
+            ("camera_state", ("waiting", "streaming", "lost")),
+            ("outbox_state", ("ready", "full", "failing")),
+        ):
+            if key in health:
+                text = f"1 for the present {key.replace('_', ' ')}."
+                states = GaugeMetricFamily(f"emoshift_{key}", text, labels=["state"])
+                for value in values:
+                    states.add_metric([value], health[key] == value)
+                yield states
+        if health.get("stages"):
+            stages = GaugeMetricFamily(
+                "emoshift_stage_ms",
+                "Latency per stage over the last interval.",
+                labels=["stage", "quantile"],
+            )
+            for stage, percentiles in health["stages"].items():
+                for name, value in percentiles.items():
+                    stages.add_metric([stage, f"0.{name[1:3]}"], value)
+            yield stages
 
 
 @contextlib.contextmanager
@@ -88,7 +96,7 @@ def serve_metrics(port: int | None) -> Iterator[Metrics]:
         UnavailableError: The port is taken.
     """
     metrics = Metrics()
-    if port is None:
+    if port is None:  # then prometheus_client is not even loaded
         yield metrics
         return
     try:
@@ -108,32 +116,21 @@ def serve_metrics(port: int | None) -> Iterator[Metrics]:
 
 
 def _handler(metrics: Metrics) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    from prometheus_client import CollectorRegistry, MetricsHandler
+
+    of = CollectorRegistry()
+    of.register(metrics)
+
+    class Handler(MetricsHandler):
         """Answers ``GET /metrics`` and nothing else."""
 
+        registry = of
         timeout = 5.0
 
-        def do_GET(self) -> None:
-            if self.path != "/metrics":
+        def do_GET(self) -> None:  # noqa: N802 - its base names it
+            if self.path == "/metrics":
+                super().do_GET()
+            else:
                 self.send_error(404)
-                return
-            body = metrics.text().encode()
-            self.send_response(200)
-            self.send_header("Content-Type", CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - inherited name
-            """Say nothing: a scrape every few seconds is no news."""
 
     return Handler
-
-
-def _head(name: str, kind: str, text: str) -> list[str]:
-    return [f"# HELP emoshift_{name} {text}", f"# TYPE emoshift_{name} {kind}"]
-
-
-def _metric(name: str, kind: str, text: str, value: float) -> list[str]:
-    suffix = "_total" if kind == "counter" else ""
-    return [*_head(name + suffix, kind, text), f"emoshift_{name}{suffix} {float(value):g}"]

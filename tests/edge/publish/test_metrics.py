@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
-from edge.publish.metrics import render, serve_metrics
+from edge.publish.metrics import Metrics, serve_metrics
 from emoshift.errors import UnavailableError
 from emoshift.messages import Health, Percentiles
 from tests.edge.publish.conftest import Running, make_config
@@ -45,36 +46,49 @@ def fetch(port: int, path: str = "/metrics") -> str:
         return str(answer.read().decode())
 
 
-def test_what_is_known_is_told() -> None:
+def scraped(health: str, *, online: bool) -> dict[str, float]:
+    """What a scrape is answered with, by name and labels."""
+    metrics, registry = Metrics(), CollectorRegistry()
+    registry.register(metrics)
+    metrics.note(health, online=online)
+    text = generate_latest(registry).decode()
+    return {
+        " ".join([sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))]): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_what_is_known_is_served() -> None:
     """Values, states and percentiles are there; what is unknown is left out."""
-    lines = render(json.loads(HEALTH.to_json()), online=True).splitlines()
+    values = scraped(HEALTH.to_json(), online=True)
     assert {
-        "emoshift_broker_online 1",
-        "emoshift_vision_alive 1",
-        "emoshift_fps 29.5",
-        "emoshift_frames_total 900",
-        "emoshift_temperature_c 61",
-        'emoshift_camera_state{state="streaming"} 1',
-        'emoshift_camera_state{state="lost"} 0',
-        'emoshift_stage_ms{stage="total",quantile="0.95"} 31.0',
-    } <= set(lines)
-    assert not [line for line in lines if "drift" in line or "sharpness" in line]
-    assert all(line.startswith(("#", "emoshift_")) for line in lines)
+        "emoshift_broker_online": 1,
+        "emoshift_vision_alive": 1,
+        "emoshift_fps": 29.5,
+        "emoshift_frames_total": 900,
+        "emoshift_temperature_c": 61,
+        "emoshift_camera_state state=streaming": 1,
+        "emoshift_camera_state state=lost": 0,
+        "emoshift_stage_ms quantile=0.95 stage=total": 31,
+    }.items() <= values.items()
+    assert not [name for name in values if "drift" in name or "sharpness" in name]
+    assert all(name.startswith("emoshift_") for name in values)
 
 
-def test_the_picture_and_drift_are_told_when_known() -> None:
+def test_the_image_and_drift_are_served_when_known() -> None:
     """What a later health message knows is shown; a health without it is shown as before."""
     known = {"drift": 0.3, "drift_blendshapes": 0.1, "drift_confidence": 0.3, "abstained": 0.2}
     known |= {"brightness": 0.4, "sharpness": 120.5}
-    lines = render({**json.loads(HEALTH.to_json()), **known}, online=True).splitlines()
-    assert {f"emoshift_{name} {value:g}" for name, value in known.items()} <= set(lines)
+    values = scraped(HEALTH.model_copy(update=known).to_json(), online=True)
+    assert {f"emoshift_{name}": value for name, value in known.items()}.items() <= values.items()
 
 
 def test_without_a_vision_process() -> None:
-    """Nothing stale is told when vision says nothing."""
-    lines = render({}, online=False).splitlines()
-    told = [line for line in lines if not line.startswith("#")]
-    assert told == ["emoshift_broker_online 0", "emoshift_vision_alive 0"]
+    """Nothing stale is served when vision is not responding."""
+    assert scraped("", online=False) == {"emoshift_broker_online": 0, "emoshift_vision_alive": 0}
 
 
 def test_a_taken_port() -> None:
