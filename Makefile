@@ -68,7 +68,8 @@ test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events
 	@scripts/system-packages mosquitto strace libegl1 libgles2
 	@.venv/bin/edge assets fetch --all
 	EMOSHIFT_FAULTS=1 .venv/bin/python -m pytest tests/faults tests/edge/outbox/test_store.py \
-	  tests/edge/publish/test_delivery.py tests/edge/publish/test_broker_rules.py -s
+	  tests/edge/publish/test_delivery.py tests/edge/publish/test_broker_rules.py \
+	  tests/edge/publish/test_refusals.py tests/dashboard/test_refusals.py -s
 
 .PHONY: test-attacks
 test-attacks: .venv/ready ## Attack a running dashboard and broker as a stranger would; prints what it costs

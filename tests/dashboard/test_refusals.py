@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from dashboard.store.dead_letters import DeadLetters
 from dashboard.store.write import History
 from emoshift.topics import Address
 from tests.dashboard.test_worker import publish, simulate, working
+from tests.faults.report import add_to_report
 from tests.support.dashboard import NOW_MS, settings
 from tests.support.waiting import wait_until
 
@@ -56,7 +58,7 @@ def accept(database: str) -> None:
     execute(database, f"DROP TRIGGER refuse{of}")
 
 
-def test_one_refused_event_is_kept(mqtt, database, history):
+def test_one_refused_event_is_kept(mqtt, database, history, capsys):
     """What the database refuses of a single event is a dead letter; the others are stored."""
     refuse(database, "NEW.seq = 7")
     room = Classroom(Address("school", "room-1"), seed=1)
@@ -74,10 +76,12 @@ def test_one_refused_event_is_kept(mqtt, database, history):
     DeadLetters(engine).retry(letter, History(engine))
     assert archive.count_events() == 20
     assert DeadLetters(engine).read() == []
+    figures = {"events": 20, "stored at once": 19, "dead letters": 1, "stored after retry": 20}
+    add_to_report(capsys, f"{engine.dialect.name} refuses one event", figures)
     engine.dispose()
 
 
-def test_refusing_every_event_is_an_outage(mqtt, database, history):
+def test_refusing_every_event_is_an_outage(mqtt, database, history, capsys):
     """While every event is refused nothing is acknowledged; afterwards all are stored."""
     refuse(database, "NEW.seq > 0")
     config = settings(mqtt, database)
@@ -89,9 +93,12 @@ def test_refusing_every_event_is_an_outage(mqtt, database, history):
         wait_until(lambda: archive.count_events() == 200)
         assert worker.figures.set_aside == 0
         wait_until(lambda: not worker.figures.stalled)
+    kind = "PostgreSQL" if database.startswith("postgresql") else "SQLite"
+    figures = {"events": 200, "stored": archive.count_events(), "dead letters": 0}
+    add_to_report(capsys, f"{kind} refuses every event for a while", figures)
 
 
-def test_a_read_only_server(mqtt, postgres, history):
+def test_a_read_only_server(mqtt, postgres, history, capsys):
     """A server that became read-only (a fail-over) is waited for."""
     database = postgres.make_database()
     name = database.rsplit("/", 1)[1].split("?")[0]
@@ -113,13 +120,14 @@ def test_a_read_only_server(mqtt, postgres, history):
         engine.dispose()
         archive = history(database)
         wait_until(lambda: archive.count_events() == 100)
+    add_to_report(capsys, "PostgreSQL becomes read-only", {"events": 100, "stored": 100})
 
 
 def _query(database: str) -> str:
     return "?" + database.split("?", 1)[1] if "?" in database else ""
 
 
-def test_a_damaged_database(mqtt, sqlite, history):
+def test_a_damaged_database(mqtt, sqlite, history, capsys):
     """With a damaged file nothing is acknowledged; once it is put back everything is stored."""
     config = settings(mqtt, sqlite)
     with working(config) as worker:
@@ -138,6 +146,7 @@ def test_a_damaged_database(mqtt, sqlite, history):
             file.write(whole)
         archive = history(sqlite)
         wait_until(lambda: archive.count_events() == 60)
+    add_to_report(capsys, "SQLite file damaged and put back", {"events": 60, "stored": 60})
 
 
 def publish_more(config) -> None:
@@ -149,7 +158,7 @@ def publish_more(config) -> None:
     )
 
 
-def test_a_killed_worker_is_started_again(mqtt, sqlite, history):
+def test_a_killed_worker_is_started_again(mqtt, sqlite, history, capsys):
     """The supervisor starts a killed worker again, and what came meanwhile is stored."""
     config = settings(mqtt, sqlite)
     open_store(sqlite).dispose()
@@ -157,13 +166,17 @@ def test_a_killed_worker_is_started_again(mqtt, sqlite, history):
     with Supervisor(["worker", "--leashed", *arguments]) as supervisor:
         wait_until(lambda: connected(supervisor))
         os.kill(supervisor.pid, signal.SIGKILL)
+        killed_s = time.monotonic()
         simulate(config, events=50)
         wait_until(lambda: supervisor.state().restarts == 1 and connected(supervisor))
+        back_s = time.monotonic() - killed_s
         archive = history(sqlite)
         wait_until(lambda: archive.count_events() == 50)
         wait_until(lambda: (supervisor.state().report.committed_ms or 0) > 0)
         pid = supervisor.pid
     wait_until(lambda: not alive(pid))
+    figures = {"events": 50, "stored": 50, "until it listens again (s)": round(back_s, 1)}
+    add_to_report(capsys, "dashboard's worker killed", figures)
 
 
 def connected(supervisor: Supervisor) -> bool:

@@ -12,6 +12,7 @@ from edge.publish import delivery
 from emoshift.mqtt.connection import Failure, Lost, Subscribed
 from emoshift.mqtt.paho import _FAILURES, Broker, PahoConnection
 from tests.edge.publish.conftest import Running, changes, make_config
+from tests.faults.report import add_to_report
 from tests.support.brokers import wait_until
 from tests.support.scripted_broker import Rules, ScriptedBroker
 
@@ -45,7 +46,11 @@ def refuse_third(code: int):
     ],
 )
 def test_one_event_is_refused(
-    tmp_path: Path, outbox: Outbox, code: int, caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    outbox: Outbox,
+    code: int,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It is tried a few times and set aside, told as lost and kept; all others are sent."""
     with ScriptedBroker(Rules(puback=refuse_third(code))) as broker:
@@ -70,6 +75,21 @@ def test_one_event_is_refused(
     assert dead.row.event.track == "t3"
     assert [(x.first, x.last, x.reason) for x in outbox.losses()] == [(4, 4, "refused")]
     assert "edge outbox list" in caplog.text
+    came = set(map(track, broker.events()))
+    kind = f"DISCONNECT {code - 256:#x}" if code >= 256 else f"PUBACK {code:#x}"
+    add_to_report(
+        capsys,
+        f"broker refuses one event: {kind}",
+        {
+            "events decided": 8 + delivery.TRIES + 1,
+            "sent": len(came),
+            "set aside": outbox.stats().set_aside,
+            "told as lost": sum(loss.count for loss in outbox.losses()),
+            "waiting": outbox.stats().depth,
+            "offered to the broker": len(broker.offered),
+            "connections": broker.connects,
+        },
+    )
 
 
 def test_an_access_list_sets_nothing_aside(tmp_path: Path, outbox: Outbox) -> None:
