@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from edge.outbox.settings import Limits
     from emoshift.clock import ClockReading
 
-_AT_A_TIME: Final = 200
+_AT_A_TIME: Final = 50
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
 
@@ -256,23 +256,32 @@ def _past(
     """Delete the rows of a table that are older than ``age_s``, and yield them."""
     while True:
         oldest = db.execute(
-            f"SELECT {COLUMNS} FROM {table} ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT id, kernel, monotonic_s, utc_s, synced FROM {table} ORDER BY id LIMIT ?",  # noqa: S608
             (_AT_A_TIME,),
         ).fetchall()
-        old = [record for record in oldest if _is_past(record, age_s, kernel=kernel, now=now)]
+        old = []
+        for number, *stored in oldest:
+            if _is_past(stored, age_s, kernel=kernel, now=now):
+                record = db.execute(
+                    f"SELECT {COLUMNS} FROM {table} WHERE id = ?",  # noqa: S608
+                    (number,),
+                ).fetchone()
+                if record is not None and is_whole(record):  # else sending it will tell
+                    old.append(record)
         delete(db, [record[0] for record in old], table)
         yield from old
         if len(old) < _AT_A_TIME:
             return
 
 
-def _is_past(record: Record, age_s: float, *, kernel: str, now: ClockReading) -> bool:
-    if not is_whole(record):
-        return False  # sending it will tell
-    then_kernel, monotonic_s, utc_s, synced = record[4:8]
+def _is_past(stored: Sequence[object], age_s: float, *, kernel: str, now: ClockReading) -> bool:
+    """Whether a row is old by its kernel, its two clocks, and whether they were set."""
+    then_kernel, monotonic_s, utc_s, synced = stored
+    if not isinstance(monotonic_s, float) or not isinstance(utc_s, float):
+        return False
     if then_kernel == kernel.encode():
-        return bool(now.monotonic_s - monotonic_s > age_s)
-    return bool(synced and now.synced and now.utc_s - utc_s > age_s)
+        return now.monotonic_s - monotonic_s > age_s
+    return bool(synced) and now.synced and now.utc_s - utc_s > age_s
 
 
 def drop_excess(db: sqlite3.Connection, max_bytes: int) -> list[tuple[str, int]]:

@@ -111,7 +111,7 @@ class Storm:
                 self.wire.unblock()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2400)
 def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every committed event reaches the subscriber once, whatever is killed or cut."""
     started_s = time.monotonic()
