@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("pydantic")
 
 from edge.features.blendshapes import LIMIT, NAMES, channel_names, levels
-from train.features.channel_transform import blink, fitted, open_form
+from train.features.channel_transform import blink, fitted, unfitted_transform
 from train.features.motion import Motion, measure_motion, read_motion, write_motion
 from train.features.synthetic_sequences import Director, Script, Sequences, Stills
 
@@ -25,7 +25,7 @@ def stills(n: int = 300) -> Stills:
     votes = np.eye(8, dtype=np.float32)[rng.choice(8, n, p=[0.1] * 6 + [0.3, 0.1])]
     return Stills(
         rows=np.arange(n),
-        levels=levels(shapes, pose, open_form()),
+        levels=levels(shapes, pose, unfitted_transform()),
         votes=votes,
         majority=votes.argmax(axis=1).astype(np.int8),
     )
@@ -33,11 +33,11 @@ def stills(n: int = 300) -> Stills:
 
 def directed(script: Script, *, still: bool = False) -> Director:
     material = stills()
-    form = fitted(open_form(), material.levels, material.resting)
+    transform = fitted(unfitted_transform(), material.levels, material.resting)
     motion = read_motion(MEASURED)
     if still:
         motion = replace(motion, covariance=np.zeros_like(motion.covariance))
-    return Director(material, script=script, form=form, motion=motion)
+    return Director(material, script=script, transform=transform, motion=motion)
 
 
 def drawn(script: Script, *, seed: int = 0, still: bool = False) -> Sequences:
@@ -46,7 +46,7 @@ def drawn(script: Script, *, seed: int = 0, still: bool = False) -> Sequences:
 
 def test_the_measured_motion_fits_the_channels() -> None:
     """The committed measurement belongs to the channels in use."""
-    width = len(channel_names(open_form()))
+    width = len(channel_names(unfitted_transform()))
     motion = read_motion(MEASURED)
     assert motion.covariance.shape == (width, width)
     assert motion.keep.shape == (width,)
@@ -116,7 +116,9 @@ def test_motion_is_measured_whatever_the_frame_rate(tmp_path: Path) -> None:
 
 def test_a_blink_moves_the_lids_alone() -> None:
     """Both sides alike, so only their mean changes."""
-    names = channel_names(open_form())
-    moved = {name for name, change in zip(names, blink(open_form()), strict=True) if change}
+    names = channel_names(unfitted_transform())
+    moved = {
+        name for name, change in zip(names, blink(unfitted_transform()), strict=True) if change
+    }
     assert moved == {"eyeBlinkMean"}
     assert "eyeBlinkLeft" in NAMES

@@ -1,4 +1,7 @@
-"""CK+48 as sequences: the frames of one recording together, with the person they show."""
+"""CK+48 as sequences: the frames of one recording together, with the person they show.
+
+Licence: research use, on agreement with the authors (Lucey et al., CVPR workshop 2010).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy as np
 from emoshift.errors import InputError
 from train.data.ferplus import LABELS
 from train.data.image_folder import read_ckplus48
-from train.data.reports import Problems
+from train.data.problems import Problems
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +46,7 @@ class FaceSequences:
 def read_sequences(root: Path) -> FaceSequences:
     """Gather ``CK+48/<emotion>/<subject>_<sequence>_<frame>.png`` by recording.
 
-    A recording with other than three readable frames is told and left out.
+    A recording with other than three readable frames is named and left out.
 
     Raises:
         InputError: There is no such folder, or no whole recording in it.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emoshift.errors import InputError
-from train.data.reports import Problems
+from train.data.problems import Problems
 from train.data.text_table import read_rows, whole_number
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def read_fer2013(path: Path, cache: Path | None = None) -> Fer2013:
     """Read ``fer2013.csv``, plain or packed; decoded rows are kept under ``cache``.
 
     The cache is named after the size, time and path of the source, so a changed source is decoded
-    again. Rows that cannot be read are told in a warning.
+    again. Rows that cannot be read are named in a warning.
 
     Raises:
         InputError: The file cannot be read or unpacked, lacks a column, or has no row.
@@ -131,8 +131,8 @@ def _kept(path: Path, cache: Path) -> Fer2013:
 
 def _stamp(path: Path) -> str:
     stat = path.stat()
-    told = f"md5 {path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-    return hashlib.sha256(os.fsencode(told)).hexdigest()[:12]
+    key = f"md5 {path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    return hashlib.sha256(os.fsencode(key)).hexdigest()[:12]
 
 
 def _decode(path: Path) -> Fer2013:

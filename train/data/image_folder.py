@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 import struct
 import warnings
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from PIL import Image
 from emoshift.errors import InputError
 from emoshift.logs import printable
 from train.data.ferplus import LABELS
-from train.data.reports import Problems
+from train.data.problems import Problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,8 +100,8 @@ def read_tree(root: Path) -> Tree:
             labels.append(label)
             names.append(name)
     if not crops:
-        told = f"; {Problems(tuple(problems)).summary(1)}" if problems else ""
-        raise InputError(f"{root}: found no picture in a folder named after an emotion{told}")
+        left_out = f"; {Problems(tuple(problems)).summary(1)}" if problems else ""
+        raise InputError(f"{root}: found no picture in a folder named after an emotion{left_out}")
     return Tree(
         crops=np.stack(crops),
         labels=np.array(labels, np.int8),
@@ -107,11 +109,6 @@ def read_tree(root: Path) -> Tree:
         subjects=(),
         problems=Problems(tuple(problems)),
     )
-
-
-def read_kaggle(root: Path) -> dict[str, Tree]:
-    """Read Kaggle's form of FER2013: ``train/<emotion>/*`` and ``test/<emotion>/*``."""
-    return {split: read_tree(root / split) for split in ("train", "test")}
 
 
 def read_ckplus48(root: Path) -> Tree:
@@ -130,8 +127,8 @@ def read_ckplus48(root: Path) -> Tree:
 
 def subject_folds(subjects: Iterable[str], folds: int, seed: int) -> NDArray[np.intp]:
     """Return the fold of every picture, ``(n,)``, so that no person is in two folds."""
-    told = np.array(list(subjects))
-    people, index = np.unique(told, return_inverse=True)
+    names = np.array(list(subjects))
+    people, index = np.unique(names, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(people))
     return np.asarray((order % folds)[index], np.intp)
 
@@ -182,3 +179,49 @@ def _size(data: bytes) -> tuple[int, int]:
         raise ValueError("more pixels than any picture has") from None
     except (OSError, ValueError, SyntaxError, struct.error, OverflowError):
         raise ValueError("cannot be read as a picture" if data else "is empty") from None
+
+
+def read_cached_folder(root: Path, cache: Path) -> Tree:
+    """Read a folder of class-named folders, CK+48 with its subjects, by way of the cache.
+
+    The cache is named after path, size and time of every file, so any change decodes again.
+    """
+    read = read_ckplus48 if (root / "CK+48").is_dir() or root.name == "CK+48" else read_tree
+    kept = cache / f"folder-{_stamp(root)}.npz"
+    if not kept.exists():
+        tree = read(root)
+        tree.problems.warn(root)
+        cache.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(".part.npz")
+        np.savez(
+            part,
+            crops=tree.crops,
+            labels=tree.labels,
+            names=np.array(tree.names, np.str_),
+            subjects=np.array(tree.subjects, np.str_),
+            problems=np.array(tree.problems.lines, np.str_),
+        )
+        part.replace(kept)
+        return tree
+    with np.load(kept) as arrays:
+        tree = Tree(
+            crops=arrays["crops"],
+            labels=arrays["labels"],
+            names=tuple(str(name) for name in arrays["names"]),
+            subjects=tuple(str(name) for name in arrays["subjects"]),
+            problems=Problems(tuple(str(line) for line in arrays["problems"])),
+        )
+    tree.problems.warn(root)
+    return tree
+
+
+def _stamp(root: Path) -> str:
+    digest = hashlib.sha256(os.fsencode(root.resolve()))
+    for path in sorted(root.rglob("*")):
+        try:
+            stat = path.stat()
+        except OSError:  # a broken link
+            stat = path.lstat()
+        digest.update(os.fsencode(path.relative_to(root)))
+        digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:12]

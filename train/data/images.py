@@ -13,8 +13,7 @@ from emoshift.errors import InputError
 from train.data.annotated import read_annotated
 from train.data.fer2013 import CLASSES
 from train.data.ferplus import LABELS
-from train.data.image_folder import subject_folds
-from train.data.kept import read_kept
+from train.data.image_folder import read_cached_folder, subject_folds
 from train.data.sampling import draw_of, grouping
 
 if TYPE_CHECKING:
@@ -135,14 +134,14 @@ def read_image_folder(
     subject where the set names subjects. What could not be read is logged by name and count.
     """
     if (root / "train").is_dir() and (root / "test").is_dir():
-        parts = [read_kept(root / name, cache) for name in ("train", "test")]
+        parts = [read_cached_folder(root / name, cache) for name in ("train", "test")]
         for name, tree in zip(("train", "test"), parts, strict=True):
             log(f"{root / name}: {len(tree.crops)} images, {tree.problems.summary()}")
         train, held_out = (
             _in_classes(np.arange(len(t.crops)), t.crops, t.labels, classes) for t in parts
         )
         return train, held_out
-    tree = read_kept(root, cache)
+    tree = read_cached_folder(root, cache)
     out = subject_folds(tree.subjects or tree.names, HELD_OUT, seed) == 0
     by = f"{len(set(tree.subjects))} subjects" if tree.subjects else "images, no subjects known"
     log(f"{root}: {len(tree.crops)} images, {tree.problems.summary()}; split by {by}")

@@ -68,8 +68,8 @@ class Grouping:
 
     def apply(self, labels: NDArray[np.integer]) -> NDArray[np.int8]:
         """Return the run's labels; -1 where there was none or it is left out."""
-        told = np.append(self.index, np.int8(-1))
-        return np.asarray(told[labels], np.int8)
+        table = np.append(self.index, np.int8(-1))
+        return np.asarray(table[labels], np.int8)
 
 
 def grouping(classes: Sequence[str], known: Sequence[str]) -> Grouping:

@@ -225,5 +225,5 @@ def _text(raw: io.RawIOBase) -> IO[str]:
         encoding = "utf-16-be"
     else:
         encoding = "utf-8-sig"
-    # What is not valid becomes a replacement mark, and so a row that is told by its line.
+    # What is not valid becomes a replacement mark, and so a row that is named by its line.
     return io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from emoshift.emotions import Emotion
+from train.data.image_folder import read_cached_folder
 from train.data.images import read_images
-from train.data.kept import read_kept
 from train.evaluation.metrics import accuracy, labelled, without_contempt, without_prior
 from train.evaluation.predictions import image_logits
 from train.saved_net import open_scorer
@@ -32,7 +32,7 @@ def evaluate_ckplus48(
     Raises:
         InputError: Network or images are missing.
     """
-    tree = read_kept(data / "ckplus48", cache)
+    tree = read_cached_folder(data / "ckplus48", cache)
     logits = image_logits(open_scorer(net), tree.crops, mirrored=mirrored)
     labels = without_contempt(tree.labels)
     powers = (0.0, *(tau for tau in taus if tau > 0))

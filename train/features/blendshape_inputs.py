@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edge.bundle.manifest import ChannelTransform
-from edge.features.blendshapes import INFORMATIVE, NAMES, channel_names, levels, mirrored
+from edge.features.blendshapes import INFORMATIVE, NAMES, levels, mirrored
 from edge.features.pose import head_pose
 from train.features.channel_transform import SMALLEST
-from train.features.geometry import WIDTH, geometry, mirrored_geometry
+from train.features.geometry import geometry, mirrored_geometry
 from train.features.single_images import TURN
 from train.recipe_table import RecipeTable
 
@@ -42,12 +42,6 @@ class Features(RecipeTable):
     pose: bool = False
     geometry: bool = False
     standardise: bool = False
-
-
-def input_names(features: Features) -> tuple[str, ...]:
-    """Name the inputs in their order."""
-    places = tuple(f"place{i:03d}" for i in range(WIDTH)) if features.geometry else ()
-    return (*channel_names(_transform(features)), *places)
 
 
 def raw_inputs(

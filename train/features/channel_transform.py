@@ -1,4 +1,4 @@
-"""The form of the channels of this project's recurrent net, and its statistics."""
+"""The transform of the channels of this project's recurrent net, and its statistics."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SMALLEST: Final = 0.02
 """Added before the logarithm: below it blendshapes are noise."""
 
 
-def open_form(names: tuple[str, ...] = INFORMATIVE) -> ChannelTransform:
-    """Return a form without statistics: mean 0 and deviation 1."""
+def unfitted_transform(names: tuple[str, ...] = INFORMATIVE) -> ChannelTransform:
+    """Return a transform without statistics: mean 0 and deviation 1."""
     bare = ChannelTransform(
         blendshapes=names, pose=True, log_floor=SMALLEST, mean=(), std=(), pair=True
     )
@@ -26,21 +26,21 @@ def open_form(names: tuple[str, ...] = INFORMATIVE) -> ChannelTransform:
 
 
 def fitted(
-    form: ChannelTransform, seen: NDArray[np.float32], resting: NDArray[np.bool_]
+    transform: ChannelTransform, seen: NDArray[np.float32], resting: NDArray[np.bool_]
 ) -> ChannelTransform:
-    """Return the form with the mean of resting faces and the spread of all.
+    """Return the transform with the mean of resting faces and the spread of all.
 
     Pose is centred on nought, so that turning left and right are read alike.
 
     Args:
-        form: Names and transform.
+        transform: Names and transform.
         seen: Levels, ``(n, channels)``.
         resting: ``(n,)``: which faces are neutral.
     """
     mean = seen[resting].mean(axis=0)
     mean[-len(POSE) :] = 0.0
     std = np.maximum(seen.std(axis=0), 1e-3)
-    return form.model_copy(
+    return transform.model_copy(
         update={
             "mean": tuple(round(float(value), 5) for value in mean),
             "std": tuple(round(float(value), 5) for value in std),
@@ -48,11 +48,11 @@ def fitted(
     )
 
 
-def blink(form: ChannelTransform, height: float = 0.5) -> NDArray[np.float32]:
+def blink(transform: ChannelTransform, height: float = 0.5) -> NDArray[np.float32]:
     """Return how a blink changes the levels, ``(channels,)``: both lids rise from 0.1."""
     at_rest = np.full((1, len(NAMES)), 0.1, np.float32)
     closed = at_rest.copy()
     for name in ("eyeBlinkLeft", "eyeBlinkRight"):
         closed[0, NAMES.index(name)] += np.float32(height)
-    change = levels(closed, None, form) - levels(at_rest, None, form)
+    change = levels(closed, None, transform) - levels(at_rest, None, transform)
     return np.asarray(change[0], np.float32)

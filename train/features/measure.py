@@ -13,7 +13,7 @@ from edge.features.blendshapes import channel_names, levels
 from edge.features.pose import head_pose
 from emoshift.emotions import Emotion
 from train.data.fer2013 import fer2013_source, read_fer2013
-from train.features.channel_transform import open_form
+from train.features.channel_transform import unfitted_transform
 from train.features.landmarks import measure, measure_clip
 from train.features.motion import measure_motion, write_motion
 from train.features.table import FeatureTable, read_table, write_table
@@ -62,15 +62,15 @@ def framing(table: FeatureTable) -> dict[str, dict[str, list[float]]]:
     """
     pose = head_pose(table.points)
     frontal = table.found & (np.abs(pose[:, 0]) < FRONTAL_DEG) & (np.abs(pose[:, 2]) < FRONTAL_DEG)
-    told: dict[str, dict[str, list[float]]] = {}
+    values: dict[str, dict[str, list[float]]] = {}
     for part, indices in PARTS.items():
         place = table.points[frontal][:, list(indices), :2].mean(axis=1)
-        told[part] = {
+        values[part] = {
             "mean": _rounded(place.mean(axis=0)),
             "std": _rounded(place.std(axis=0)),
             "median": _rounded(np.median(place, axis=0)),
         }
-    return told
+    return values
 
 
 def _rounded(values: NDArray[np.float32]) -> list[float]:
@@ -79,26 +79,26 @@ def _rounded(values: NDArray[np.float32]) -> list[float]:
 
 def write_framing(path: Path, table: FeatureTable) -> None:
     """Write the framing as JSON."""
-    told = {
+    values = {
         "unit": "pixels of the 48x48 picture, x right, y down, middle at (24, 24)",
         "faces": f"FER2013, all splits, |yaw| and |roll| below {FRONTAL_DEG:.0f} degrees",
         "landmarks": {part: list(indices) for part, indices in PARTS.items()},
         "parts": framing(table),
     }
-    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def measure_clips(clips: Sequence[Path], model: Path, output: Path) -> None:
     """Measure motion in clips without a change of emotion and write it."""
-    form = open_form()
+    transform = unfitted_transform()
     seen: list[tuple[NDArray[np.float32], float]] = []
     for clip in clips:
         frames, rate = _read_clip(clip)
         shapes, points = measure_clip(frames, model, rate=rate)
-        seen.append((levels(shapes, head_pose(points), form), rate))
+        seen.append((levels(shapes, head_pose(points), transform), rate))
     found = measure_motion(seen, STEP_S)
     source = ", ".join(clip.name for clip in clips)
-    write_motion(output, found, source=source, channels=channel_names(form))
+    write_motion(output, found, source=source, channels=channel_names(transform))
 
 
 def _read_clip(path: Path) -> tuple[list[NDArray[np.uint8]], float]:

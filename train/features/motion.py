@@ -68,21 +68,21 @@ def measure_motion(clips: Sequence[tuple[NDArray[np.float32], float]], step_s: f
 
 def write_motion(path: Path, motion: Motion, *, source: str, channels: Sequence[str]) -> None:
     """Write as JSON, four digits."""
-    told = {
+    values = {
         "source": source,
         "channels": list(channels),
         "step_s": motion.step_s,
         "keep": np.round(motion.keep, 4).tolist(),
         "covariance": np.round(motion.covariance, 4).tolist(),
     }
-    path.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(values) + "\n", encoding="utf-8")
 
 
 def read_motion(path: Path) -> Motion:
     """Read what `write_motion` wrote."""
-    told = json.loads(path.read_text(encoding="utf-8"))
+    values = json.loads(path.read_text(encoding="utf-8"))
     return Motion(
-        covariance=np.array(told["covariance"]),
-        keep=np.array(told["keep"]),
-        step_s=float(told["step_s"]),
+        covariance=np.array(values["covariance"]),
+        keep=np.array(values["keep"]),
+        step_s=float(values["step_s"]),
     )

@@ -20,7 +20,7 @@ TURN = np.array([-1.0, 1.0, -1.0], np.float32)
 
 
 def read_stills(
-    table: FeatureTable, images: Images, form: ChannelTransform, *, both_sides: bool = False
+    table: FeatureTable, images: Images, transform: ChannelTransform, *, both_sides: bool = False
 ) -> Stills:
     """Return the levels of one split's images in which a face and an emotion were seen.
 
@@ -34,4 +34,4 @@ def read_stills(
         shapes = np.concatenate([shapes, mirrored(shapes)])
         pose = np.concatenate([pose, pose * TURN])
         rows, votes, majority = (np.concatenate([a, a]) for a in (rows, votes, majority))
-    return Stills(rows=rows, levels=levels(shapes, pose, form), votes=votes, majority=majority)
+    return Stills(rows=rows, levels=levels(shapes, pose, transform), votes=votes, majority=majority)

@@ -97,7 +97,7 @@ class Director:
     Args:
         stills: The material.
         script: How to.
-        form: How levels become channels; its last three levels are the head pose.
+        transform: How levels become channels; its last three levels are the head pose.
         motion: What is added to every sequence.
     """
 
@@ -106,14 +106,14 @@ class Director:
         stills: Stills,
         *,
         script: Script,
-        form: ChannelTransform,
+        transform: ChannelTransform,
         motion: Motion,
     ) -> None:
         self._stills = stills
         self._script = script
-        self._form = form
+        self._transform = transform
         self._motion = motion
-        self._blink = blink(form)
+        self._blink = blink(transform)
         frequency = stills.votes.sum(axis=0) / stills.votes.sum()
         odds = (stills.votes * frequency ** (-script.evenness)).sum(axis=1)
         self._odds = odds / odds.sum()
@@ -137,11 +137,11 @@ class Director:
         path += self._blinks(batch, rng)[..., None] * self._blink
         np.clip(path, self._low, self._high, out=path)
         known = rng.random((batch, 1)) < script.known
-        error = 0.15 * np.asarray(self._form.std) * rng.standard_normal(offset.shape)
+        error = 0.15 * np.asarray(self._transform.std) * rng.standard_normal(offset.shape)
         error[:, -len(POSE) :] = 0.0
-        told = np.where(known, offset + error, 0.0).astype(np.float32)
+        subtracted = np.where(known, offset + error, 0.0).astype(np.float32)
         return Sequences(
-            channels=channels(path.astype(np.float32), self._form, told[:, None]),
+            channels=channels(path.astype(np.float32), self._transform, subtracted[:, None]),
             targets=targets.astype(np.float32),
         )
 
@@ -153,7 +153,7 @@ class Director:
         rows = rng.choice(len(self._odds), size=(batch, script.states), p=self._odds)
         resting = self._persons(rows[:, 0], rng)
         rest = stills.levels[resting]
-        offset = np.stack([resting_offset(one[None], self._form) for one in rest])
+        offset = np.stack([resting_offset(one[None], self._transform) for one in rest])
         shown = stills.levels[rows] + script.kinship * offset[:, None]
         strength = rng.uniform(script.weakest, 1.0, (batch, script.states, 1)).astype(np.float32)
         levels = rest[:, None] + strength * (shown - rest[:, None])

@@ -71,8 +71,8 @@ class Classifier:
     def save(self, folder: Path) -> None:
         """Write the net and its preprocessing as `open_classifier` reads them."""
         self.net.save_pretrained(folder)
-        told = {"image_mean": self.mean, "image_std": self.std, "size": {"height": self.side_px}}
-        (folder / PREPROCESSING).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        values = {"image_mean": self.mean, "image_std": self.std, "size": {"height": self.side_px}}
+        (folder / PREPROCESSING).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def classifier_scorer(classifier: Classifier) -> Scorer:
@@ -109,16 +109,16 @@ def open_classifier(name: str | Path) -> Classifier:
     """
     try:
         net = transformers.AutoModelForImageClassification.from_pretrained(str(name))
-        told = _preprocessing(str(name))
+        values = _preprocessing(str(name))
     except (OSError, ValueError) as why:
         first = str(why).strip().splitlines()[0]
         raise InputError(f"{name}: not an image-classification checkpoint ({first})") from why
     labels = [str(net.config.id2label[i]) for i in range(net.config.num_labels)]
     return Classifier(
         net=net.eval(),
-        side_px=_side(net, told),
-        mean=tuple(told.get("image_mean", (0.5, 0.5, 0.5))),
-        std=tuple(told.get("image_std", (0.5, 0.5, 0.5))),
+        side_px=_side(net, values),
+        mean=tuple(values.get("image_mean", (0.5, 0.5, 0.5))),
+        std=tuple(values.get("image_std", (0.5, 0.5, 0.5))),
         heads=_heads(labels, str(name)),
     )
 
@@ -199,12 +199,14 @@ def _preprocessing(name: str) -> dict[str, Any]:
             path = Path(hf_hub_download(name, PREPROCESSING))
         except EntryNotFoundError:
             return {}
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return told
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
 
 
-def _side(net: Any, told: dict[str, Any]) -> int:
-    size: Any = told.get("crop_size") or told.get("size") or getattr(net.config, "image_size", 224)
+def _side(net: Any, values: dict[str, Any]) -> int:
+    size: Any = (
+        values.get("crop_size") or values.get("size") or getattr(net.config, "image_size", 224)
+    )
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     return int(size[0] if isinstance(size, list | tuple) else size)

@@ -1,4 +1,4 @@
-"""How a classifier is told from other nets, and what it needs, without loading torch."""
+"""How a classifier is recognised, and what it needs, without loading torch."""
 
 from __future__ import annotations
 

@@ -58,8 +58,8 @@ def build_cnn(
     x = layers.Dropout(dropout)(x)
     one = keras.Model(frame, layers.Dense(classes)(x))
     inputs = _input(shape)
-    told = layers.TimeDistributed(one)(inputs)
-    return keras.Model(inputs, layers.GlobalAveragePooling1D()(told), name="cnn")
+    logits = layers.TimeDistributed(one)(inputs)
+    return keras.Model(inputs, layers.GlobalAveragePooling1D()(logits), name="cnn")
 
 
 def build_rnn(

@@ -16,7 +16,7 @@ from train.data.images import read_images
 from train.evaluation.metrics import accuracy, softmax, vote_loss
 from train.evaluation.predictions import still_logits
 from train.evaluation.reports import write_report
-from train.features.channel_transform import fitted, open_form
+from train.features.channel_transform import fitted, unfitted_transform
 from train.features.faces import measured_table
 from train.features.motion import read_motion
 from train.features.single_images import read_stills
@@ -66,23 +66,23 @@ def prepare_recurrent(
         split: read_images(options.data_folder, options.cache, split)
         for split in ("Training", "PublicTest", "PrivateTest")
     }
-    train = read_stills(table, images["Training"], open_form(), both_sides=True)
-    form = fitted(open_form(), train.levels, train.resting)
-    stills = read_stills(table, images["PublicTest"], form)
+    train = read_stills(table, images["Training"], unfitted_transform(), both_sides=True)
+    transform = fitted(unfitted_transform(), train.levels, train.resting)
+    stills = read_stills(table, images["PublicTest"], transform)
     motion = read_motion(MOTION)
-    training = Director(train, script=recipe.script, form=form, motion=motion)
-    others = Director(stills, script=recipe.script, form=form, motion=motion)
+    training = Director(train, script=recipe.script, transform=transform, motion=motion)
+    others = Director(stills, script=recipe.script, transform=transform, motion=motion)
     held_out = others.draw(HELD_OUT, np.random.default_rng([recipe.seed, 1 << 20]))
 
     def finish(state: Checkpoint, folder: Path) -> None:
-        model = build_for(recipe, len(channel_names(form)))
+        model = build_for(recipe, len(channel_names(transform)))
         model.set_weights(state.export)
         model.save(folder / "net.keras")
-        probs = softmax(still_logits(model, stills, form))
+        probs = softmax(still_logits(model, stills, transform))
         write_report(folder, probs, stills.majority, LABELS)
-        _write_card(folder / "net.json", form, recipe, state.history[-1])
+        _write_card(folder / "net.json", transform, recipe, state.history[-1])
         rng = np.random.default_rng([recipe.seed, 1 << 21])
-        report = read_stills(table, images["PrivateTest"], form)
+        report = read_stills(table, images["PrivateTest"], transform)
         with (folder / "net.npz").open("wb") as stream:
             np.savez_compressed(
                 stream,
@@ -91,17 +91,17 @@ def prepare_recurrent(
                 origin=np.array(
                     f"train run, seed {recipe.seed}: Training and PublicTest of FER2013"
                 ),
-                stills=_on_grid(channels(stills.levels, form)),
+                stills=_on_grid(channels(stills.levels, transform)),
                 still_rows=stills.rows.astype(np.int32),
-                report=_on_grid(channels(report.levels, form)),
+                report=_on_grid(channels(report.levels, transform)),
                 report_rows=report.rows.astype(np.int32),
             )
 
     task = recurrent_task(
         recipe,
         training,
-        lambda model: recurrent_scores(model, stills, form, held_out),
-        width=len(channel_names(form)),
+        lambda model: recurrent_scores(model, stills, transform, held_out),
+        width=len(channel_names(transform)),
     )
     sequences = recipe.steps_per_epoch * recipe.batch_size
     summary = f"{sequences} sequences an epoch, of {len(train.rows)} images and their mirror images"
@@ -153,10 +153,10 @@ def build_for(recipe: RecurrentRecipe, width: int) -> keras.Model:
 
 
 def recurrent_scores(
-    model: keras.Model, stills: Stills, form: ChannelTransform, sequences: Sequences
+    model: keras.Model, stills: Stills, transform: ChannelTransform, sequences: Sequences
 ) -> Record:
     """Score on single images and on held-out sequences, frame by frame."""
-    logits = still_logits(model, stills, form)
+    logits = still_logits(model, stills, transform)
     frames = model.predict(sequences.channels, batch_size=256, verbose=0)
     flat = frames.reshape(-1, frames.shape[-1])
     targets = sequences.targets.reshape(-1, frames.shape[-1])
@@ -180,12 +180,12 @@ def _compiled(recipe: RecurrentRecipe, width: int) -> keras.Model:
 
 
 def _write_card(
-    path: Path, form: ChannelTransform, recipe: RecurrentRecipe, scores: Record
+    path: Path, transform: ChannelTransform, recipe: RecurrentRecipe, scores: Record
 ) -> None:
     """Write what the device must know beside the weights."""
     values: dict[str, Any] = {
-        "channels": form.model_dump(),
-        "channel_names": channel_names(form),
+        "channels": transform.model_dump(),
+        "channel_names": channel_names(transform),
         "step_s": round(recipe.script.step_s, 6),
         "labels": LABELS,
         "clipped_at": LIMIT,

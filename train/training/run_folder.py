@@ -78,8 +78,8 @@ def create_run(
         (folder / "checkpoints").mkdir(parents=True)
     except OSError as why:
         raise OutputError(f"{folder}: {why.strerror}; choose another --name or --runs") from why
-    told = json.dumps(asdict(config), indent=2, sort_keys=True)
-    (folder / CONFIG).write_text(told + "\n", encoding="utf-8")
+    text = json.dumps(asdict(config), indent=2, sort_keys=True)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
     lines = [] if before is None else _changes(before, config)
     (folder / CHANGES).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return folder

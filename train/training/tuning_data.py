@@ -10,7 +10,7 @@ import numpy as np
 from edge.features.blendshapes import channel_names, channels
 from train.data.ferplus import LABELS
 from train.data.images import read_images
-from train.features.channel_transform import fitted, open_form
+from train.features.channel_transform import fitted, unfitted_transform
 from train.features.faces import measured_table
 from train.features.motion import read_motion
 from train.features.single_images import read_stills
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from train.recipe import TuneRecipe
 
-WIDTH: Final = len(channel_names(open_form()))
+WIDTH: Final = len(channel_names(unfitted_transform()))
 CLASSES: Final = len(LABELS)
 
 
@@ -52,19 +52,21 @@ def read_dataset(recipe: TuneRecipe, *, data: Path, cache: Path) -> Dataset:
         InputError: The features have not been measured.
     """
     table = measured_table(cache)
-    train = read_stills(table, read_images(data, cache, "Training"), open_form(), both_sides=True)
-    form = fitted(open_form(), train.levels, train.resting)
-    held_out = read_stills(table, read_images(data, cache, "PublicTest"), form)
+    train = read_stills(
+        table, read_images(data, cache, "Training"), unfitted_transform(), both_sides=True
+    )
+    transform = fitted(unfitted_transform(), train.levels, train.resting)
+    held_out = read_stills(table, read_images(data, cache, "PublicTest"), transform)
     if recipe.net == "dense":
         return Dataset(
-            inputs=channels(train.levels, form),
+            inputs=channels(train.levels, transform),
             targets=train.votes,
-            held_out_inputs=channels(held_out.levels, form),
+            held_out_inputs=channels(held_out.levels, transform),
             held_out_targets=held_out.votes,
         )
     motion = read_motion(MOTION)
     drawn = [
-        Director(stills, script=Script(), form=form, motion=motion).draw(
+        Director(stills, script=Script(), transform=transform, motion=motion).draw(
             count, np.random.default_rng([recipe.seed, part])
         )
         for part, (stills, count) in enumerate(((train, recipe.sequences), (held_out, HELD_OUT)))

@@ -12,10 +12,15 @@ pytest.importorskip("cv2")
 import cv2
 
 from emoshift.errors import InputError
-from train.data.datasets import FERPLUS, checksum
 from train.data.ferplus import LABELS
-from train.data.image_folder import read_ckplus48, read_kaggle, read_tree, subject_folds
-from train.data.kept import read_kept
+from train.data.image_folder import (
+    read_cached_folder,
+    read_ckplus48,
+    read_tree,
+    subject_folds,
+)
+from train.data.images import classes_of, read_image_folder
+from train.data.sampling import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +67,12 @@ def test_kaggle_has_two_splits(tmp_path: Path) -> None:
     """The test folder is not mixed into the training one."""
     put(tmp_path / "train" / "fear" / "1.png")
     put(tmp_path / "test" / "fear" / "2.png")
-    found = read_kaggle(tmp_path)
-    assert [tree.names for tree in found.values()] == [("fear/1.png",), ("fear/2.png",)]
+    put(tmp_path / "test" / "fear" / "3.png")
+    classes = classes_of(Selection(classes=("fear", "happy")), "ferplus", folder=True)
+    train, test = read_image_folder(
+        tmp_path, tmp_path / "cache", classes, seed=1, log=lambda _: None
+    )
+    assert (len(train.crops), len(test.crops)) == (1, 2)
 
 
 def test_folds_never_share_a_person() -> None:
@@ -86,28 +95,22 @@ def test_ckplus48(shared_data: Path) -> None:
     assert not tree.problems.lines
 
 
-@pytest.mark.data
-def test_votes_are_the_published_file(shared_data: Path) -> None:
-    """The checksum in the code is that of the file in use."""
-    assert checksum(shared_data / "fer2013" / "fer2013new.csv") == FERPLUS.sha256
-
-
 def test_a_folder_is_decoded_again_when_it_changes(tmp_path: Path) -> None:
     """The cache answers the second time, and not for other pictures."""
     root, cache = tmp_path / "faces", tmp_path / "cache"
     put(root / "sad" / "1.png")
     (root / "sad" / "2.png").write_bytes(b"broken")
-    first, second = read_kept(root, cache), read_kept(root, cache)
+    first, second = read_cached_folder(root, cache), read_cached_folder(root, cache)
     assert len(list(cache.iterdir())) == 1
     assert second.names == first.names == ("sad/1.png",)
     assert np.array_equal(second.crops, first.crops)
     assert second.problems == first.problems
     put(root / "sad" / "2.png")
-    assert read_kept(root, cache).names == ("sad/1.png", "sad/2.png")
+    assert read_cached_folder(root, cache).names == ("sad/1.png", "sad/2.png")
 
 
 def test_ckplus_keeps_its_subjects_in_the_cache(tmp_path: Path) -> None:
     """So that a split by subject is one after the second reading too."""
     put(tmp_path / "CK+48" / "anger" / "S010_004_01.png")
     for _ in range(2):
-        assert read_kept(tmp_path, tmp_path / "cache").subjects == ("S010",)
+        assert read_cached_folder(tmp_path, tmp_path / "cache").subjects == ("S010",)

@@ -22,8 +22,7 @@ from emoshift.errors import InputError
 from train.data.annotated import read_annotated
 from train.data.fer2013 import USAGES, csv_in, read_fer2013
 from train.data.ferplus import COLUMNS, read_votes
-from train.data.image_folder import read_tree
-from train.data.kept import read_kept
+from train.data.image_folder import read_cached_folder, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,7 +328,7 @@ def test_odd_things_in_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture
 
     cache = tmp_path.with_name("cache of " + tmp_path.name)
     for _ in range(2):
-        kept = read_kept(tmp_path, cache)
+        kept = read_cached_folder(tmp_path, cache)
         assert kept.names == tree.names
         assert kept.problems.lines == tree.problems.lines
     assert any("left out" in record.message for record in caplog.records)

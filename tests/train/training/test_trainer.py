@@ -18,7 +18,7 @@ from emoshift.errors import InputError
 from train.data.images import read_images
 from train.data.sampling import draw_all
 from train.evaluation.predictions import image_logits
-from train.features.channel_transform import fitted, open_form
+from train.features.channel_transform import fitted, unfitted_transform
 from train.features.motion import read_motion
 from train.features.synthetic_sequences import Director, Script, Stills
 from train.networks.config import BlendshapeNet, ConvolutionNet, ResidualNet
@@ -125,18 +125,20 @@ def recurrent(data: Path, cache: Path) -> Task:
     votes = np.eye(8, dtype=np.float32)[np.arange(80) % 8]
     stills = Stills(
         rows=np.arange(80),
-        levels=levels(shapes, pose, open_form()),
+        levels=levels(shapes, pose, unfitted_transform()),
         votes=votes,
         majority=votes.argmax(axis=1).astype(np.int8),
     )
-    form = fitted(open_form(), stills.levels, stills.resting)
-    director = Director(stills, script=RECURRENT.script, form=form, motion=read_motion(MOTION))
+    transform = fitted(unfitted_transform(), stills.levels, stills.resting)
+    director = Director(
+        stills, script=RECURRENT.script, transform=transform, motion=read_motion(MOTION)
+    )
     held_out = director.draw(4, np.random.default_rng(1))
     return recurrent_task(
         RECURRENT,
         director,
-        lambda model: recurrent_scores(model, stills, form, held_out),
-        width=len(channel_names(form)),
+        lambda model: recurrent_scores(model, stills, transform, held_out),
+        width=len(channel_names(transform)),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a reader could not read, told instead of raised."""
+"""What a reader could not read, reported instead of raised."""
 
 from __future__ import annotations
 
