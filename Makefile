@@ -95,6 +95,19 @@ test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W
 members: .venv-train/ready ## Train the picture members from nothing into build/members (says first how long; ARGS='--epochs 1' to try)
 	@PATH="$(CURDIR)/.venv-train/bin:$$PATH" scripts/train-members build/members $(ARGS)
 
+.PHONY: audit
+# The skipped rules are those of ruff (S104, S108, S310, S608, S704), where each exception has its reason.
+audit: .venv-audit/ready ## Look for known faults: bandit over the code, known vulnerabilities of everything locked
+	.venv-audit/bin/bandit --quiet --recursive --severity-level medium --skip B104,B108,B310,B608,B704 emoshift edge dashboard convert train
+	scripts/audit
+
+.PHONY: sbom
+sbom: .venv-audit/ready ## Write the bills of materials (CycloneDX) of both packages into build/sbom, with checksums
+	@mkdir -p build/sbom
+	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom/emoshift.cdx.json requirements/device.txt
+	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom/emoshift-dashboard.cdx.json requirements/dashboard.txt
+	scripts/checksums build/sbom
+
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts
 	.venv/bin/ruff format --check .
@@ -149,6 +162,11 @@ clean: ## Remove environments and caches
 
 .venv-docs/ready: requirements/docs.txt pyproject.toml
 	@scripts/environment .venv-docs requirements/docs.txt "$(PYTHON)"
+
+.venv-audit/ready: requirements/audit.txt
+	@"$(PYTHON)" -m venv .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/audit.txt
+	@touch $@
 
 # Torch is no part of the lock: its build is chosen for the machine (TORCH=... for another one).
 .venv-hf/ready: requirements/hf.txt pyproject.toml

@@ -121,7 +121,7 @@ def bench_config(
             "device": {"name": "bench"},
             "camera": {"source": camera},
             "faces": {"backend": backend},
-            "models": {"bundle": bundle, "threads": threads},
+            "models": {"bundle": bundle, "threads": threads, "allow_unsigned": True},
         }
     )
 

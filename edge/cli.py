@@ -365,17 +365,22 @@ def models() -> None:
     """Model bundles on this device: install, list, go back."""
 
 
-def _library(config_path: Path | None) -> Library:
-    from edge.bundle.installed import Library
+def _library(config_path: Path | None, *, allow_unsigned: bool = False) -> Library:
+    from edge.bundle.installed import Library, trusted_keys
 
-    return Library(configured(config_path, None, None).models.library)
+    models = configured(config_path, None, None).models
+    return Library(models.library, keys=None if allow_unsigned else trusted_keys(models))
 
 
 @models.command()
 @click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--allow-unsigned", is_flag=True, help="Take one that no trusted key has signed.")
 @_config_option
-def install(folder: Path, config_path: Path | None) -> None:
+def install(folder: Path, config_path: Path | None, *, allow_unsigned: bool) -> None:
     """Verify a bundle, try it on this device, and switch to it.
+
+    A trusted key must have signed it (models.trusted_keys). One that is installed unsigned is used
+    only with models.allow_unsigned = true.
 
     The bundle before is kept. One that fails is not put to use.
 
@@ -385,7 +390,8 @@ def install(folder: Path, config_path: Path | None) -> None:
     """
     from edge.commands.self_check import check_bundle
 
-    bundle_id = _library(config_path).install(folder, check=check_bundle)
+    library = _library(config_path, allow_unsigned=allow_unsigned)
+    bundle_id = library.install(folder, check=check_bundle)
     click.echo(f"{bundle_id}: installed; restart the service to use it")
 
 

@@ -96,12 +96,17 @@ class Models(Table):
         bundle: Folder of the bundle; ``default`` is the one last installed with ``edge models
             install``, or else the one that came with the package.
         library: Where installed bundles lie.
+        trusted_keys: Folder of the public keys (PEM, Ed25519) whose bundles are used; those of this
+            package's releases are trusted besides.
+        allow_unsigned: Whether to use a bundle that no trusted key has signed.
         threads: Threads each network may use; ``auto`` takes the processor cores of the board
             less one, which stays for camera, detector and publisher.
     """
 
     bundle: str = "default"
     library: UserPath = Path("/var/lib/emoshift/models")
+    trusted_keys: UserPath = Path("/etc/emoshift/trusted-keys")
+    allow_unsigned: bool = False
     threads: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = "auto"
 
     def thread_count(self) -> int:

@@ -65,7 +65,7 @@ def run(**given: Any) -> None:
         train run --name cnn-a --model cnn_a
         train run --name three --model model_x --classes happy-sad-neutral --samples-per-class 4000
         train run --name longer --recipe long.toml --resume runs/.../checkpoints/epoch-040.npz
-        train run --name vit --model dima806/facial_emotions_image_detection
+        train run --name vit --model dima806/facial_emotions_image_detection@COMMIT
     """
     from train.training.run import start_run
 

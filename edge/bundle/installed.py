@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.bundle.loader import default_bundle_path, load_bundle
 from edge.bundle.manifest import MANIFEST_NAME
+from edge.bundle.signature import SIGNATURE_NAME
 from emoshift.errors import BundleError, OutputError
 
 if TYPE_CHECKING:
@@ -50,10 +51,13 @@ class Library:
 
     Args:
         folder: Where they lie; made when the first one is installed.
+        keys: Folder of trusted keys, one of which must have signed each bundle; ``None`` asks for
+            none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keys: Path | None = None) -> None:
         self.folder = folder
+        self._keys = keys
 
     def current(self) -> Path | None:
         """Return the folder of the bundle in use, or ``None`` while none was ever installed."""
@@ -69,7 +73,7 @@ class Library:
                 continue
             roles = [role for role in (CURRENT, PREVIOUS) if self._target(role) == path]
             try:
-                load_bundle(path)
+                load_bundle(path, keys=self._keys)
                 problem = ""
             except BundleError as why:
                 problem = str(why)
@@ -92,14 +96,14 @@ class Library:
             BundleError: It cannot be trusted, or the check fails; the one in use stays in use.
             OutputError: The library cannot be written.
         """
-        bundle_id = load_bundle(source).manifest.bundle_id
+        bundle_id = load_bundle(source, keys=self._keys).manifest.bundle_id
         target = self.folder / bundle_id
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".new-") as scratch:
                 part = Path(scratch) / bundle_id
                 _copy(source, part)
-                check(load_bundle(part))
+                check(load_bundle(part, keys=self._keys))
                 if target.exists():  # the same id is the same content, unless it was damaged
                     shutil.rmtree(target)
                 part.replace(target)
@@ -125,7 +129,7 @@ class Library:
         current, previous = self._target(CURRENT), self._target(PREVIOUS)
         if previous is None or current is None:
             raise BundleError(f"{self.folder}: no previous bundle to go back to")
-        load_bundle(previous)
+        load_bundle(previous, keys=self._keys)
         try:
             self._point(CURRENT, previous.name)
             self._point(PREVIOUS, current.name)
@@ -145,10 +149,10 @@ class Library:
             if path is None:
                 continue
             try:
-                return load_bundle(path)
+                return load_bundle(path, keys=self._keys)
             except BundleError as why:
                 log.error("%s; going back to the bundle before", why)  # noqa: TRY400 - one line
-        return load_bundle(default_bundle_path())
+        return load_bundle(default_bundle_path())  # lies beside this code, and is trusted as it is
 
     def _target(self, link: str) -> Path | None:
         try:
@@ -170,6 +174,8 @@ def _copy(source: Path, target: Path) -> None:
     """Copy a bundle's own files and nothing else that may lie beside them."""
     target.mkdir()
     names = {MANIFEST_NAME, *(m.file for m in load_bundle(source).manifest.members)}
+    if (source / SIGNATURE_NAME).exists():
+        names.add(SIGNATURE_NAME)
     for name in sorted(names):
         with (source / name).open("rb") as original, (target / name).open("wb") as copy:
             shutil.copyfileobj(original, copy)
@@ -183,6 +189,12 @@ def configured_bundle(config: Models) -> Bundle:
     Raises:
         BundleError: It cannot be trusted.
     """
+    keys = trusted_keys(config)
     if config.bundle == "default":
-        return Library(config.library).load()
-    return load_bundle(Path(config.bundle).expanduser())
+        return Library(config.library, keys=keys).load()
+    return load_bundle(Path(config.bundle).expanduser(), keys=keys)
+
+
+def trusted_keys(config: Models) -> Path | None:
+    """Return the folder of trusted keys; ``None`` where unsigned bundles are allowed."""
+    return None if config.allow_unsigned else config.trusted_keys

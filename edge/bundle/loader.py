@@ -18,6 +18,7 @@ from edge.bundle.manifest import (
     Member,
     TensorSpec,
 )
+from edge.bundle.signature import SIGNATURE_NAME, check_signature
 from edge.features.blendshapes import NAMES, POSE, channel_names
 from edge.litert import TensorInfo, TFLiteModel
 from emoshift.errors import BundleError
@@ -81,8 +82,12 @@ def bundle_id(data: Mapping[str, Any]) -> str:
     return f"{data['name']}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, *, keys: Path | None = None) -> Bundle:
     """Read a bundle and check all of it.
+
+    Args:
+        folder: Where it lies.
+        keys: Folder of trusted keys, one of which must have signed it; ``None`` asks for none.
 
     Checked are the manifest's schema and contents, the size and sha256 of every file, that no
     file lies outside the folder, and that the inputs and outputs of every model are those the
@@ -92,7 +97,7 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: Anything is missing, altered, incomplete or of another schema; the message
             says which file, what was found and what to do.
     """
-    manifest = read_manifest(folder)
+    manifest = read_manifest(folder, keys=keys)
     contents: dict[str, bytes] = {}
     for member in manifest.members:
         path = folder / member.file
@@ -110,8 +115,8 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(folder=folder, manifest=manifest, contents=MappingProxyType(contents))
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read and check the manifest alone.
+def read_manifest(folder: Path, *, keys: Path | None = None) -> Manifest:
+    """Read and check the manifest alone; arguments as of `load_bundle`.
 
     Raises:
         BundleError: It is missing, altered or of another schema.
@@ -121,8 +126,12 @@ def read_manifest(folder: Path) -> Manifest:
         raise BundleError(
             f"{folder}: no such bundle folder; set models.bundle, or build one with 'convert'"
         )
+    content = _read(folder, MANIFEST_NAME)
+    if keys is not None:
+        there = (folder / SIGNATURE_NAME).exists()
+        check_signature(folder, content, _read(folder, SIGNATURE_NAME) if there else None, keys)
     try:
-        data = json.loads(_read(folder, MANIFEST_NAME))
+        data = json.loads(content)
     except (UnicodeDecodeError, json.JSONDecodeError) as why:
         raise BundleError(f"{path}: not JSON ({why}); copy the bundle again") from why
     if not isinstance(data, dict):

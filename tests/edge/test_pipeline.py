@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.clip, pytest.mark.usefixtures("landmarker")]
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
     bundle = write_bundle(tmp_path / "bundle", cnn_member(), lstm_member())
-    return parse_config({"models": {"bundle": str(bundle)}}, where="test")
+    return parse_config({"models": {"bundle": str(bundle), "allow_unsigned": True}}, where="test")
 
 
 def events(steps: list[Step]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,9 @@ PREPROCESSING: Final = "preprocessor_config.json"
 HEADS: Final = {"ferplus": LABELS, "fer2013": LABELS[:FER2013_CLASSES]}
 NAMED: Final = tuple(f"{head}:{label}" for head, labels in HEADS.items() for label in labels)
 """Labels of a net with this project's two heads, in the order of its outputs."""
+
+
+_COMMIT: Final = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -102,14 +106,17 @@ def open_classifier(name: str | Path) -> Classifier:
     ``fer2013``; one that was fitted here has both heads.
 
     Args:
-        name: A folder, or a name on the hub.
+        name: A folder, or a name on the hub with the commit meant: ``OWNER/NAME@COMMIT``. What
+            stands under a name alone may be another net tomorrow.
 
     Raises:
-        InputError: There is no such checkpoint, or it names other things than emotions.
+        InputError: There is no such checkpoint, it names other things than emotions, or no commit
+            is given.
     """
+    place, revision = _pinned(str(name))
     try:
-        net = transformers.AutoModelForImageClassification.from_pretrained(str(name))
-        values = _preprocessing(str(name))
+        net = transformers.AutoModelForImageClassification.from_pretrained(place, revision=revision)
+        values = _preprocessing(place, revision)
     except (OSError, ValueError) as why:
         first = str(why).strip().splitlines()[0]
         raise InputError(f"{name}: not an image-classification checkpoint ({first})") from why
@@ -188,7 +195,20 @@ def output_layer(net: Any) -> tuple[str, nn.Linear]:
     return found[-1]
 
 
-def _preprocessing(name: str) -> dict[str, Any]:
+def _pinned(name: str) -> tuple[str, str]:
+    """Split a name into a place and a commit; of a folder the commit means nothing."""
+    if Path(name).is_dir():
+        return name, "main"
+    place, _, revision = name.partition("@")
+    if not _COMMIT.fullmatch(revision):
+        raise InputError(
+            f"{name}: no such folder; for a checkpoint on the hub give the commit too, as in"
+            " OWNER/NAME@0123456789abcdef0123456789abcdef01234567"
+        )
+    return place, revision
+
+
+def _preprocessing(name: str, revision: str) -> dict[str, Any]:
     """Return the checkpoint's own, or nothing where it has none."""
     if Path(name).is_dir():
         path = Path(name) / PREPROCESSING
@@ -196,7 +216,7 @@ def _preprocessing(name: str) -> dict[str, Any]:
             return {}
     else:
         try:
-            path = Path(hf_hub_download(name, PREPROCESSING))
+            path = Path(hf_hub_download(name, PREPROCESSING, revision=revision))
         except EntryNotFoundError:
             return {}
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

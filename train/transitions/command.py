@@ -73,7 +73,7 @@ def fit(
     from train.transitions.fit import fit as fit_detector
     from train.transitions.judge import lines
 
-    loaded = configured_bundle(Models(bundle=bundle))
+    loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
     cases = read_cases(data_folder(data), loaded)
     found = fit_detector(
         cases, seed=seed, draws=draws, folds=folds, without=frozenset(without), log=_log

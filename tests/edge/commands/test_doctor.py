@@ -58,7 +58,10 @@ def test_a_good_device(tmp_path: Path, counting_clip: Path, broker_port: int) ->
         {
             "device": {"legal_basis": "a test"},
             "camera": {"source": str(counting_clip)},
-            "models": {"bundle": str(write_bundle(tmp_path / "bundle", cnn_member()))},
+            "models": {
+                "bundle": str(write_bundle(tmp_path / "bundle", cnn_member())),
+                "allow_unsigned": True,
+            },
             "outbox": {"path": str(tmp_path / "outbox.db")},
             "mqtt": {"host": "127.0.0.1", "port": broker_port},
         }
