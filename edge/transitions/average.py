@@ -20,7 +20,7 @@ UNKNOWN: Final = -1
 """State of a row before its first emotion."""
 _FIRST_STEP_S: Final = 0.04
 """What a face's first frame counts for: one frame of a usual camera."""
-_LEAST_SEEN: Final = 0.25
+_LEAST_SEEN: Final = 0.1
 """A resting face is learnt as if at least this share of its time constant had been seen, so that
 no single frame decides it."""
 _SLACK_S: Final = 1e-6
@@ -69,6 +69,7 @@ class AverageFilter:
         }
         self._baseline_time_s = np.array([p.baseline.time_s for p in parameters])
         self._baseline_most = np.array([p.baseline.most for p in parameters])
+        self._baseline_lift = np.array([p.baseline.lift for p in parameters])
         scale = np.array([p.scale for p in parameters])
         enter, leave, first_margin, first_neutral = (
             np.array([getattr(p, name) for p in parameters])[:, None]
@@ -139,13 +140,17 @@ class AverageFilter:
         mean = self._average(
             rows, evidence, dt_s=dt_s, anew=anew, counts=counts, talking=talking, p=p
         )
-        self._learn_baseline(rows, scores, np.minimum(dt_s, p["gap_s"]) * counts, state)
+        best = mean.argmax(axis=1)
+        resting = (best == self._neutral) & (state == self._neutral)
+        # An emotion that leads but is not decided yet is not rest, unless it comes with speech.
+        in_speech = np.where(state == self._neutral, np.minimum(2 * talking, 1.0), 0.0)
+        shows = np.where(resting | (state == UNKNOWN), 1.0, in_speech)
+        self._learn_baseline(rows, scores, np.minimum(dt_s, p["gap_s"]) * counts * shows)
         lead = self._leads(mean, state)
         need = self._need(rows, state) * (1 + p["talking_margin"] * talking)[:, None]
         favoured = np.where((lead <= 0) | anew[:, None], now_s[:, None], self._favoured_s[rows])
         above = np.where((lead <= need) | anew[:, None], now_s[:, None], self._above_s[rows])
         self._favoured_s[rows], self._above_s[rows] = favoured, above
-        best = mean.argmax(axis=1)
         place = np.arange(len(rows))
         hold = np.where(state == UNKNOWN, p["settle_s"], p["hold_s"]) - _SLACK_S
         changed = np.flatnonzero(
@@ -165,7 +170,11 @@ class AverageFilter:
     ) -> NDArray[np.float64]:
         """Bounded log-probabilities of a frame, the own resting face taken off."""
         offset = self._baseline[rows] - _of(self._usual, rows)
-        offset = np.clip(offset, 0.0, _of(self._baseline_most, rows)[:, None])
+        offset = np.clip(
+            offset,
+            -_of(self._baseline_lift, rows)[:, None],
+            _of(self._baseline_most, rows)[:, None],
+        )
         offset[:, self._neutral] = 0.0
         probs = _softmax(p["sharpness"][:, None] * (scores - offset))
         outlier = p["outlier"][:, None]
@@ -196,12 +205,10 @@ class AverageFilter:
         self,
         rows: NDArray[np.intp],
         scores: NDArray[np.float64],
-        dt_s: NDArray[np.float64],
-        state: NDArray[np.intp],
+        seen_s: NDArray[np.float64],
     ) -> None:
-        """Follow how the face looks at rest and in speech; never while it shows an emotion."""
-        resting = (state == UNKNOWN) | (state == self._neutral)
-        share = np.where(resting, -np.expm1(-dt_s / _of(self._baseline_time_s, rows)), 0.0)
+        """Follow how the face looks at rest and in speech."""
+        share = -np.expm1(-seen_s / _of(self._baseline_time_s, rows))
         weight = self._baseline_weight[rows] * (1 - share) + share
         excess = scores - scores[:, [self._neutral]] - self._baseline[rows]
         self._baseline[rows] += (share / np.maximum(weight, _LEAST_SEEN))[:, None] * excess

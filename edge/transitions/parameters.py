@@ -41,20 +41,23 @@ class _Table(BaseModel):
 class Baseline(_Table):
     """How this person's face at rest and in speech is learnt, and taken off.
 
-    While a face is settled as neutral, or not settled yet, the mean score each other emotion has
-    over neutral is followed. What exceeds ``usual`` is taken off its score, never more than
-    ``most`` nats: a face that looks a little sad at rest stops counting as sad. It is not followed
-    while another emotion is settled, and no expression that leads by more than ``most`` can be
-    learnt away.
+    While a face is neutral, or not settled yet, the mean score each other emotion has over neutral
+    is followed. What exceeds ``usual`` is taken off its score, never more than ``most`` nats: a
+    face that looks a little sad at rest stops counting as sad. It is not followed while another
+    emotion is settled or leads, unless in speech; and no expression that leads by more than
+    ``most`` can be learnt away.
 
     Attributes:
         time_s: Time constant of the mean; the first seconds count more.
-        most: Upper bound of the correction, nats; 0 turns it off.
+        most: Upper bound of what is taken off, nats; 0 takes nothing off.
+        lift: Upper bound of what is added where a face's rest shows less of an emotion than usual,
+            nats: a mild expression of a plain face is as much of a change.
         usual: Mean score over neutral of each emotion on a resting face, nats.
     """
 
     time_s: Positive = 6.0
     most: Annotated[float, Field(ge=0, le=5)] = 1.2
+    lift: Annotated[float, Field(ge=0, le=5)] = 0.0
     usual: Vector = (*(-2.5,) * (N - 1), 0.0)
 
 

@@ -34,7 +34,9 @@ def picture(*, side: int | None = 48, classes: int = 8) -> keras.Model:
     x = layers.GlobalAveragePooling2D()(x)
     outputs = {
         "ferplus": layers.Dense(classes, name="ferplus")(x),
-        "fer2013": layers.Dense(7, name="fer2013")(x),
+        "fer2013": layers.Dense(
+            7, name="fer2013", kernel_initializer=keras.initializers.GlorotUniform(seed=3)
+        )(x),
         "other": layers.Dense(3, name="other")(x),
     }
     return keras.Model(inputs, outputs)
