@@ -270,3 +270,35 @@ def test_a_resting_face_that_looks_sad_is_learnt() -> None:
 
     assert SAD in decided(0.0)
     assert decided(1.2) == [NEUTRAL]
+
+
+def test_an_expression_is_not_learnt_while_it_leads() -> None:
+    """A sad face that grows slowly, in silence, is decided when it is plain."""
+    rest, slightly, plainly = (np.full(len(Emotion), 0.02, np.float32) for _ in range(3))
+    rest[SAD], rest[NEUTRAL] = 0.02, 0.88
+    slightly[SAD], slightly[NEUTRAL] = 0.48, 0.42
+    plainly[SAD], plainly[NEUTRAL] = 0.80, 0.10
+    frames = [rest] * 75 + [slightly] * 250 + [plainly] * 50
+    baseline = Baseline(most=2.0, usual=(*(-2.5,) * 6, 0.0))
+    detector = TransitionDetector(TransitionParameters(tau=0, baseline=baseline))
+    seen = (detector.update([evidence(f, i / 25)])[0] for i, f in enumerate(frames))
+    events = [event for event in seen if event]
+    assert [event.after for event in events] == [NEUTRAL, SAD]
+    assert events[1].decided_s - 13.0 < 0.7
+
+
+def test_a_plain_rest_lifts_a_mild_expression() -> None:
+    """Who shows less of an emotion at rest than others do is believed with less of it."""
+    rest, mild = (np.full(len(Emotion), 0.004, np.float32) for _ in range(2))
+    rest[NEUTRAL] = 0.976
+    mild[Emotion.ANGRY], mild[NEUTRAL] = 0.55, 0.43
+
+    def decided(lift: float) -> list[Emotion]:
+        baseline = Baseline(lift=lift, usual=(*(-3.0,) * 6, 0.0))
+        detector = TransitionDetector(TransitionParameters(tau=0, baseline=baseline))
+        frames = [rest] * 100 + [mild] * 50
+        seen = (detector.update([evidence(f, i / 25)])[0] for i, f in enumerate(frames))
+        return [event.after for event in seen if event]
+
+    assert decided(0.0) == [NEUTRAL]
+    assert decided(1.0) == [NEUTRAL, Emotion.ANGRY]
