@@ -54,7 +54,7 @@ class Postgres:
         """Start it, and wait until it answers."""
         options = f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
         arguments = ("-D", str(self._folder / "data"), "-l", str(self._folder / "log"))
-        self._run("pg_ctl", "start", "-w", *arguments, "-o", options)
+        self._run("pg_ctl", "start", "-w", "-t", "180", *arguments, "-o", options)
 
     def stop(self) -> None:
         """End it at once, as a power cut would: what is committed is all that is left."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from dashboard.ingest.report import WorkerReport
 from dashboard.ingest.writer import Figures, Writer
 from dashboard.store.missing import missing_events
-from dashboard.store.retention import Keep, forget
+from dashboard.store.retention import RetentionPolicy, purge
 from dashboard.store.write import History
 from emoshift.mqtt.background import BackgroundConnection
 from emoshift.mqtt.connection import Connected, Message, Received, Subscribed
@@ -139,13 +139,13 @@ class Worker:
                     self._connection.reconnect()
                 if time.monotonic() >= next_beat_s:
                     next_beat_s = time.monotonic() + _BEAT_S
-                    self._beat()
+                    self._heartbeat()
                 if time.monotonic() >= next_forget_s:
                     next_forget_s = time.monotonic() + _FORGET_S
                     self._forget()
             while deliveries := self._collect(wait_s=0):
                 self._store(deliveries, stop)
-            self._beat()
+            self._heartbeat()
         finally:
             self._connection.stop()
 
@@ -171,7 +171,7 @@ class Worker:
         if written is None:
             return  # not acknowledged: it comes again
         self.figures.new += written.new
-        self.figures.doubled += written.doubled
+        self.figures.duplicates += written.duplicates
         self._connection.acknowledge(delivery.token for delivery, _ in deliveries)
         for address, ledger in written.ledgers.items():
             self._ask_for_missing(address, ledger)
@@ -210,15 +210,15 @@ class Worker:
             )
         )
 
-    def _beat(self) -> None:
+    def _heartbeat(self) -> None:
         self._report()
         try:
-            self._history.beat(
+            self._history.heartbeat(
                 self._config.worker.name,
                 seen_ms=time.time_ns() // 1_000_000,
                 connected=self._connection.online and not self._refused,
                 new=self.figures.new,
-                doubled=self.figures.doubled,
+                doubled=self.figures.duplicates,
                 refused=self.figures.refused,
                 waiting=self._queue.qsize(),
                 committed_ms=self.figures.committed_ms,
@@ -229,14 +229,14 @@ class Worker:
             LOG.debug("database: away: %s", why.orig)
 
     def _forget(self) -> None:
-        keep = Keep(
+        policy = RetentionPolicy(
             events_days=self._config.history.events_days,
             minutes_days=self._config.history.minutes_days,
             audit_days=self._config.history.audit_days,
             devices_days=self._config.devices.forget_days,
         )
         try:
-            if gone := forget(self._engine, keep, now_ms=time.time_ns() // 1_000_000):
+            if gone := purge(self._engine, policy, now_ms=time.time_ns() // 1_000_000):
                 LOG.info("history: forgot %d old rows", gone)
         except DBAPIError as why:
             LOG.debug("database: away: %s", why.orig)

@@ -36,7 +36,7 @@ class Figures:
 
     Attributes:
         received: Messages.
-        new, doubled: Events stored, and copies dropped.
+        new, duplicates: Events stored, and copies dropped.
         refused: Messages that were not believed.
         set_aside: Messages that the database refused, kept as dead letters.
         dropped: Messages of QoS 0 given up because the buffer was full.
@@ -47,7 +47,7 @@ class Figures:
 
     received: int = 0
     new: int = 0
-    doubled: int = 0
+    duplicates: int = 0
     refused: int = 0
     set_aside: int = 0
     dropped: int = 0
@@ -118,12 +118,12 @@ class Writer:
                 raise
             if len(deliveries) == 1:
                 self._set_aside(*deliveries[0], why)
-                return Written(new=0, doubled=0)
+                return Written(new=0, duplicates=0)
             half = len(deliveries) // 2
             parts = [self._write(deliveries[:half]), self._write(deliveries[half:])]
             return Written(
                 new=sum(p.new for p in parts),
-                doubled=sum(p.doubled for p in parts),
+                duplicates=sum(p.duplicates for p in parts),
                 ledgers={a: ledger for p in parts for a, ledger in p.ledgers.items()},
             )
         self._figures.refused += sum(entry.count for entry in batch.problems.values())

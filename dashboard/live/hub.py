@@ -35,12 +35,12 @@ _QUEUE: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class HubEvent:
     """One thing a listener is told.
 
     Attributes:
         kind: ``device`` (its state changed), ``transition``, ``link`` (the broker came or went), or
-            ``again`` (something may have been missed: the history knows).
+            ``resync`` (something may have been missed: the history knows).
         address: Which device; ``None`` for the link.
         transition: The event.
         received_ms: When it arrived here.
@@ -64,14 +64,14 @@ class Listener:
     """
 
     address: Address | None
-    queue: asyncio.Queue[Happening] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
+    queue: asyncio.Queue[HubEvent] = field(default_factory=lambda: asyncio.Queue(_QUEUE))
     overrun: bool = False
     waits: bool = True
 
-    def tell(self, happening: Happening) -> None:
+    def tell(self, event: HubEvent) -> None:
         """Queue something, or mark the listener as overrun."""
         try:
-            self.queue.put_nowait(happening)
+            self.queue.put_nowait(event)
         except asyncio.QueueFull:
             self.overrun = True
 
@@ -127,10 +127,10 @@ class Hub:
         for address in self.devices.keys() - known:
             del self.devices[address]
             self.refused.pop(address, None)
-            self._tell(Happening(kind="device", address=address))
+            self._tell(HubEvent(kind="device", address=address))
         return known - self.devices.keys()
 
-    def recall(self, known: Iterable[Device]) -> None:
+    def restore(self, known: Iterable[Device]) -> None:
         """Begin with what the history knows of devices; what the broker says replaces it."""
         for device in known:
             state = self.devices.setdefault(device.address, DeviceState(address=device.address))
@@ -140,7 +140,7 @@ class Hub:
                 (Kind.HEALTH, device.health),
             ):
                 if body is not None:
-                    state = _recalled(state, kind, body)
+                    state = _restored(state, kind, body)
             self.devices[device.address] = state
 
     @contextlib.contextmanager
@@ -204,7 +204,7 @@ class Hub:
     def _refuse(self, address: Address) -> None:
         if address in self.devices:
             self.refused[address] += 1
-            self._tell(Happening(kind="device", address=address))
+            self._tell(HubEvent(kind="device", address=address))
 
     def take(self, message: Message, retained: bool) -> None:
         """Fold one message into what is known, and tell whoever listens."""
@@ -214,10 +214,10 @@ class Hub:
             return
         self.devices[address] = fold(known, message, arrived_ms=steady_ms(), retained=retained)
         if not isinstance(body, Transition):
-            self._tell(Happening(kind="device", address=address, received_ms=message.received_ms))
+            self._tell(HubEvent(kind="device", address=address, received_ms=message.received_ms))
         elif self._new(body.event_id):
             self._tell(
-                Happening(
+                HubEvent(
                     kind="transition",
                     address=address,
                     transition=body,
@@ -233,26 +233,26 @@ class Hub:
             self._seen.popitem(last=False)
         return True
 
-    def _tell(self, happening: Happening) -> None:
+    def _tell(self, event: HubEvent) -> None:
         for listener in self._listeners:
-            if listener.address == happening.address or (
-                listener.address is None and happening.kind == "device"
+            if listener.address == event.address or (
+                listener.address is None and event.kind == "device"
             ):
-                listener.tell(happening)
+                listener.tell(event)
 
     def _tell_link(self) -> None:
         for listener in self._listeners:
             listener.waits = True
-            listener.tell(Happening(kind="link"))
+            listener.tell(HubEvent(kind="link"))
 
     def _tell_waiting(self) -> None:
         for listener in self._listeners:
             if listener.waits:
                 listener.waits = False
-                listener.tell(Happening(kind="again"))
+                listener.tell(HubEvent(kind="resync"))
 
 
-def _recalled(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:
+def _restored(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:
     try:
         message = read_message(state.address.topic(kind), json.dumps(body).encode(), received_ms=0)
     except MessageError:  # stored by a version with another schema
@@ -260,11 +260,11 @@ def _recalled(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceSta
     return fold(state, message, arrived_ms=steady_ms(), retained=True)
 
 
-def onset_ms(happening: Happening) -> int:
+def onset_ms(event: HubEvent) -> int:
     """Return where an event belongs in time: its onset, or its arrival where no clock is set."""
-    body = happening.transition
+    body = event.transition
     if body is None:
-        return happening.received_ms
+        return event.received_ms
     if body.clock_synced:
         return to_ms(body.onset)
-    return happening.received_ms - (to_ms(body.decided) - to_ms(body.onset))
+    return event.received_ms - (to_ms(body.decided) - to_ms(body.onset))

@@ -36,7 +36,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Temper:
+class Temperament:
     """What is wrong with a device, if anything.
 
     Attributes:
@@ -60,12 +60,12 @@ class Temper:
     isolation: str = "namespace"
 
 
-_TEMPERS: Final = (
-    *(Temper(fps=12.0 + i / 2, temperature_c=54.0 + i) for i in range(8)),
-    Temper(fps=7.5, slow=2.2, temperature_c=82.5, level=2),
-    Temper(drift=3.1),
-    Temper(fps=0.0, camera_state="lost", outbox=4),
-    Temper(isolation="none"),
+_TEMPERAMENTS: Final = (
+    *(Temperament(fps=12.0 + i / 2, temperature_c=54.0 + i) for i in range(8)),
+    Temperament(fps=7.5, slow=2.2, temperature_c=82.5, level=2),
+    Temperament(drift=3.1),
+    Temperament(fps=0.0, camera_state="lost", outbox=4),
+    Temperament(isolation="none"),
 )
 
 
@@ -77,7 +77,7 @@ class Classroom:
         self._random = random.Random(f"{seed}/{address}")
         self.boot_id = f"{self._random.getrandbits(128):032x}"
         self.instance = f"{self._random.getrandbits(48):012x}"
-        self.temper = _TEMPERS[0] if seed < 0 else self._random.choice(_TEMPERS)
+        self.temperament = _TEMPERAMENTS[0] if seed < 0 else self._random.choice(_TEMPERAMENTS)
         self._seq = 0
         self._frames = 0
         self._states = [self._emotion(UNKNOWN) for _ in range(faces)]
@@ -92,7 +92,7 @@ class Classroom:
     @property
     def sees(self) -> bool:
         """Whether its camera works."""
-        return self.temper.camera_state != "lost"
+        return self.temperament.camera_state != "lost"
 
     def _track(self) -> str:
         return f"{self._random.getrandbits(48):012x}"
@@ -127,10 +127,10 @@ class Classroom:
             onset=_date(onset_ms),
             decided=_date(now_ms),
             dwell_s=min(dwell_s, 900.0),
-            latency_ms=round(_STAGES["total"] * self.temper.slow),
+            latency_ms=round(_STAGES["total"] * self.temperament.slow),
             clock_synced=True,
             historical=False,
-            degraded=self.temper.level > 0,
+            degraded=self.temperament.level > 0,
             model=MODEL,
         )
 
@@ -152,7 +152,7 @@ class Classroom:
 
     def health(self, now_ms: int) -> Outgoing:
         """Tell how the device is doing."""
-        temper, noise = self.temper, self._random
+        temper, noise = self.temperament, self._random
         self._frames += round(temper.fps * 30)
         stages = {}
         for name, typical in _STAGES.items():
@@ -197,7 +197,7 @@ class Classroom:
             camera="camera",
             software="simulated",
             model=MODEL,
-            isolation=self.temper.isolation,
+            isolation=self.temperament.isolation,
             min_faces=min_faces,
             face_finder="simulated",
             face_finder_reason="",

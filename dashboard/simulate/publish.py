@@ -166,7 +166,7 @@ class Simulator:
         began_s = time.monotonic()
         try:
             self._introduce()
-            self._tell_stories(load, stop, began_s)
+            self._publish_events(load, stop, began_s)
             self._settle(stop)
         finally:
             self._told.seconds = time.monotonic() - began_s
@@ -194,7 +194,7 @@ class Simulator:
             self._publish(number, room.health(now_ms))
             self._publish(number, room.summary(now_ms))
 
-    def _tell_stories(self, load: Load, stop: threading.Event, began_s: float) -> None:
+    def _publish_events(self, load: Load, stop: threading.Event, began_s: float) -> None:
         """Keep to the rate by the clock: what is late is told at once."""
         chance = random.Random(1)
         rooms = len(self._rooms)

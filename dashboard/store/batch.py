@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOWHERE: Final = Address("-", "-")
+UNKNOWN_DEVICE: Final = Address("-", "-")
 """Where problems are counted whose topic names no device, or one that was never believed."""
 
 
@@ -86,7 +86,7 @@ class Batch:
     def refuse(self, why: MessageError, *, received_ms: int) -> None:
         """Count one refused message."""
         self.note_problem(
-            why.address or NOWHERE, why.problem, detail=str(why), received_ms=received_ms
+            why.address or UNKNOWN_DEVICE, why.problem, detail=str(why), received_ms=received_ms
         )
 
     def note_problem(
@@ -115,7 +115,7 @@ class Batch:
         )
         for address in strange:
             kept.note_problem(
-                NOWHERE,
+                UNKNOWN_DEVICE,
                 Problem.UNKNOWN_DEVICE,
                 detail=f"{address} is not approved; run: edge-dashboard devices list",
                 received_ms=self.seen[address],

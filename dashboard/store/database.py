@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LOG: Final = logging.getLogger(__name__)
 
-AWAY: Final = (OperationalError,)
+CONNECTION_ERRORS: Final = (OperationalError,)
 """What a database raises that is away, restarting or locked: wait and try again."""
 
 _BUSY_MS: Final = 10_000
@@ -72,7 +72,7 @@ def open_store(setting: str) -> Engine:
     except DatabaseError as why:
         engine.dispose()
         said = f"{engine.url!r}: cannot be opened: {why.orig}"
-        if isinstance(why, AWAY) and engine.dialect.name == "postgresql":
+        if isinstance(why, CONNECTION_ERRORS) and engine.dialect.name == "postgresql":
             raise UnavailableError(said) from why
         raise StoreError(said) from why
     return engine

@@ -22,7 +22,7 @@ _MODELS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keep:
+class RetentionPolicy:
     """How long what is kept, days.
 
     Attributes:
@@ -38,15 +38,15 @@ class Keep:
     devices_days: float
 
 
-def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
+def purge(engine: Engine, policy: RetentionPolicy, *, now_ms: int) -> int:
     """Delete what is too old and return how many rows that were.
 
     Each step is a transaction of its own, so that ingest waits for no long one.
     """
-    events_before = now_ms - round(keep.events_days * DAY_MS)
-    minutes_before = (now_ms - round(keep.minutes_days * DAY_MS)) // MINUTE_MS
+    events_before = now_ms - round(policy.events_days * DAY_MS)
+    minutes_before = (now_ms - round(policy.minutes_days * DAY_MS)) // MINUTE_MS
     gone = 0
-    silent_before = now_ms - round(keep.devices_days * DAY_MS)
+    silent_before = now_ms - round(policy.devices_days * DAY_MS)
     with engine.connect() as connection:
         silent = connection.execute(select(t.DEVICE).where(t.DEVICE.c.seen_ms < silent_before))
         addresses = [Address(row.site, row.name) for row in silent]
@@ -67,7 +67,7 @@ def forget(engine: Engine, keep: Keep, *, now_ms: int) -> int:
         old = t.DEAD_LETTER.c.received_ms < events_before
         gone += connection.execute(delete(t.DEAD_LETTER).where(old)).rowcount
     gone += _forget_numbers(engine)
-    return gone + AuditLog(engine).forget(before_ms=now_ms - round(keep.audit_days * DAY_MS))
+    return gone + AuditLog(engine).forget(before_ms=now_ms - round(policy.audit_days * DAY_MS))
 
 
 def _forget_numbers(engine: Engine) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from dashboard.store import schema as t
-from dashboard.store.batch import NOWHERE, Batch
+from dashboard.store.batch import UNKNOWN_DEVICE, Batch
 from dashboard.store.database import insert_into
 from dashboard.store.events import MINUTE_MS, Row, store_in_postgresql, store_in_sqlite
 from dashboard.store.registry import AUTOMATIC, admit, registry_version
@@ -35,12 +35,12 @@ class Written:
 
     Attributes:
         new: Events that were not known before.
-        doubled: Events that were, and were dropped.
+        duplicates: Events that were, and were dropped.
         ledgers: The latest ledger of each device that sent one.
     """
 
     new: int
-    doubled: int
+    duplicates: int
     ledgers: Mapping[Address, Ledger] = field(default_factory=dict)
 
 
@@ -92,7 +92,7 @@ class History:
         """Keep a message that the database refuses, with its payload, and count it."""
         batch = Batch()
         place = read_topic(topic)
-        address = NOWHERE if place is None else place[0]
+        address = UNKNOWN_DEVICE if place is None else place[0]
         detail = f"refused by the database: {reason}"
         batch.note_problem(address, Problem.MALFORMED, detail=detail, received_ms=received_ms)
         with self._engine.begin() as connection:
@@ -126,7 +126,7 @@ class History:
 
     # -- names to numbers
 
-    def beat(self, name: str, **figures: int | bool) -> None:
+    def heartbeat(self, name: str, **figures: int | bool) -> None:
         """Tell that a worker lives, and what it has done since it was started."""
         insert = insert_into(self._engine, t.WORKER)
         statement = insert.values(name=name, **figures)
@@ -185,7 +185,7 @@ class History:
 
     def _write_transitions(self, connection: Connection, batch: Batch) -> Written:
         if not batch.transitions:
-            return Written(new=0, doubled=0)
+            return Written(new=0, duplicates=0)
         self._learn_boots(connection, batch)
         self._learn_models(connection, {body.model for _, body, _ in batch.transitions})
         rows: dict[tuple[int, int], Row] = {}
@@ -200,7 +200,7 @@ class History:
             if (boot, body.seq) not in rows:
                 rows[boot, body.seq] = self._row(boot, owner, body, received_ms)
         new = self._store(connection, [rows[key] for key in sorted(rows)]) if rows else 0
-        return Written(new=new, doubled=believed - new)
+        return Written(new=new, duplicates=believed - new)
 
     def _row(self, boot: int, device: int, body: Transition, received_ms: int) -> Row:
         onset_ms, decided_ms = to_ms(body.onset), to_ms(body.decided)
@@ -370,7 +370,7 @@ class History:
         known = self._known(connection, {address for address, _ in batch.problems})
         merged: dict[tuple[Address, Problem], dict[str, Any]] = {}
         for (address, problem), entry in batch.problems.items():
-            place = address if address in known else NOWHERE
+            place = address if address in known else UNKNOWN_DEVICE
             row = merged.setdefault(
                 (place, problem),
                 {"site": place.site, "name": place.device, "problem": problem.value, "count": 0},

@@ -66,7 +66,7 @@ def make_app(
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         with contextlib.suppress(DatabaseError):
-            hub.recall(await to_thread.run_sync(archive.devices))
+            hub.restore(await to_thread.run_sync(archive.devices))
         hub.start()
         notifier = Notifier.from_environment()
         tasks = [

@@ -109,10 +109,10 @@ async def _follow_registry(context: Context) -> None:
     archive = context.archive
     fresh = context.hub.retain(await to_thread.run_sync(archive.addresses))
     if len(fresh) > _FEW:
-        context.hub.recall(await to_thread.run_sync(archive.devices))
+        context.hub.restore(await to_thread.run_sync(archive.devices))
         return
     found = [await to_thread.run_sync(archive.device, address) for address in sorted(fresh)]
-    context.hub.recall(device for device in found if device is not None)
+    context.hub.restore(device for device in found if device is not None)
 
 
 def _stored(worker: Worker, age_s: float) -> WorkerCondition:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from dashboard.live.hub import Happening, Listener
+    from dashboard.live.hub import HubEvent, Listener
     from dashboard.store.accounts import Session
     from emoshift.topics import Address
 
@@ -58,7 +58,7 @@ def _stream(source: AsyncIterator[str]) -> StreamingResponse:
     return StreamingResponse(source, media_type="text/event-stream", headers=headers)
 
 
-async def _gather(listener: Listener) -> list[Happening]:
+async def _gather(listener: Listener) -> list[HubEvent]:
     """Wait for something, at most a tick, and return all that has come."""
     found = []
     try:
@@ -117,13 +117,13 @@ async def _class_events(request: Request, context: Context, address: Address) ->
             if stale and time.monotonic() >= next_history_s:
                 yield _event("minutes", await _last_minutes(context, address, moment))
                 next_history_s, stale = time.monotonic() + _HISTORY_S, False
-            happenings = await _gather(listener)
-            stale = stale or bool(happenings)
+            events = await _gather(listener)
+            stale = stale or bool(events)
             state = context.hub.devices.get(address, state)
             told = told_summary(state, steady_ms(), min_faces=min_faces)
-            if told is not None and (news := _describe(happenings, admin=False)):
+            if told is not None and (news := _describe(events, admin=False)):
                 yield _event("changes", news)
-            if listener.overrun or any(h.kind == "again" for h in happenings):
+            if listener.overrun or any(h.kind == "resync" for h in events):
                 listener.overrun, again_s = False, time.monotonic() + _SETTLED_S
             if time.monotonic() >= again_s:
                 again_s = _NEVER_S
@@ -132,7 +132,7 @@ async def _class_events(request: Request, context: Context, address: Address) ->
             if checked is None or await request.is_disconnected():
                 return
             next_session_s = checked
-            await asyncio.sleep(_PAUSE_S if happenings else 0)
+            await asyncio.sleep(_PAUSE_S if events else 0)
 
 
 async def _last_minutes(context: Context, address: Address, moment: int) -> list[dict[str, Any]]:
@@ -148,16 +148,16 @@ async def _last_minutes(context: Context, address: Address, moment: int) -> list
         return []
 
 
-def _describe(happenings: list[Happening], *, admin: bool) -> list[dict[str, Any]]:
+def _describe(events: list[HubEvent], *, admin: bool) -> list[dict[str, Any]]:
     """Describe events; what happened long ago belongs into the history alone."""
     found = []
-    for happening in happenings:
-        body = happening.transition
+    for event in events:
+        body = event.transition
         if body is None or not (admin or is_live(body)):
             continue
         told = {
             "id": body.event_id,
-            "t": onset_ms(happening),
+            "t": onset_ms(event),
             "from": body.before,
             "to": body.after,
         }
@@ -195,10 +195,10 @@ async def _device_events(
             if now != last:
                 yield _event("device", now)
                 last = now
-            happenings = await _gather(listener)
-            if news := _describe(happenings, admin=True):
+            events = await _gather(listener)
+            if news := _describe(events, admin=True):
                 yield _event("changes", news)
-            if listener.overrun or any(h.kind == "again" for h in happenings):
+            if listener.overrun or any(h.kind == "resync" for h in events):
                 listener.overrun, again_s = False, time.monotonic() + _SETTLED_S
             if time.monotonic() >= again_s:
                 again_s = _NEVER_S
@@ -207,7 +207,7 @@ async def _device_events(
             if checked is None or await request.is_disconnected():
                 return
             next_session_s = checked
-            await asyncio.sleep(_PAUSE_S if happenings else 0)
+            await asyncio.sleep(_PAUSE_S if events else 0)
 
 
 @signed_in(role=Role.ADMIN)
@@ -254,10 +254,10 @@ async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str
             known.update({row["id"]: row for row in changed})
             if changed:
                 yield _event("rows", changed)
-            happenings = await _gather(listener)
-            dirty = {h.address for h in happenings if h.address is not None}
+            events = await _gather(listener)
+            dirty = {h.address for h in events if h.address is not None}
             checked = await _still_allowed(request, next_session_s)
             if checked is None or await request.is_disconnected():
                 return
             next_session_s = checked
-            await asyncio.sleep(_FLEET_S if happenings else 0)
+            await asyncio.sleep(_FLEET_S if events else 0)

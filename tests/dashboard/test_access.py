@@ -65,7 +65,7 @@ def app(filled) -> Iterator[object]:
 def client(app) -> Iterator[TestClient]:
     """A browser that has not signed in."""
     with browser(app) as found:
-        app.state.context.hub.recall(app.state.context.archive.devices())
+        app.state.context.hub.restore(app.state.context.archive.devices())
         yield found
 
 

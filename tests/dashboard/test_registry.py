@@ -19,7 +19,7 @@ from dashboard.store.batch import gather
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
 from dashboard.store.registry import WAITING, approve, enrolments, forget_device
-from dashboard.store.retention import Keep, forget
+from dashboard.store.retention import RetentionPolicy, purge
 from dashboard.store.write import History
 from emoshift.local_broker import free_port
 from emoshift.messages import Message, Problem, read_message
@@ -89,7 +89,7 @@ def test_forgetting_leaves_nothing(engine):
         assert count(engine, t.DEVICE) == 0
     approve(engine, ROOM, by="anna", now_ms=NOW_MS)
     assert one.write(batch).new == 20
-    assert other.write(batch).doubled == 20
+    assert other.write(batch).duplicates == 20
 
 
 def test_ageing(engine):
@@ -98,15 +98,15 @@ def test_ageing(engine):
     told = [room.change(NOW_MS)]
     history = History(engine)
     history.write(gather([read_message(m.topic, m.payload, received_ms=NOW_MS) for m in told]))
-    keep = Keep(events_days=10, minutes_days=400, audit_days=10, devices_days=100)
-    forget(engine, keep, now_ms=NOW_MS + 50 * day_ms)
+    keep = RetentionPolicy(events_days=10, minutes_days=400, audit_days=10, devices_days=100)
+    purge(engine, keep, now_ms=NOW_MS + 50 * day_ms)
     assert (count(engine, t.BOOT), count(engine, t.DEVICE)) == (0, 1)
     again = json.loads(room.change(NOW_MS + 50 * day_ms).payload)
     topic = told[0].topic
     message = read_message(topic, json.dumps(again).encode(), received_ms=NOW_MS + 50 * day_ms)
     assert history.write(gather([message])).new == 1
     assert len(list(Archive(engine).events(1, 0, NOW_MS + 99 * day_ms))) == 1
-    forget(engine, keep, now_ms=NOW_MS + 200 * day_ms)
+    purge(engine, keep, now_ms=NOW_MS + 200 * day_ms)
     assert count(engine, t.DEVICE) == 0
 
 
@@ -118,13 +118,13 @@ def test_the_hub_knows_enrolled_devices_alone(sqlite):
 
     async def story() -> None:
         hub = Hub(BrokerSettings())
-        hub.recall(archive.devices())
+        hub.restore(archive.devices())
         for message in fakes(5000):
             hub.take(message, False)
         assert set(hub.devices) == {ROOM}
         History(engine).write(gather([status_of(REAL)]))
         assert hub.retain(archive.addresses()) == {REAL}
-        hub.recall(archive.devices())
+        hub.restore(archive.devices())
         assert hub.devices[REAL].status is not None
         forget_device(engine, ROOM, now_ms=NOW_MS)
         assert hub.retain(archive.addresses()) == set()

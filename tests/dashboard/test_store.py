@@ -21,7 +21,7 @@ from dashboard.store.events import MINUTE_MS
 from dashboard.store.lessons import end_lesson, start_lesson
 from dashboard.store.migrations import STEPS, migrate, version
 from dashboard.store.read import Archive
-from dashboard.store.retention import Keep, forget
+from dashboard.store.retention import RetentionPolicy, purge
 from dashboard.store.write import History
 from emoshift.emotions import EMOTIONS
 from emoshift.errors import StoreError, UnavailableError, UsageError
@@ -56,7 +56,7 @@ def test_each_event_once(engine, room):
     first = history.write(gather(lesson))
     again = [history.write(gather(chance.sample(lesson, 20))) for _ in range(5)]
     other = History(engine).write(gather(lesson))
-    assert (first.new, first.doubled) == (30, 0)
+    assert (first.new, first.duplicates) == (30, 0)
     assert [w.new for w in (*again, other)] == [0] * 6
     archive = Archive(engine)
     device = archive.device(ROOM)
@@ -168,16 +168,16 @@ def test_retention(engine, room):
     """What is too old goes, what is not stays."""
     old = [changed(room.change(NOW_MS - 100 * 86_400_000)) for _ in range(3)]
     History(engine).write(gather([*old, *a_lesson(room)]))
-    gone = forget(
+    gone = purge(
         engine,
-        Keep(events_days=90, minutes_days=400, audit_days=180, devices_days=400),
+        RetentionPolicy(events_days=90, minutes_days=400, audit_days=180, devices_days=400),
         now_ms=NOW_MS,
     )
     assert gone == 3
     assert Archive(engine).count_events() == 30
-    forget(
+    purge(
         engine,
-        Keep(events_days=90, minutes_days=99, audit_days=180, devices_days=400),
+        RetentionPolicy(events_days=90, minutes_days=99, audit_days=180, devices_days=400),
         now_ms=NOW_MS,
     )
     with engine.connect() as connection:
@@ -290,7 +290,7 @@ def test_numbers_that_leap(engine, room):
     far = changed(room.change(NOW_MS), seq=2**53 - 1, event_id=f"{boot}:{2**53 - 1}")
     assert History(engine).write(gather([far, *near])).new == 6
     again = History(engine).write(gather([*near, far, *near]))
-    assert (again.new, again.doubled) == (0, 11)
+    assert (again.new, again.duplicates) == (0, 11)
 
 
 def test_drift_is_judged_by_its_rise(engine):

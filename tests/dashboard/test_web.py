@@ -61,7 +61,7 @@ def client(filled) -> Iterator[TestClient]:
     app = make_app(config, engine := open_store(filled))
     with TestClient(app, base_url="http://localhost", follow_redirects=False) as found:
         for address in ("room-101", "room-102"):
-            app.state.context.hub.recall(app.state.context.archive.devices())
+            app.state.context.hub.restore(app.state.context.archive.devices())
             assert Address("school-1", address) in app.state.context.hub.devices
         yield found
     engine.dispose()

@@ -92,7 +92,7 @@ def test_two_workers_share(mqtt, postgres, history):
         wait_until(lambda: archive.count_events() == 1000)
     assert one.figures.new + two.figures.new == 1000
     assert min(one.figures.new, two.figures.new) > 200
-    assert one.figures.doubled + two.figures.doubled == 0
+    assert one.figures.duplicates + two.figures.duplicates == 0
 
 
 def test_bad_messages_are_counted(mqtt, sqlite, history):
