@@ -16,6 +16,7 @@ pytest.importorskip("httpx2")  # the test client needs it; a running dashboard d
 from starlette.testclient import TestClient
 
 from dashboard.live.state import fold
+from dashboard.live.steady_clock import steady_ms
 from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.history import write_past
 from dashboard.store.accounts import People, Role
@@ -216,7 +217,7 @@ def test_metrics_need_their_token(client):
     )
     message = room.status("online")
     status = read_message(message.topic, message.payload, received_ms=time.time_ns() // 1_000_000)
-    devices[room.address] = fold(devices[room.address], status)
+    devices[room.address] = fold(devices[room.address], status, arrived_ms=steady_ms())
     answer = client.get("/metrics", headers=scrape)
     assert fps in answer.text
     assert "emoshift_dashboard_broker_up 0.0" in answer.text
@@ -382,7 +383,7 @@ def test_class_metrics_keep_the_rule(client):
         for message in (room.status("online"), room.info(), room.summary(now_ms, min_faces=1)):
             found = read_message(message.topic, message.payload, received_ms=now_ms)
             state = context.hub.devices[room.address]
-            context.hub.devices[room.address] = fold(state, found)
+            context.hub.devices[room.address] = fold(state, found, arrived_ms=steady_ms())
     answer = client.get("/metrics", headers={"authorization": "Bearer scrape"}).text
     shown = re.findall(r'emoshift_class_faces\{device="([^"]+)",.*\} (\S+)', answer)
     assert {device for device, _ in shown} == {"room-101"}
