@@ -57,6 +57,8 @@ def _code(tree: Path, site: Path, python: str, version: str) -> None:
     _write(documents / "copyright", (ROOT / "LICENSE").read_text())
     grafana = (ROOT / "dashboard/grafana/emoshift-fleet.json").read_text()
     _write(documents / "examples/emoshift-fleet.json", grafana)
+    for example in sorted((ROOT / "packaging/mosquitto").iterdir()):
+        _write(documents / "examples" / example.name, example.read_text())
 
 
 def _charts(target: Path) -> None:

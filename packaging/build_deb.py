@@ -93,7 +93,8 @@ def _code(tree: Path, python: str) -> None:
     documents = tree / "usr/share/doc/emoshift"
     for name in ("docs/operations.md", "docs/mqtt.md", "docs/privacy.md"):
         _write(documents / Path(name).name, (ROOT / name).read_text())
-    for example in sorted((ROOT / "systemd/examples").iterdir()):
+    examples = [*(ROOT / "systemd/examples").iterdir(), *(ROOT / "packaging/mosquitto").iterdir()]
+    for example in sorted(examples):
         _write(documents / "examples" / example.name, example.read_text())
     models = (HERE / "copyright-of-the-models").read_text()
     _write(documents / "copyright", (ROOT / "LICENSE").read_text() + models)
