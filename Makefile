@@ -14,6 +14,8 @@ FRAMES ?= 200000
 MINUTES ?= 12
 # Any build of torch, for test-hf alone.
 TORCH ?= torch==2.13.0
+# What runs the pipelines of a Jetson's camera.
+GSTREAMER := gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 # More for pytest, such as ARGS='-m "not slow"'.
 ARGS ?=
 
@@ -34,6 +36,7 @@ test: .venv/ready ## Run the tests that take seconds, but for the dashboard's (T
 
 .PHONY: test-all
 test-all: ## Run the slow ones too (eight minutes)
+	@scripts/system-packages $(GSTREAMER)
 	@$(MAKE) --no-print-directory test ARGS='-m ""'
 
 .PHONY: test-dashboard

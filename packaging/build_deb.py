@@ -91,7 +91,7 @@ def _code(tree: Path, python: str) -> None:
             continue
         _write(tree / "usr/lib/systemd/system" / unit.name, unit.read_text())
     documents = tree / "usr/share/doc/emoshift"
-    for name in ("docs/operations.md", "docs/mqtt.md", "docs/privacy.md"):
+    for name in ("docs/operations.md", "docs/cameras.md", "docs/mqtt.md", "docs/privacy.md"):
         _write(documents / Path(name).name, (ROOT / name).read_text())
     examples = [*(ROOT / "systemd/examples").iterdir(), *(ROOT / "packaging/mosquitto").iterdir()]
     for example in sorted(examples):
@@ -136,7 +136,8 @@ Installed-Size: {size_kb}
 Section: science
 Priority: optional
 Depends: python{python}, adduser, libc6 (>= 2.28)
-Suggests: mosquitto, python3-picamera2
+Suggests: mosquitto, python3-picamera2, gstreamer1.0-tools, gstreamer1.0-plugins-base,
+ gstreamer1.0-plugins-good
 Description: emotion transitions from a classroom camera, over MQTT
  Watches faces, decides when an emotion changes, publishes the changes.
  The process that sees pictures has no network.

@@ -29,13 +29,23 @@ pytestmark = [
     pytest.mark.skipif(not ODD.exists(), reason="needs the shared data set in ../shared/data"),
 ]
 
-TRIED: set[str] = set()
+OF_DATA = Path(__file__).parent / "train/data/test_odd_forms.py"
 
 
 def odd(name: str) -> Path:
-    """One of the files, noted as tried."""
-    TRIED.add(name)
+    """One of the files."""
     return ODD / name
+
+
+def test_every_file_has_its_case() -> None:
+    """A file that is added to the folder without a case here fails this."""
+    here, data = (path.read_text(encoding="utf-8") for path in (Path(__file__), OF_DATA))
+    lacking = [
+        str(path.relative_to(ODD))
+        for path in ODD.glob("*/*")
+        if path.name not in (data if path.parent.name == "fer2013" else here)
+    ]
+    assert lacking == []
 
 
 def edge(*arguments: str | Path) -> Result:
@@ -99,6 +109,7 @@ def test_a_clip_that_has_to_be_turned() -> None:
     assert faces >= 36
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["st_0.7_33.mp4", "st_1.5_dn265.mp4"])
 def test_a_quiet_room(name: str) -> None:
     """A network camera in front of a still scene stays connected."""
