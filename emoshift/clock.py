@@ -28,7 +28,7 @@ class ClockReading:
     never bends the order or the durations within one.
 
     Attributes:
-        monotonic_s: The clock that capture times are told in, seconds.
+        monotonic_s: The clock of the capture times, seconds.
         utc_s: Seconds since 1970, as the system believes.
         synced: Whether a time source has set the wall clock.
     """
