@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from emoshift.emotions import EMOTIONS, STATES, UNKNOWN
+from emoshift.messages import MODELS, Age, Percentiles, Presence, States
 from emoshift.topics import Address, Kind
 
 # How likely a face turns to each emotion, whatever it was: mostly calm, often amused.
@@ -112,7 +112,7 @@ class Classroom:
         dwell_s = round(max(0, onset_ms - self._since_ms[face]) / 1000, 2)
         self._states[face], self._since_ms[face] = after, onset_ms
         self._seq += 1
-        return self._tell(
+        return self._message(
             Kind.TRANSITION,
             qos=1,
             retain=False,
@@ -122,7 +122,8 @@ class Classroom:
             device=self.address.device,
             camera="camera",
             track=self._tracks[face],
-            **{"from": before, "to": after},
+            before=before,
+            after=after,
             confidence=round(self._random.uniform(0.6, 0.99), 3),
             onset=_date(onset_ms),
             decided=_date(now_ms),
@@ -138,7 +139,7 @@ class Classroom:
         """Count the class."""
         counts = {name: self._states.count(name) for name in STATES}
         told = self.sees and len(self._states) >= min_faces
-        return self._tell(
+        return self._message(
             Kind.CLASS,
             qos=1,
             retain=True,
@@ -147,7 +148,7 @@ class Classroom:
             at=_date(now_ms),
             suppressed=not told,
             faces=len(self._states) if told else None,
-            states=counts if told else None,
+            states=States(**counts) if told else None,
         )
 
     def health(self, now_ms: int) -> Outgoing:
@@ -157,12 +158,12 @@ class Classroom:
         stages = {}
         for name, typical in _STAGES.items():
             p50 = typical * temper.slow * noise.uniform(0.9, 1.1)
-            stages[name] = {
-                "p50_ms": round(p50, 2),
-                "p95_ms": round(p50 * noise.uniform(1.3, 1.6), 2),
-                "p99_ms": round(p50 * noise.uniform(1.8, 2.2), 2),
-            }
-        return self._tell(
+            stages[name] = Percentiles(
+                p50_ms=p50,
+                p95_ms=p50 * noise.uniform(1.3, 1.6),
+                p99_ms=p50 * noise.uniform(1.8, 2.2),
+            )
+        return self._message(
             Kind.HEALTH,
             qos=0,
             retain=True,
@@ -184,12 +185,12 @@ class Classroom:
             drift=round(temper.drift * noise.uniform(0.9, 1.1), 3),
             abstained=round(noise.uniform(0.05, 0.15), 3),
             faces_too_small=0,
-            landmarks_age_s={"p50": 0.1, "p95": 0.5},
+            landmarks_age_s=Age(p50=0.1, p95=0.5),
         )
 
     def info(self, *, min_faces: int = 5) -> Outgoing:
         """Tell what the device is."""
-        return self._tell(
+        return self._message(
             Kind.INFO,
             qos=1,
             retain=True,
@@ -205,23 +206,22 @@ class Classroom:
 
     def status(self, state: str, *, session: int = 1) -> Outgoing:
         """Tell whether the device is there."""
-        return self._tell(
+        return self._message(
             Kind.STATUS,
             qos=1,
             retain=True,
             device=self.address.device,
-            state=state,
+            state=Presence(state),
             session=session,
             instance=self.instance,
             run=self.instance[::-1],
             protocol="5",
         )
 
-    def _tell(self, kind: Kind, *, qos: int, retain: bool, **content: object) -> Outgoing:
-        body = {"schema": f"emoshift.{kind}/1", **content}
+    def _message(self, kind: Kind, *, qos: int, retain: bool, **content: Any) -> Outgoing:
         return Outgoing(
             topic=self.address.topic(kind),
-            payload=json.dumps(body, separators=(",", ":"), allow_nan=False).encode(),
+            payload=MODELS[kind](**content).to_json().encode(),
             qos=qos,
             retain=retain,
         )
@@ -239,6 +239,5 @@ def make_school(devices: int, *, seed: int, rooms_per_site: int = 12) -> list[Cl
     ]
 
 
-def _date(ms: int) -> str:
-    date = datetime.fromtimestamp(ms / 1000, UTC)
-    return date.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _date(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
