@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from edge import __version__
-from emoshift.command_line import INTERRUPTED, CommandGroup
+from emoshift.command_line import INTERRUPTED, CommandGroup, one_line_errors
 from emoshift.errors import EmoshiftError
 
 if TYPE_CHECKING:
@@ -302,7 +302,8 @@ def _compare_with_reference(faces: int) -> None:
     if (obstacle := mediapipe_missing()) is not None:
         click.echo(f"no reference to compare with: {obstacle}\n")
         return
-    figures = compare(load_actors(), faces=faces, blocks=6, threads=1, rest=networks)
+    with one_line_errors():
+        figures = compare(load_actors(), faces=faces, blocks=6, threads=1, rest=networks)
     click.echo("both face back ends in turns, 1280x720, one thread, medians of 72 frames, ms")
     click.echo(
         f"  Face Landmarker alone   one face {figures.reference_one_ms:7.2f}"

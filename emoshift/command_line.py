@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from emoshift.credentials import mask_credentials
 from emoshift.errors import EmoshiftError, InputError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +40,29 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""
-        try:
+        with one_line_errors():
             return super().invoke(ctx)
-        except EmoshiftError as why:
-            _fail(ctx, why)
-        except ModuleNotFoundError as why:
-            missing = missing_library(why)
-            if missing is None:
-                raise
-            _fail(ctx, missing)
-        except (BrokenPipeError, click.exceptions.Exit):
-            raise  # click ends these as a shell expects
-        except OSError as why:
-            _fail(ctx, unusable_file(why))
-        except KeyboardInterrupt:
-            click.echo(err=True)
-            ctx.exit(INTERRUPTED)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End the process with one line and an exit code where an expected error passes."""
+    try:
+        yield
+    except EmoshiftError as why:
+        _fail(why)
+    except ModuleNotFoundError as why:
+        missing = missing_library(why)
+        if missing is None:
+            raise
+        _fail(missing)
+    except BrokenPipeError:
+        raise  # click ends these as a shell expects
+    except OSError as why:
+        _fail(unusable_file(why))
+    except KeyboardInterrupt:
+        click.echo(err=True)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def missing_library(why: ModuleNotFoundError) -> UnavailableError | None:
@@ -85,7 +96,7 @@ def unusable_file(why: OSError) -> EmoshiftError:
     return InputError(f"{place}{what}{hint}")
 
 
-def _fail(ctx: click.Context, why: EmoshiftError) -> None:
+def _fail(why: EmoshiftError) -> NoReturn:
     log.debug("where it came from:", exc_info=why)
     click.echo(f"Error: {mask_credentials(str(why))}", err=True)
-    ctx.exit(why.exit_code)
+    raise SystemExit(why.exit_code) from None
