@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import keras
 import numpy as np
@@ -14,10 +14,9 @@ from train.data.ckplus48 import FRAMES
 from train.data.images import as_input, prepared
 from train.networks.reinforce import Policy
 from train.networks.sequence import BUILDERS
+from train.training.trainer import EpochBatches
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
     from train.recipe import SequenceNet, SequenceRecipe
@@ -131,31 +130,52 @@ class _Phases:
 
     def supervised(self, epochs: range, *, phase: int) -> None:
         """Train with labels, with an optimiser that has seen nothing."""
-        net = self.trainer.net
-        reset_optimiser(net.optimizer)
-        for epoch in epochs:
-            losses = [float(net.train_on_batch(*batch)) for batch in self._batches(epoch)]
-            self._record(phase, epoch, losses)
+        self._fit(self.trainer.net, epochs, phase, _Steps())
 
     def reinforced(self, epochs: range, *, phase: int) -> None:
         """Train by what decisions earn; every step is an episode."""
-        policy = self.trainer.policy
-        reset_optimiser(policy.optimizer)
-        for epoch in epochs:
-            losses: list[float] = []
-            for frames, labels in self._batches(epoch):
-                policy.reset_metrics()
-                logs = policy.train_on_batch(frames, labels, return_dict=True)
-                losses.append(float(logs["loss"]))
-                self.episodes.append((float(logs["reward"]), float(logs["penalty"])))
-            self._record(phase, epoch, losses)
+        steps = _Steps()
+        self._fit(self.trainer.policy, epochs, phase, steps)
+        self.episodes += [(logs["reward"], logs["penalty"]) for logs in steps.logs]
 
-    def _batches(self, epoch: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.integer]]]:
-        return batches(self.trainer.recipe, self.fold, self.seed, epoch)
+    def _fit(self, model: keras.Model, epochs: range, phase: int, steps: _Steps) -> None:
+        reset_optimiser(model.optimizer)
+        recipe, fold = self.trainer.recipe, self.fold
+        an_epoch = len(fold.labels) // recipe.batch_size
+        batches = EpochBatches(
+            an_epoch, lambda epoch, step: batch(recipe, fold, self.seed, epoch, step), epochs.start
+        )
+        model.fit(
+            batches,
+            initial_epoch=epochs.start,
+            epochs=epochs.stop,
+            callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=batches.begin), steps],
+            shuffle=False,
+            verbose=0,
+        )
+        losses = np.array([logs["loss"] for logs in steps.logs]).reshape(len(epochs), an_epoch)
+        self.history += [
+            {"phase": float(phase), "epoch": epoch + 1.0, "loss": float(loss)}
+            for epoch, loss in zip(epochs, losses.mean(axis=1), strict=True)
+        ]
 
-    def _record(self, phase: int, epoch: int, losses: list[float]) -> None:
-        record = {"phase": float(phase), "epoch": epoch + 1.0, "loss": float(np.mean(losses))}
-        self.history.append(record)
+
+class _Steps(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
+    """Keeps each step's figures, which Keras would average over the epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logs: list[dict[str, float]] = []
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Forget the steps before."""
+        del batch, logs
+        self.model.reset_metrics()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Keep this one's."""
+        del batch
+        self.logs.append({name: float(value) for name, value in logs.items()})
 
 
 def reset_optimiser(optimiser: keras.optimizers.Optimizer) -> None:
@@ -165,26 +185,23 @@ def reset_optimiser(optimiser: keras.optimizers.Optimizer) -> None:
             variable.assign(keras.ops.zeros_like(variable))
 
 
-def batches(
-    recipe: SequenceRecipe, fold: Fold, seed: int, epoch: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.integer]]]:
-    """Yield an epoch in a new order; the frames of a sequence are changed alike."""
-    rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(len(fold.labels))
-    frames = fold.frames.shape[1]
-    for step in range(len(order) // recipe.batch_size):
-        chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
-        changed = [
-            as_input(
-                standardise_crop(
-                    augment(
-                        fold.frames[chosen, frame],
-                        recipe.augmentation,
-                        np.random.default_rng([seed, epoch, step]),
-                        side_px=recipe.image_size,
-                    )
+def batch(
+    recipe: SequenceRecipe, fold: Fold, seed: int, epoch: int, step: int
+) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+    """Return a step's sequences and labels; the frames of a sequence are changed alike."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(fold.labels))
+    chosen = order[step * recipe.batch_size : (step + 1) * recipe.batch_size]
+    changed = [
+        as_input(
+            standardise_crop(
+                augment(
+                    fold.frames[chosen, frame],
+                    recipe.augmentation,
+                    np.random.default_rng([seed, epoch, step]),
+                    side_px=recipe.image_size,
                 )
             )
-            for frame in range(frames)
-        ]
-        yield np.stack(changed, axis=1), fold.labels[chosen]
+        )
+        for frame in range(fold.frames.shape[1])
+    ]
+    return np.stack(changed, axis=1), fold.labels[chosen]

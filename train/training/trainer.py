@@ -69,15 +69,15 @@ class EpochBatches(keras.utils.PyDataset):  # type: ignore[misc]  # untyped
         epoch: Whose batches they are. Keras does not pass it on, so a callback sets it.
     """
 
-    def __init__(self, task: Task, epoch: int) -> None:
+    def __init__(self, steps: int, batch: Callable[[int, int], Batch], epoch: int) -> None:
         super().__init__(workers=1)
-        self._task, self.epoch = task, epoch
+        self._steps, self._batch, self.epoch = steps, batch, epoch
 
     def __len__(self) -> int:
-        return self._task.steps
+        return self._steps
 
     def __getitem__(self, step: int) -> Batch:
-        return self._task.batch(self.epoch, step)
+        return self._batch(self.epoch, step)
 
     def begin(self, epoch: int, logs: Any = None) -> None:
         """Go on to an epoch."""
@@ -127,7 +127,7 @@ def fit(
         # run would have met only one of them.
         model.make_train_function(force=True)
         model.make_predict_function(force=True)
-        batches = EpochBatches(task, state.epoch)
+        batches = EpochBatches(task.steps, task.batch, state.epoch)
         model.fit(
             batches,
             initial_epoch=state.epoch,

@@ -172,7 +172,7 @@ def test_resumed_is_bit_identical_to_unbroken(name: str, made_up: Path, tmp_path
 def test_every_batch_comes_once_and_in_order(tmp_path: Path, made_up: Path) -> None:
     """A batch is that of its epoch and step, whatever was asked for before."""
     task = residual(made_up, tmp_path / "cache")
-    batches = EpochBatches(task, 1)
+    batches = EpochBatches(task.steps, task.batch, 1)
     first = [batches[step][0] for step in range(len(batches))]
     again = [batches[step][0] for step in reversed(range(len(batches)))][::-1]
     for one, two in zip(first, again, strict=True):
