@@ -21,16 +21,16 @@ class Augmentation(RecipeTable):
         shift: Largest shift either way, as a share of the side.
         shear: Largest shear either way.
         zoom: Largest change of each axis' scale either way.
-        flip: Chance of a mirrored picture.
+        flip: Chance of a mirrored image.
         crop_least: Smallest share of the side that a resized crop keeps; 1 for no crop.
         gamma: Largest change of the logarithm of gamma either way.
         contrast: Largest change of gain either way, before clipping.
         brightness: Largest change of level either way, in grey values, before clipping.
-        coarse: Chance that the picture is shrunk and enlarged, as a far face is.
+        coarse: Chance that the image is shrunk and enlarged, as a far face is.
         coarse_least: Smallest share of the side in that case.
         noise: Largest standard deviation of sensor noise, in grey values.
         erase: Chance of one filled rectangle.
-        erase_most: Largest side of it, as a share of the picture's.
+        erase_most: Largest side of it, as a share of the image's.
     """
 
     rotation_deg: NonNegative = 30.0

@@ -1,4 +1,4 @@
-"""Near-duplicate pictures across splits, found by a difference hash."""
+"""Near-duplicate images across splits, found by a difference hash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SIDE: Final = 16
 BITS: Final = 2 * SIDE * SIDE
 NEAR: Final = 80
-"""Differing bits of 512 up to which two pictures count as the same one.
+"""Differing bits of 512 up to which two images count as the same one.
 
 Between the splits of FER2013 the counts have a gap there; by eye the pairs below it are the same
 photograph, often cut or scaled otherwise.
@@ -64,7 +64,7 @@ def nearest(
 
 
 def fingerprint(crops: NDArray[np.uint8]) -> str:
-    """Return a short name for these very pictures in this order."""
+    """Return a short name for these very images in this order."""
     return hashlib.sha256(np.ascontiguousarray(crops).tobytes()).hexdigest()[:12]
 
 

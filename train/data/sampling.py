@@ -1,4 +1,4 @@
-"""Which classes a run learns, how many pictures of each, and how often each is drawn."""
+"""Which classes a run learns, how many images of each, and how often each is drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMED: Final = {
 
 
 class ClassWeights(RecipeTable):
-    """How often a picture is drawn, by its emotion, against the others' 1."""
+    """How often an image is drawn, by its emotion, against the others' 1."""
 
     angry: NonNegative = 1.0
     disgust: NonNegative = 1.0
@@ -44,7 +44,7 @@ class Selection(RecipeTable):
         classes: Classes in the order of the outputs; ``name`` keeps one, ``name=one+other`` merges
             several under a new name, and what is in none is left out. One name of `NAMED` stands
             for such a list; empty for all classes as they are.
-        samples_per_class: Training pictures of each class: large classes are cut down to it, small
+        samples_per_class: Training images of each class: large classes are cut down to it, small
             ones repeated up to it; 0 for as many as there are.
         weights: How often each is drawn.
     """
@@ -106,7 +106,7 @@ def grouping(classes: Sequence[str], known: Sequence[str]) -> Grouping:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Draw:
-    """Which pictures an epoch goes through.
+    """Which images an epoch goes through.
 
     Attributes:
         pool: Their numbers, ``(n,)``; a number may come twice.
@@ -117,7 +117,7 @@ class Draw:
     odds: NDArray[np.float64]
 
     def order(self, rng: np.random.Generator) -> NDArray[np.intp]:
-        """Return an epoch's pictures, ``(n,)``, in an order of its own.
+        """Return an epoch's images, ``(n,)``, in an order of its own.
 
         Each comes as often as its odds, rounded up or down so that the sum stays: with equal
         odds, once.
@@ -131,7 +131,7 @@ class Draw:
 
 
 def draw_all(n: int) -> Draw:
-    """Return the draw that takes each of ``n`` pictures once."""
+    """Return the draw that takes each of ``n`` images once."""
     return Draw(pool=np.arange(n), odds=np.ones(n))
 
 
@@ -147,9 +147,9 @@ def draw_of(
 
     Args:
         selection: Count and weights.
-        labels: Of each picture in the data set's own classes, ``(n,)``.
+        labels: Of each image in the data set's own classes, ``(n,)``.
         known: Names of those classes.
-        seed: Decides which pictures of a large class are kept.
+        seed: Decides which images of a large class are kept.
         groups: The classes that ``samples_per_class`` counts; ``labels`` where absent.
 
     Raises:

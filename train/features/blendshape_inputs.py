@@ -1,4 +1,4 @@
-"""One picture's blendshapes as the inputs of a net that reads single pictures."""
+"""One image's blendshapes as the inputs of a network that reads single images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMIT = 5.0
 
 
 class Features(RecipeTable):
-    """What is taken of a picture.
+    """What is taken of an image.
 
     Attributes:
         blendshapes: The 33 that tell emotions apart, or all 52.
@@ -75,7 +75,7 @@ class Scaling:
 
 
 def fit_scaling(values: NDArray[np.float32], features: Features) -> Scaling:
-    """Return the scaling of the training pictures; one that changes nothing where not asked."""
+    """Return the scaling of the training images; one that changes nothing where not asked."""
     if not features.standardise:
         width = values.shape[1]
         return Scaling(mean=np.zeros(width, np.float32), std=np.ones(width, np.float32))

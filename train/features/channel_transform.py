@@ -1,4 +1,4 @@
-"""The transform of the channels of this project's recurrent net, and its statistics."""
+"""The transform of the channels of this project's recurrent network, and its statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plausible expression sequences made of single pictures: onset, apex, offset, speech, blinks."""
+"""Plausible expression sequences made of single images: onset, apex, offset, speech, blinks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEUTRAL = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stills:
-    """Pictures in which a face was found.
+    """Images in which a face was found.
 
     Attributes:
         rows: Row numbers in the data set, ``(n,)``.
@@ -51,13 +51,13 @@ class Script(RecipeTable):
         states: Expressions drawn for a sequence; it may end before the last.
         hold_s: Shortest and longest apex.
         move_s: Shortest and longest way from one expression to the next.
-        weakest: Least intensity of an apex, as a share of the picture's.
+        weakest: Least intensity of an apex, as a share of the image's.
         back_to_neutral: Chance that an expression is followed by the person's resting face.
         kinship: Share of a person's resting offset that the person's other expressions get.
         known: Chance that the resting offset is known and subtracted.
         talking: Chance of speech; the others get a quarter of the measured motion.
         blink_s: Mean seconds between blinks.
-        evenness: 0 draws pictures as often as they come, 1 every emotion equally often.
+        evenness: 0 draws images as often as they come, 1 every emotion equally often.
         candidates: Resting faces looked at for a batch.
         nearest: Those of most similar head pose, among which a person is drawn.
     """
@@ -95,7 +95,7 @@ class Director:
     """Draws sequences from stills by a script.
 
     Args:
-        stills: The material.
+        stills: The images.
         script: How to.
         transform: How levels become channels; its last three levels are the head pose.
         motion: What is added to every sequence.

@@ -1,4 +1,4 @@
-"""The nets that others published, for comparison: one head, one label a picture."""
+"""Published networks, for comparison: one head, one label an image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build_convolution(
 
 
 def build_dense(shape: BlendshapeNet, width: int, classes: int) -> keras.Model:
-    """Build a dense net: input ``(batch, width)``, output ``(batch, classes)`` logits."""
+    """Build a dense network: input ``(batch, width)``, output ``(batch, classes)`` logits."""
     inputs = keras.Input((width,), name="channels")
     x = layers.GaussianNoise(shape.noise)(inputs) if shape.noise else inputs
     for units in shape.units:

@@ -1,4 +1,4 @@
-"""The net over blendshape channels: one LSTM layer, one dense layer."""
+"""The network over blendshape channels: one LSTM layer, one dense layer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras import layers
 def build_recurrent(
     channels: int, *, units: int = 40, classes: int = 8, noise: float = 0.0, dropout: float = 0.0
 ) -> keras.Model:
-    """Build the net for sequences of any length.
+    """Build the network for sequences of any length.
 
     Input ``(batch, steps, channels)``, float32. Output ``(batch, steps, classes)`` logits, one
     answer at every step from what came before. The layers that carry weights are named ``lstm``

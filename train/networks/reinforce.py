@@ -1,4 +1,4 @@
-"""REINFORCE with a baseline (Williams, 1992), for any net whose logits choose an action."""
+"""REINFORCE with a baseline (Williams, 1992), for any network whose logits choose an action."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from keras import ops
 
 
 class Policy(keras.Model):  # type: ignore[misc]  # untyped
-    """A net trained by what its own decisions earn.
+    """A network trained by what its own decisions earn.
 
     Each step is one episode: for every row an action is drawn from the softmax of the logits; it
     earns ``reward`` where it is the label, else ``-penalty``. The loss is the mean of ``-(earned -
@@ -46,7 +46,7 @@ class Policy(keras.Model):  # type: ignore[misc]  # untyped
         self.chance.state.assign(keras.random.SeedGenerator(seed).state)
 
     def call(self, frames: Any, training: bool | None = None) -> Any:
-        """Return the net's logits."""
+        """Return the network's logits."""
         return self.net(frames, training=training)
 
     def compute_loss(

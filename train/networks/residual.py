@@ -1,4 +1,4 @@
-"""The product's picture members: a residual net that leaves 48x48 early, with two heads."""
+"""The bundle's image members: a residual network that leaves 48x48 early, with two heads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FER2013_CLASSES = 7
 
 
 def build_residual(shape: ResidualNet, image_size: int | None = 48) -> keras.Model:
-    """Build the net.
+    """Build the network.
 
     Input ``(batch, side, side, 1)``, float32, ``(crop - 128) / 64``. Outputs, as logits:
     ``ferplus`` ``(batch, 8)`` in the order of `train.data.ferplus.LABELS`, and ``fer2013``
@@ -70,7 +70,7 @@ def _block(x: keras.KerasTensor, channels: int, *, stride: int, squeeze: int) ->
 
 
 def _excite(x: keras.KerasTensor, channels: int, ratio: int) -> keras.KerasTensor:
-    """Weigh channels by what the whole picture holds (Hu et al., 2018)."""
+    """Weigh channels by what the whole image holds (Hu et al., 2018)."""
     gate = layers.GlobalAveragePooling2D(keepdims=True)(x)
     gate = layers.Conv2D(max(8, channels // ratio), 1, activation="relu")(gate)
     gate = layers.Conv2D(channels, 1, activation="sigmoid")(gate)
@@ -78,7 +78,7 @@ def _excite(x: keras.KerasTensor, channels: int, ratio: int) -> keras.KerasTenso
 
 
 def multiply_adds(model: keras.Model, side_px: int = 48) -> int:
-    """Count the multiply-adds of convolutions and dense layers for one picture."""
+    """Count the multiply-adds of convolutions and dense layers for one image."""
     probe = keras.Model(model.inputs, [layer.output for layer in model.layers])
     shapes = probe.compute_output_shape((1, side_px, side_px, 1))
     total = 0

@@ -1,4 +1,4 @@
-"""Nets that name the expression of a short sequence of pictures.
+"""Networks that classify the expression of a short sequence of images.
 
 All take ``(batch, frames, side, side, 1)``, float32, ``(crop - 128) / 64``, and give one row of
 logits ``(batch, classes)`` for the whole sequence. Recurrent layers are unrolled: three frames are
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def build_convlstm(
     shape: tuple[int, int], *, classes: int, filters: tuple[int, ...], units: int, dropout: float
 ) -> keras.Model:
-    """Build convolutional LSTMs that keep the picture's plane, and an LSTM that reads them out.
+    """Build convolutional LSTMs that keep the image's plane, and an LSTM that reads them out.
 
     Args:
-        shape: Frames and side of the pictures in pixels.
+        shape: Frames and side of the images in pixels.
         classes: Of the output.
         filters: Of each ConvLSTM2D; after each, batch normalisation, 3-D pooling and dropout.
         units: Of the LSTM.
@@ -44,7 +44,7 @@ def build_convlstm(
 def build_cnn(
     shape: tuple[int, int], *, classes: int, filters: tuple[int, ...], units: int, dropout: float
 ) -> keras.Model:
-    """Build a net that sees each frame alone and takes the mean of its answers."""
+    """Build a network that sees each frame alone and takes the mean of its answers."""
     side = shape[1]
     frame = keras.Input((side, side, 1))
     x = frame
@@ -68,7 +68,7 @@ def build_rnn(
     """Build an LSTM over the frames' pixels, without any convolution.
 
     ``filters`` is not used: the pixels are halved once for each of its stages but the first, so
-    that all nets read the same plane.
+    that all networks read the same plane.
     """
     inputs = _input(shape)
     x = inputs
