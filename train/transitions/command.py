@@ -38,6 +38,7 @@ def detector() -> None:
     type=click.IntRange(min=0),
     help="Parts the people are divided into for the figures on unseen people; 0 leaves them out.",
 )
+@click.option("--jobs", default=1, show_default=True, help="Processes that share the parts.")
 @click.option(
     "--without",
     multiple=True,
@@ -53,6 +54,7 @@ def fit(
     draws: int,
     seed: int,
     folds: int,
+    jobs: int,
     without: tuple[str, ...],
     write: Path | None,
     report: Path | None,
@@ -76,7 +78,13 @@ def fit(
     loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
     cases = read_cases(data_folder(data), loaded)
     found = fit_detector(
-        cases, seed=seed, draws=draws, folds=folds, without=frozenset(without), log=_log
+        cases,
+        seed=seed,
+        draws=draws,
+        folds=folds,
+        without=frozenset(without),
+        jobs=jobs,
+        log=_log,
     )
     if found.held_out is not None:
         click.echo(f"People the fit had not seen ({folds} parts, by person):")

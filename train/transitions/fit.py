@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -317,6 +319,7 @@ def fit(
     draws: int = 288,
     folds: int = 0,
     without: frozenset[str] = frozenset(),
+    jobs: int = 1,
     log: Log = lambda _: None,
 ) -> Fitted:
     """Fit on everybody; with ``folds``, also on everybody but one group of people, in turn.
@@ -327,6 +330,7 @@ def fit(
         draws: Settings tried in each search.
         folds: Parts the people are divided into; every clip of a person lies in one part.
         without: Of `PARTS`.
+        jobs: Processes that share the folds.
         log: Told how it goes.
     """
     held_out = average = equal = None
@@ -334,20 +338,16 @@ def fit(
     scale = 1.0
     if parts:
         ours: list[list[tuple[Case, list[Transition]]]] = [[] for _ in SCALES]
-        for index, part in enumerate(parts):
-            seen = [case for case in cases if case.person not in part]
-            unseen = [case for case in cases if case.person in part]
-            best = search(seen, seed=seed, draws=draws, without=without)
-            parameters = calibrated(seen, parameters_of(best, seen, without))
-            tried = [parameters.model_copy(update={"margin_scale": (s, s, s)}) for s in SCALES]
-            for found, events in zip(ours, run([c.stream for c in unseen], tried), strict=True):
-                found += list(zip(unseen, events, strict=True))
-            one = judge_cases(unseen, [e for _, e in ours[0][-len(unseen) :]])
-            log(
-                f"without {', '.join(sorted(part))} ({index + 1} of {len(parts)}): F1"
-                f" {one.changes.f1_1:.2f} (n = {one.changes.changes}), talking"
-                f" {one.talk_false_per_min:.1f}, onsets {one.onsets_right}/{one.onsets}"
-            )
+        work = partial(_on_unseen, cases, seed=seed, draws=draws, without=without)
+        with ProcessPoolExecutor(jobs) as pool:
+            for part, (one, results) in zip(parts, pool.map(work, parts), strict=True):
+                for found, result in zip(ours, results, strict=True):
+                    found.extend(result)
+                log(
+                    f"without {', '.join(sorted(part))}: F1 {one.changes.f1_1:.2f} (n ="
+                    f" {one.changes.changes}), talking {one.talk_false_per_min:.1f}, onsets"
+                    f" {one.onsets_right}/{one.onsets}"
+                )
         judged = [judge_cases([c for c, _ in found], [e for _, e in found]) for found in ours]
         for s, one in zip(SCALES, judged, strict=True):
             log(
@@ -371,6 +371,25 @@ def fit(
         equal=equal,
         folds=tuple(tuple(sorted(part)) for part in parts),
     )
+
+
+def _on_unseen(
+    cases: Sequence[Case],
+    part: frozenset[str],
+    *,
+    seed: int,
+    draws: int,
+    without: frozenset[str],
+) -> tuple[Judged, list[list[tuple[Case, list[Transition]]]]]:
+    """Fit without some people; what is decided on them, with the margins times each of `SCALES`."""
+    seen = [case for case in cases if case.person not in part]
+    unseen = [case for case in cases if case.person in part]
+    best = search(seen, seed=seed, draws=draws, without=without)
+    parameters = calibrated(seen, parameters_of(best, seen, without))
+    tried = [parameters.model_copy(update={"margin_scale": (s, s, s)}) for s in SCALES]
+    events = run([case.stream for case in unseen], tried)
+    found = [list(zip(unseen, e, strict=True)) for e in events]
+    return judge_cases(unseen, events[0]), found
 
 
 def compare_average(
