@@ -28,7 +28,7 @@ def detector() -> None:
 @options.data
 @click.option("--bundle", default="default", show_default=True, help="Whose networks are heard.")
 @click.option(
-    "--draws", default=288, show_default=True, help="Settings tried in each of four searches."
+    "--draws", default=192, show_default=True, help="Settings tried in each of four searches."
 )
 @click.option("--seed", default=0, show_default=True, help="Of the search.")
 @click.option(

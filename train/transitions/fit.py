@@ -316,7 +316,7 @@ def fit(
     cases: Sequence[Case],
     *,
     seed: int = 0,
-    draws: int = 288,
+    draws: int = 192,
     folds: int = 0,
     without: frozenset[str] = frozenset(),
     jobs: int = 1,
