@@ -89,11 +89,12 @@ def fit(
     if found.held_out is not None:
         click.echo(f"People the fit had not seen ({folds} parts, by person):")
         click.echo("\n".join(f"  {line}" for line in lines(found.held_out)))
-    if found.average is not None and found.equal is not None:
+    if found.average is not None:
         click.echo("Exponential average with hysteresis, same probabilities:")
         click.echo("\n".join(f"  {line}" for line in lines(found.average)))
         click.echo("The same, best of its settings with no more false changes on talkers:")
-        click.echo("\n".join(f"  {line}" for line in lines(found.equal)))
+        equal = ["none of its settings has as few"] if found.equal is None else lines(found.equal)
+        click.echo("\n".join(f"  {line}" for line in equal))
     click.echo("The people it was fitted on:")
     click.echo("\n".join(f"  {line}" for line in lines(found.seen)))
     about = (
