@@ -98,10 +98,13 @@ test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W
 members: .venv-train/ready ## Train the picture members from nothing into build/members (says first how long; ARGS='--epochs 1' to try)
 	@PATH="$(CURDIR)/.venv-train/bin:$$PATH" scripts/train-members build/members $(ARGS)
 
-.PHONY: audit
 # The skipped rules are those of ruff (S104, S108, S310, S608, S704), where each exception has its reason.
-audit: .venv-audit/ready ## Look for known faults: bandit over the code, known vulnerabilities of everything locked
+.PHONY: bandit
+bandit: .venv-audit/ready ## Look for insecure code
 	.venv-audit/bin/bandit --quiet --recursive --severity-level medium --skip B104,B108,B310,B608,B704 emoshift edge dashboard convert train
+
+.PHONY: audit
+audit: bandit ## Look for insecure code, and for known vulnerabilities of everything locked (needs the internet)
 	scripts/audit
 
 .PHONY: sbom

@@ -81,7 +81,7 @@ def serve(folder: Path, *options: str) -> Iterator[Server]:
             until_s = time.monotonic() + 60
             while True:
                 with contextlib.suppress(OSError):
-                    server.get("/alive")
+                    server.get("/login")
                     break
                 assert process.poll() is None, log.read_text(encoding="utf-8")
                 assert time.monotonic() < until_s
