@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
+from emoshift.local_broker import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,13 +52,6 @@ class Server:
         ) as answer:
             answer.read()
             return int(answer.status)
-
-
-def free_port() -> int:
-    """Return a port that nothing uses now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
 import socket
 import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING, Self
 
+from emoshift.local_broker import find_mosquitto, free_port
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MOSQUITTO = shutil.which(
-    "mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-)
+MOSQUITTO = find_mosquitto()
 KIND = "mosquitto" if MOSQUITTO else "amqtt"
-
-
-def free_port() -> int:
-    """Return a port on 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class BrokerProcess:
