@@ -454,9 +454,9 @@ def at_least_one(count: int) -> int:
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="EMOSHIFT_DATA",
-    default=Path("../shared/data"),
-    show_default=True,
-    help="Folder of fer2013/; where it is absent nobody classifies.",
+    show_envvar=True,
+    default=Path(),
+    help="Folder that holds fer2013/; where it is absent nobody classifies.",
 )
 @click.option("--pictures", default=3589, show_default=True, help="Most pictures to classify.")
 @click.option("--install", is_flag=True, help="First make the environment of the others (5 GB).")

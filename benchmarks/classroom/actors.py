@@ -70,9 +70,9 @@ def clip_paths(data: Path | None = None) -> list[Path]:
     """List the clips that can serve: the sample clip, and the shared ones where they lie.
 
     Args:
-        data: Folder of the shared data; ``EMOSHIFT_DATA`` or ``../shared/data`` by default.
+        data: Folder of the shared data; ``EMOSHIFT_DATA`` by default.
     """
-    data = data or Path(os.environ.get("EMOSHIFT_DATA", "../shared/data"))
+    data = data or Path(os.environ.get("EMOSHIFT_DATA", ""))
     paths = sorted((data / "clips").glob("*.mp4"))
     sample = find_asset(SAMPLE_CLIP)
     return [*([] if sample is None else [sample]), *paths]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -36,8 +35,10 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _DATA = click.option(
     "--data",
     type=_FOLDER,
-    default=lambda: Path(os.environ.get("EMOSHIFT_DATA", "../shared/data")),
-    help="Folder with fer2013/ and ckplus48/.  [default: $EMOSHIFT_DATA or ../shared/data]",
+    envvar="EMOSHIFT_DATA",
+    show_envvar=True,
+    default=Path(),
+    help="Folder that holds fer2013/ and ckplus48/.",
 )
 _BUNDLE = click.option("--bundle", default="default", show_default=True, help="Model bundle.")
 _SCALE = click.option(
@@ -88,7 +89,7 @@ def transitions(
     Example:
       edge-bench transitions --report out/transitions
       edge-bench transitions --labels labels.json --clips clips/
-      edge-bench transitions --streams ../shared/data
+      edge-bench transitions --streams data
     """
     if (labels is None) != (clips is None):
         raise UsageError("--labels and --clips belong together")
