@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("keras", reason="needs the train environment: make test-train")
+pytest.importorskip("keras", reason="needs the training environment: make test-train")
 pytest.importorskip("matplotlib")
 
 from train.training.run_folder import read_rows, run_state

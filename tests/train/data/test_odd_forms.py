@@ -343,7 +343,7 @@ def test_nothing_but_odd_things(tmp_path: Path) -> None:
 
 
 @pytest.mark.data
-@pytest.mark.skipif(not ODD.exists(), reason=f"{ODD} is not there")
+@pytest.mark.skipif(not ODD.exists(), reason="needs the shared data set in ../shared/data")
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -90,7 +90,7 @@ def test_rows_without_a_label_do_not_count() -> None:
 
 def test_macro_f1_counts_a_class_that_nothing_is_taken_for() -> None:
     """Three classes of which one occurs nowhere: its F1 is 0."""
-    pytest.importorskip("sklearn", reason="needs the train environment: make test-train")
+    pytest.importorskip("sklearn", reason="needs the training environment: make test-train")
     logits, labels = np.eye(3)[[0, 0, 1, 1, 0]], np.array([0, 0, 1, 0, -1])
     assert macro_f1(logits, labels) == pytest.approx((0.8 + 2 / 3 + 0.0) / 3)
 
@@ -103,7 +103,7 @@ def test_softmax_survives_large_logits() -> None:
 
 def test_macro_recall_counts_every_class_alike() -> None:
     """A class of one image weighs as much as one of three; -1 is left out."""
-    pytest.importorskip("sklearn", reason="needs the train environment: make test-train")
+    pytest.importorskip("sklearn", reason="needs the training environment: make test-train")
     logits = np.eye(3)[[0, 0, 0, 1, 0, 2]]
     labels = np.array([0, 0, 0, 1, 1, -1])
     assert macro_recall(logits, labels) == pytest.approx((1.0 + 0.5) / 2)

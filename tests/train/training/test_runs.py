@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("keras", reason="needs the train environment: make test-train")
+pytest.importorskip("keras", reason="needs the training environment: make test-train")
 pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
 
 from click.testing import CliRunner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("keras", reason="needs the train environment: make test-train")
+pytest.importorskip("keras", reason="needs the training environment: make test-train")
 pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
 
 from train.networks.config import BlendshapeNet, ConvolutionNet

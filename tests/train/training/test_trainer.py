@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-pytest.importorskip("keras", reason="needs the train environment: make test-train")
+pytest.importorskip("keras", reason="needs the training environment: make test-train")
 pytest.importorskip("matplotlib", reason="needs the training environment: make test-train")
 
 from edge.features.blendshapes import channel_names, levels
