@@ -76,8 +76,9 @@ class BrokerSettings(Table):
         password_file: File whose first line is the password; ``$CREDENTIALS_DIRECTORY`` is
             understood.
         tls: Whether to speak TLS; implied by any of the three files.
-        ca_file, cert_file, key_file: Authority that signed the broker's certificate, and our own
-            certificate and key; ``$CREDENTIALS_DIRECTORY`` is understood.
+        ca_file: Authority that signed the broker's certificate; ``$CREDENTIALS_DIRECTORY`` is
+            understood here and in the next two.
+        cert_file, key_file: Certificate and key with which this side proves itself to the broker.
         keepalive_s: Time between signs of life.
     """
 

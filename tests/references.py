@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from benchmarks.cli import main as edge_bench
 from convert.cli import main as convert
 from dashboard.cli import main as edge_dashboard
+from dashboard.config import Config as DashboardConfig
 from edge.cli import main as edge
 from edge.config import Config
 from emoshift.messages import MODELS
@@ -75,20 +76,31 @@ def config_reference() -> str:
         " `/etc/emoshift/edge.toml`; every table and key may be left out. `edge check FILE`"
         " reports every problem at once.\n"
     )
-    parts = [start]
-    for table, field in Config.model_fields.items():
+    dashboard = (
+        "# The dashboard's configuration\n\nOne TOML file, `edge-dashboard serve --config FILE`;"
+        " every table and key may be left out.\n"
+    )
+    return "\n".join([start, *tables(Config), dashboard, *tables(DashboardConfig)])
+
+
+def tables(config: type[BaseModel]) -> Iterator[str]:
+    """Every table of a configuration, each as a table of its keys."""
+    for table, field in config.model_fields.items():
         model = field.annotation
         assert isinstance(model, type)
         assert issubclass(model, BaseModel)
         title, meanings = described(model)
-        parts.append(f"## `[{table}]`\n\n{title}\n")
+        yield f"## `[{table}]`\n\n{title}\n"
         rows = ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
         for key, value in model.model_fields.items():
             default = value.get_default(call_default_factory=True)
             shown = "" if default is None else f"`{toml(default)}`"
-            rows.append(f"| `{key}` | {kind(value.annotation)} | {shown} | {meanings[key]} |")
-        parts.append("\n".join(rows) + "\n")
-    return "\n".join(parts)
+            rows.append(
+                f"| `{key}` | {kind(value.annotation)} | {shown} | {meanings[key]} |".replace(
+                    "``", "`"
+                )
+            )
+        yield "\n".join(rows) + "\n"
 
 
 def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
@@ -128,7 +140,7 @@ def toml(value: object) -> str:
         return str(value).lower()
     if isinstance(value, str | Path):
         return f'"{value}"'
-    return "{}" if value == {} else str(value)
+    return {"{}": "{}", "()": "[]"}.get(str(value), str(value))
 
 
 def message_schema(of: Kind) -> dict[str, Any]:
