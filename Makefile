@@ -114,6 +114,10 @@ sbom: .venv-audit/ready ## Write the bills of materials (CycloneDX) of both pack
 	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom/emoshift-dashboard.cdx.json requirements/dashboard.txt
 	scripts/checksums build/sbom
 
+.PHONY: sign
+sign: ## Sign the shipped bundle again after a change (SIGNING_KEY=an Ed25519 key whose public half is in edge/bundle/trusted-keys)
+	openssl pkeyutl -sign -inkey "$(SIGNING_KEY)" -rawin -in models/default/manifest.json -out models/default/manifest.sig
+
 .PHONY: check
 check: .venv/ready ## Format, lint, types and import contracts
 	.venv/bin/ruff format --check .
