@@ -167,8 +167,9 @@ def _evaluate_heads(
     logits_path: Path | None,
     report_folder: Path | None,
 ) -> list[str]:
+    scorer = open_scorer(net)  # first, because reading the images takes longer
     images = read_images(data, cache, split)
-    logits = image_logits(open_scorer(net), images.crops, mirrored=mirrored)
+    logits = image_logits(scorer, images.crops, mirrored=mirrored)
     if logits_path is not None:
         _keep_logits(logits_path, images.rows, logits)
     fresh = ~np.isin(images.rows, near_training(split, data, cache))

@@ -91,12 +91,13 @@ def data_folder(given: Path | None) -> Path:
     Raises:
         InputError: Neither is set, or there is no such folder.
     """
-    folder = given or Path(os.environ.get(DATA_VARIABLE, ""))
-    if folder == Path():
+    named = os.environ.get(DATA_VARIABLE)
+    if given is None and not named:
         raise InputError(
             f"no data folder: give --data FOLDER or set {DATA_VARIABLE}; fer2013/ and ckplus48/ lie"
             " in it"
         )
+    folder = given or Path(str(named))
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; fer2013/ and ckplus48/ are expected in it")
     return folder

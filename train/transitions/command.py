@@ -21,7 +21,12 @@ PARTS = ("talking", "baseline", "recurrent", "fer2013")
 
 @click.group()
 def detector() -> None:
-    """Fit the change detector that a bundle carries."""
+    """Fit the change detector that a bundle carries.
+
+    \b
+    Example:
+        train detector fit --folds 0 --write temporal.json
+    """
 
 
 @detector.command()
