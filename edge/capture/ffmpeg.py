@@ -2,7 +2,7 @@
 
 Why not OpenCV's reader, which has the same FFmpeg inside: it calls a picture that it failed to
 convert a success, stops at the first damaged frame, and gives no time stamps of a stream
-(docs/adr/0040-pyav-reads-clips-and-streams.md).
+(docs/adr/0043-pyav-reads-clips-and-streams.md).
 """
 
 from __future__ import annotations

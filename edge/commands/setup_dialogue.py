@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -81,7 +82,13 @@ class _Questions:
             if default is None:
                 raise UsageError(f"--{option.replace('_', '-')} is missing; --yes asks nothing")
             return default
-        return str(click.prompt(question, default=default, show_default=bool(default)))
+        try:
+            return str(click.prompt(question, default=default, show_default=bool(default)))
+        except click.Abort:
+            if sys.stdin.isatty():
+                raise
+            name = option.replace("_", "-")
+            raise UsageError(f"--{name} is missing, and there is nobody to ask") from None
 
 
 def _choose_camera(ask: _Questions) -> str:

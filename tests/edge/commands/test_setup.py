@@ -81,6 +81,13 @@ def test_what_does_not_fit(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nobody_to_ask(tmp_path: Path) -> None:
+    """At the end of the input the option is named that would have answered."""
+    code, said = init(tmp_path / "edge.toml", {"--country": "other"}, typed="")
+    assert code == 2, said
+    assert "--legal-basis is missing, and there is nobody to ask" in said
+
+
 @given(st.text(min_size=1))
 def test_names(text: str) -> None:
     """Whatever people call a room becomes lowercase letters, digits and inner hyphens."""
