@@ -543,7 +543,7 @@ def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("docs/benchmarks.md"),
+    default=Path("docs/research/benchmarks.md"),
     show_default=True,
     help="The page to write.",
 )

@@ -226,7 +226,7 @@ def document(document: Path, folder: Path) -> None:
 
     \b
     Example:
-        convert document docs/quantisation.md models/default
+        convert document docs/research/quantisation.md models/default
     """
     from convert.model_card import update_document
     from edge.bundle.loader import load_bundle

@@ -253,7 +253,7 @@ def report(
     data: Path | None,
     cache: Path,
 ) -> None:
-    """Draw runs' learning curves; with -o the tables and plots of docs/models.md too.
+    """Draw runs' learning curves; with -o the tables and plots of docs/research/models.md too.
 
     A run's folder gets its learning curves. With -o every run's network, or network file, is
     scored: table.md, and for each a classification report, confusion matrix and reliability plot.

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, made from the reports in benchmarks/results; nothing is typed by hand."""
+"""docs/research/benchmarks.md, made from the reports in benchmarks/results; nothing is typed by hand."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def check_signature(folder: Path, manifest: bytes, signature: bytes | None, keys
     Raises:
         BundleError: There is no signature, or none of the keys made it.
     """
-    hint = "sign it (docs/models.md), or allow it with models.allow_unsigned = true"
+    hint = "sign it (docs/research/models.md), or allow it with models.allow_unsigned = true"
     if signature is None:
         raise BundleError(f"{folder}: not signed: {SIGNATURE_NAME} is missing; {hint}")
     if len(signature) != _SIGNATURE_BYTES:

@@ -34,7 +34,7 @@ QUIET: Final = 0.07
 SPEECH: Final = 0.20
 """Motion to and fro, in blendshapes a second, below which nobody talks and above which somebody
 surely does. Medians over real clips: faces at rest and posed onsets 0.00 to 0.04, people who talk
-0.15 to 0.92 (``docs/transitions.md``)."""
+0.15 to 0.92 (``docs/research/transitions.md``)."""
 
 _COLUMNS: Final = np.array([NAMES.index(name) for name in CHANNELS])
 

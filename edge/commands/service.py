@@ -22,7 +22,8 @@ _SOURCES: Final = Path(__file__).parent.parent / "daemon" / "units"
 """In a checkout a link to ``systemd/``; in an installed package the files themselves."""
 _PACKAGED: Final = "/usr/lib/emoshift/python"
 _HEADER: Final = "# Written by `edge service install`; `edge service remove` takes it away.\n"
-_HIDDEN: Final = ("/home/", "/root/", "/tmp/")  # noqa: S108 - what the units hide, not where we write
+_HIDDEN: Final = {"home", "root", "tmp"}
+"""Folders that the units hide from a service."""
 
 
 def unit_texts(python: str) -> dict[str, str]:
@@ -105,7 +106,7 @@ def _interpreter(root: Path) -> str:
             raise UnavailableError(
                 "the Debian package is installed and brings its own services; nothing to do"
             )
-        if sys.executable.startswith(_HIDDEN):
+        if Path(sys.executable).parts[1] in _HIDDEN:
             raise UnavailableError(
                 f"{sys.executable}: services do not see /home, /root and /tmp;"
                 " make the environment in /opt/emoshift instead"

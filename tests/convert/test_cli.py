@@ -209,14 +209,14 @@ def test_document(tmp_path: Path) -> None:
 
 
 def test_documentation_is_fresh() -> None:
-    """The figures in docs/quantisation.md are those of the bundle that comes with the package."""
-    path = Path(__file__).parents[2] / "docs" / "quantisation.md"
+    """The figures in docs/research/quantisation.md are those of the bundle that comes with the package."""
+    path = Path(__file__).parents[2] / "docs" / "research" / "quantisation.md"
     bundle = default_bundle_path()
     if not path.exists() or not (bundle / MANIFEST_NAME).exists():
-        pytest.skip("docs/quantisation.md or models/default is not there")
+        pytest.skip("docs/research/quantisation.md or models/default is not there")
     text = path.read_text(encoding="utf-8")
     assert update_document(text, load_bundle(bundle).manifest) == text, (
-        "stale; run: convert document docs/quantisation.md"
+        "stale; run: convert document docs/research/quantisation.md"
     )
 
 

@@ -1,4 +1,4 @@
-"""Tables and plots of networks side by side, as docs/models.md shows them."""
+"""Tables and plots of networks side by side, as docs/research/models.md shows them."""
 
 from __future__ import annotations
 
