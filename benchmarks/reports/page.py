@@ -1,4 +1,4 @@
-"""docs/research/benchmarks.md, made from the reports in benchmarks/results; nothing is typed by hand."""
+"""The page docs/research/benchmarks.md, made from the reports in benchmarks/results alone."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_document(tmp_path: Path) -> None:
 
 
 def test_documentation_is_fresh() -> None:
-    """The figures in docs/research/quantisation.md are those of the bundle that comes with the package."""
+    """The figures in docs/research/quantisation.md are those of the package's bundle."""
     path = Path(__file__).parents[2] / "docs" / "research" / "quantisation.md"
     bundle = default_bundle_path()
     if not path.exists() or not (bundle / MANIFEST_NAME).exists():

@@ -14,11 +14,13 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_page_is_fresh():
-    """docs/research/benchmarks.md is what the committed reports give; make it with: edge-bench docs."""
+    """docs/research/benchmarks.md is what the committed reports give; make it: edge-bench docs."""
     results = ROOT / "benchmarks" / "results"
     if not any(results.glob("*/*.json")):
         pytest.skip("no results are committed")
-    assert (ROOT / "docs" / "research" / "benchmarks.md").read_text(encoding="utf-8") == make_page(results)
+    assert (ROOT / "docs" / "research" / "benchmarks.md").read_text(encoding="utf-8") == make_page(
+        results
+    )
 
 
 def test_a_change_is_told_before_and_after(tmp_path):
