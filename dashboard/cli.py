@@ -239,11 +239,11 @@ def simulate(  # noqa: PLR0917 - click passes each option by name
     from dashboard.simulate.publish import Load, Simulator
 
     simulator = Simulator(config.broker, make_school(devices, seed=seed))
-    told = simulator.run(Load(rate=rate, events=events, duration_s=duration), stop_on_signals())
+    totals = simulator.run(Load(rate=rate, events=events, duration_s=duration), stop_on_signals())
     click.echo(
-        f"{told.transitions} transitions in {told.seconds:.1f} s"
-        f" ({told.transitions / max(told.seconds, 1e-9):.0f}/s),"
-        f" {told.acknowledged} messages confirmed"
+        f"{totals.transitions} transitions in {totals.seconds:.1f} s"
+        f" ({totals.transitions / max(totals.seconds, 1e-9):.0f}/s),"
+        f" {totals.acknowledged} messages confirmed"
     )
 
 

@@ -64,7 +64,7 @@ class NewEvent:
 
     Attributes:
         event: The event.
-        late: Whether it fills a gap that has been told.
+        late: Whether it fills a gap that was reported.
     """
 
     event: Transition
@@ -95,17 +95,17 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FarAhead:
-    """An event with a number that cannot be right; it is not told, and those after it are.
+    """An event with a number that cannot be right; it is not passed on, those after it are.
 
     Attributes:
         boot_id: Whose.
         seq: Its number.
-        told: The highest number before it.
+        highest: The highest number before it.
     """
 
     boot_id: str
     seq: int
-    told: int
+    highest: int
 
 
 EventUpdate: TypeAlias = NewEvent | Gap | FarAhead
@@ -118,7 +118,7 @@ class _Boot:
     Attributes:
         first: The first number that was to come; who subscribes late has not missed those before.
         received: The numbers that came.
-        told: The numbers that came or are known to be missing.
+        accounted: The numbers that came or are known to be missing.
         backlog: Whether the first event came before older ones.
         far: The latest number that was too far ahead to be believed.
     """
@@ -126,12 +126,12 @@ class _Boot:
     first: int
     backlog: bool
     received: NumberRanges = field(default_factory=NumberRanges)
-    told: NumberRanges = field(default_factory=NumberRanges)
+    accounted: NumberRanges = field(default_factory=NumberRanges)
     far: int = 0
 
 
 class Deduplicator:
-    """Tells each event once, and which numbers are missing.
+    """Passes each event on once, and says which numbers are missing.
 
     The first event of a boot id starts the count where it is: who subscribes late has not missed
     what was before. Numbers below an event are missing if they have not come, unless it says that
@@ -156,23 +156,23 @@ class Deduplicator:
             if len(self._boots) > BOOTS:
                 self._boots.popitem(last=False)
         self._boots.move_to_end(key)
-        highest = boot.told.last or event.seq
+        highest = boot.accounted.last or event.seq
         if event.seq - highest > FAR and event.seq != boot.far + 1:
             boot.far = event.seq
-            return [FarAhead(boot_id=event.boot_id, seq=event.seq, told=highest)]
+            return [FarAhead(boot_id=event.boot_id, seq=event.seq, highest=highest)]
         if event.seq in boot.received:
             return []
         if event.seq < boot.first:
             if not boot.backlog:
                 return []  # from before this subscriber
             boot.first = event.seq
-        late = event.seq in boot.told
+        late = event.seq in boot.accounted
         gaps: list[EventUpdate] = []
         if not event.backlog:
             gaps = [*self._missing(event.boot_id, boot, event.seq - 1)]
         boot.received.add(event.seq)
-        boot.told.add(event.seq)
-        for numbers in (boot.received, boot.told):
+        boot.accounted.add(event.seq)
+        for numbers in (boot.received, boot.accounted):
             numbers.forget(RANGES)
         return [*gaps, NewEvent(event=event, late=late)]
 
@@ -220,15 +220,15 @@ class Deduplicator:
     def _missing(
         self, boot_id: str, boot: _Boot, last: int, *, first: int | None = None, reason: str = ""
     ) -> list[Gap]:
-        found = boot.told.missing(boot.first if first is None else first, last)
+        found = boot.accounted.missing(boot.first if first is None else first, last)
         for start, end in found:
-            boot.told.add(start, end)
+            boot.accounted.add(start, end)
         return [Gap(boot_id=boot_id, first=a, last=b, reason=reason) for a, b in found]
 
     def to_json(self) -> str:
         """Write what has come, so that a later run goes on from there."""
         boots = {
-            name: [boot.first, boot.backlog, [*boot.received], [*boot.told]]
+            name: [boot.first, boot.backlog, [*boot.received], [*boot.accounted]]
             for name, boot in self._boots.items()
         }
         return json.dumps({"schema": "emoshift.received/1", "boots": boots})
@@ -245,12 +245,12 @@ class Deduplicator:
             content = json.loads(text)
             if content["schema"] != "emoshift.received/1":
                 raise ValueError(f"unknown schema {content['schema']!r}")
-            for name, (first, backlog, received, told) in content["boots"].items():
+            for name, (first, backlog, received, accounted) in content["boots"].items():
                 found._boots[str(name)] = _Boot(
                     first=int(first),
                     backlog=bool(backlog),
                     received=NumberRanges((int(a), int(b)) for a, b in received),
-                    told=NumberRanges((int(a), int(b)) for a, b in told),
+                    accounted=NumberRanges((int(a), int(b)) for a, b in accounted),
                 )
         except (KeyError, TypeError, AttributeError) as why:
             raise ValueError(f"no state of a subscriber: {why}") from None

@@ -97,7 +97,7 @@ def presence(state: DeviceState, now_ms: int) -> str:
     return state.status.state
 
 
-def told_summary(state: DeviceState, now_ms: int, *, min_faces: int) -> ClassSummary | None:
+def shown_summary(state: DeviceState, now_ms: int, *, min_faces: int) -> ClassSummary | None:
     """Return the class now, or ``None`` where it is not known or too small to be told."""
     summary = state.summary
     if summary is None or summary.suppressed or summary.faces is None:

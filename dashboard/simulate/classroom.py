@@ -138,7 +138,7 @@ class Classroom:
     def summary(self, now_ms: int, *, min_faces: int = 5) -> Outgoing:
         """Count the class."""
         counts = {name: self._states.count(name) for name in STATES}
-        told = self.sees and len(self._states) >= min_faces
+        shown = self.sees and len(self._states) >= min_faces
         return self._message(
             Kind.CLASS,
             qos=1,
@@ -146,9 +146,9 @@ class Classroom:
             device=self.address.device,
             camera="camera",
             at=_date(now_ms),
-            suppressed=not told,
-            faces=len(self._states) if told else None,
-            states=States(**counts) if told else None,
+            suppressed=not shown,
+            faces=len(self._states) if shown else None,
+            states=States(**counts) if shown else None,
         )
 
     def health(self, now_ms: int) -> Outgoing:

@@ -63,12 +63,12 @@ def _lesson(
     next_summary_ms = next_health_ms = at_ms = start_ms
     while at_ms < end_ms:
         at_ms += round(chance.expovariate(1 / 6000))
-        told = [room.change(at_ms)]
+        messages = [room.change(at_ms)]
         if at_ms >= next_summary_ms:
             next_summary_ms = at_ms + _SUMMARY_MS
-            told.append(room.summary(at_ms))
+            messages.append(room.summary(at_ms))
         if at_ms >= next_health_ms:
             next_health_ms = at_ms + MINUTE_MS
-            told.append(room.health(at_ms))
-        for message in told:
+            messages.append(room.health(at_ms))
+        for message in messages:
             yield read_message(message.topic, message.payload, received_ms=at_ms)

@@ -218,9 +218,9 @@ class Simulator:
                 self._told.transitions += 1
             while plan[0][0] <= passed_s:
                 at_s, room, what = heapq.heappop(plan)
-                told = self._rooms[room]
+                room_now = self._rooms[room]
                 self._publish(
-                    room, told.summary(now_ms) if what == "class" else told.health(now_ms)
+                    room, room_now.summary(now_ms) if what == "class" else room_now.health(now_ms)
                 )
                 every_s = load.class_s if what == "class" else load.health_s
                 heapq.heappush(plan, (at_s + every_s, room, what))

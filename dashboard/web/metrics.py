@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from dashboard.live.state import p95_ms, presence, told_summary
+from dashboard.live.state import p95_ms, presence, shown_summary
 from dashboard.live.steady_clock import steady_ms
 from dashboard.web.context import Context, Refused, ask, context_of
 from emoshift.emotions import STATES
@@ -76,7 +76,7 @@ class _Snapshot(Collector):
         min_faces = self._context.config.web.min_faces
         for address, state in list(hub.devices.items()):
             where = (address.site, address.device)
-            summary = told_summary(state, moment, min_faces=min_faces)
+            summary = shown_summary(state, moment, min_faces=min_faces)
             if summary is not None and summary.states is not None:
                 for name, count in zip(STATES, summary.states.counts(), strict=True):
                     faces.add_metric((*where, name), count)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import StreamingResponse
 
 from dashboard.live.hub import onset_ms
-from dashboard.live.state import is_live, told_summary
+from dashboard.live.state import is_live, shown_summary
 from dashboard.live.steady_clock import steady_ms
 from dashboard.store.accounts import Role
 from dashboard.web.context import (
@@ -120,8 +120,8 @@ async def _class_events(request: Request, context: Context, address: Address) ->
             events = await _gather(listener)
             stale = stale or bool(events)
             state = context.hub.devices.get(address, state)
-            told = told_summary(state, steady_ms(), min_faces=min_faces)
-            if told is not None and (news := _describe(events, admin=False)):
+            shown = shown_summary(state, steady_ms(), min_faces=min_faces)
+            if shown is not None and (news := _describe(events, admin=False)):
                 yield _event("changes", news)
             if listener.overrun or any(h.kind == "resync" for h in events):
                 listener.overrun, again_s = False, time.monotonic() + _SETTLED_S
@@ -155,20 +155,20 @@ def _describe(events: list[HubEvent], *, admin: bool) -> list[dict[str, Any]]:
         body = event.transition
         if body is None or not (admin or is_live(body)):
             continue
-        told = {
+        shown = {
             "id": body.event_id,
             "t": onset_ms(event),
             "from": body.before,
             "to": body.after,
         }
         if admin:
-            told |= {
+            shown |= {
                 "confidence": round(body.confidence, 2),
                 "latency": body.latency_ms,
                 "historical": body.historical,
                 "degraded": body.degraded,
             }
-        found.append(told)
+        found.append(shown)
     return found[-_TOLD_AT_ONCE:]
 
 
@@ -231,7 +231,7 @@ async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str
     last: dict[str, Any] = {}
     dirty: set[Address] = set()
     shown_ms = _shown_ms(request)
-    known = {  # what the page was rendered with need not be told again
+    known = {  # what the page was rendered with need not be shown again
         str(address): fleet_row(state, shown_ms, hub=context.hub)
         for address, state in context.hub.devices.items()
         if state.seen_ms < shown_ms
@@ -244,7 +244,7 @@ async def _fleet_events(request: Request, context: Context) -> AsyncIterator[str
                 last = condition
             if time.monotonic() >= next_all_s or listener.overrun:
                 listener.overrun = False
-                dirty = set(context.hub.devices)  # silence is told by no message
+                dirty = set(context.hub.devices)  # silence is shown by no message
                 next_all_s = time.monotonic() + 10
             rows = [
                 fleet_row(context.hub.devices[a], steady_ms(), hub=context.hub)

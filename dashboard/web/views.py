@@ -13,7 +13,7 @@ from dashboard.live.state import (
     p95_ms,
     presence,
     required_faces,
-    told_summary,
+    shown_summary,
 )
 from dashboard.web.summary import MAX_LESSONS, figures, summarise
 from emoshift.emotions import STATES
@@ -84,10 +84,10 @@ def lesson_span(lesson: Lesson, *, now_ms: int) -> Span:
 def class_now(state: DeviceState, now_ms: int, *, min_faces: int) -> dict[str, Any]:
     """Describe the class now, or say why nothing is said."""
     here = presence(state, now_ms)
-    told = told_summary(state, now_ms, min_faces=min_faces)
-    if told is not None and told.states is not None:
-        counts = dict(zip(STATES, told.states.counts(), strict=True))
-        return {"presence": here, "faces": told.faces, "states": counts, "reason": None}
+    summary = shown_summary(state, now_ms, min_faces=min_faces)
+    if summary is not None and summary.states is not None:
+        counts = dict(zip(STATES, summary.states.counts(), strict=True))
+        return {"presence": here, "faces": summary.faces, "states": counts, "reason": None}
     if here != "online":
         reason = "noDevice"
     elif state.summary is None:
@@ -127,7 +127,7 @@ def latest_changes(archive: Archive, device: int, span: Span) -> list[dict[str, 
         return []
     start_ms = max(span.start_ms, end_ms - _LATEST_MINUTES * MINUTE_MS)
     minutes = {bucket.start_ms for bucket in archive.class_history(device, start_ms, end_ms)}
-    events = archive.events(device, start_ms, end_ms)
+    events = archive.events(device, start_ms, min(end_ms, span.end_ms))
     shown = (e for e in events if e.placed_ms // MINUTE_MS * MINUTE_MS in minutes)
     newest = list(itertools.islice(shown, _LATEST))
     return [
@@ -197,9 +197,9 @@ def compare_lessons(
     for lesson in lessons[:_COMPARED]:
         end_ms = lesson.ended_ms or now_ms
         buckets = archive.class_history(device, lesson.started_ms, end_ms)
-        told = [bucket.states for bucket in buckets if bucket.states is not None]
+        by_bucket = [bucket.states for bucket in buckets if bucket.states is not None]
         changes = sum(sum(bucket.changes or ()) for bucket in buckets)
-        shares = [round(sum(column) / len(told), 4) for column in zip(*told, strict=True)]
+        shares = [round(sum(column) / len(by_bucket), 4) for column in zip(*by_bucket, strict=True)]
         found.append(
             {
                 "id": lesson.id,
@@ -210,7 +210,7 @@ def compare_lessons(
                 "perMinute": round(
                     changes * MINUTE_MS / max(end_ms - lesson.started_ms, MINUTE_MS), 1
                 )
-                if told
+                if by_bucket
                 else None,
             }
         )

@@ -49,7 +49,7 @@ def print_events(
         config: Names the broker.
         say: Told each event, one line.
         warn: Told everything else: devices that come and go, gaps, the state of the link.
-        as_json: Whether events are told as the messages they came in.
+        as_json: Whether events are printed as the messages they came in.
         name: Client id, the same at every start; the broker queues under it for a week.
         state: Remembers what has come, so that a later start goes on from there.
     """
@@ -84,7 +84,7 @@ def other_line(news: Notification) -> str:  # noqa: PLR0911 - one for each kind
         case SubscriptionRefused():
             return f"the broker refuses {news.topic}: {news.reason}; check its access list"
         case FarAhead():
-            return f"not believed: number {news.seq} of {news.boot_id[:8]}, after {news.told}"
+            return f"not believed: number {news.seq} of {news.boot_id[:8]}, after {news.highest}"
         case DeviceStatus():
             return f"{news.site}/{news.device} is {news.state.value}"
         case ConnectionChange():

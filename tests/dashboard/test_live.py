@@ -17,7 +17,7 @@ from dashboard.live.state import (
     attention,
     fold,
     presence,
-    told_summary,
+    shown_summary,
 )
 from dashboard.web.rate_limit import FREE_TRIES, Key, Throttle
 from emoshift.messages import Message, read_message
@@ -59,7 +59,7 @@ def test_setting_the_clock_hides_no_class(room, step_ms):
     message = read_message(later.topic, later.payload, received_ms=received_ms)
     state = fold(state, message, arrived_ms=NOW_MS + 60_000)
     assert presence(state, NOW_MS + 61_000) == "online"
-    assert told_summary(state, NOW_MS + 61_000, min_faces=5) is not None
+    assert shown_summary(state, NOW_MS + 61_000, min_faces=5) is not None
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_setting_the_clock_hides_no_class(room, step_ms):
 def test_what_is_told_of_a_class(room, changed, later_ms, told):
     """A class is told while it is large enough, fresh, and its device online."""
     state = after(read(room.status("online")), read(room.summary(NOW_MS), **changed))
-    found = told_summary(state, NOW_MS + later_ms, min_faces=5)
+    found = shown_summary(state, NOW_MS + later_ms, min_faces=5)
     assert (found is not None) is told
 
 
@@ -82,9 +82,9 @@ def test_the_stricter_wish_counts(room):
     here, summary = read(room.status("online")), read(room.summary(NOW_MS))
     strict = after(here, summary, read(room.info(), min_faces=25))
     loose = after(here, summary, read(room.info(), min_faces=1))
-    assert told_summary(strict, NOW_MS, min_faces=5) is None
-    assert told_summary(loose, NOW_MS, min_faces=25) is None
-    assert told_summary(loose, NOW_MS, min_faces=5) is not None
+    assert shown_summary(strict, NOW_MS, min_faces=5) is None
+    assert shown_summary(loose, NOW_MS, min_faces=25) is None
+    assert shown_summary(loose, NOW_MS, min_faces=5) is not None
 
 
 def test_attention(room):
