@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT: Final = Path(str(resources.files("dashboard")))
 LOCALES: Final = ROOT / "locale"
@@ -17,15 +20,23 @@ _OPTIONS: Final = {"**/templates/**.html": {"extensions": "jinja2.ext.i18n"}}
 
 
 def collect() -> set[str]:
-    """Return every message of the programs and the templates."""
+    """Return every message of the programs and the templates; of plurals the singular."""
     found = extract_from_dir(str(ROOT), _METHODS, _OPTIONS)
-    return {message for _, _, message, _, _ in found if isinstance(message, str)}
+    return {singular(message) for _, _, message, _, _ in found}
+
+
+def singular(message: str | Sequence[str]) -> str:
+    """Return a message, or the first form of one that depends on a number."""
+    return message if isinstance(message, str) else message[0]
 
 
 def missing(path: Path) -> set[str]:
     """Return what a catalogue does not translate."""
     with path.open("rb") as file:
-        done = {str(message.id) for message in read_po(file) if message.id and message.string}
+        entries = [message for message in read_po(file) if message.id]
+    done = {
+        singular(m.id) for m in entries if (m.string if m.pluralizable is False else all(m.string))
+    }
     return collect() - done
 
 
