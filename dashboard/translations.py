@@ -40,6 +40,10 @@ def missing(path: Path) -> set[str]:
     return collect() - done
 
 
+def _forms(translated: str | Sequence[str] | None) -> Sequence[str]:
+    return [translated or ""] if translated is None or isinstance(translated, str) else translated
+
+
 def main() -> None:
     """List what is missing, ready to be pasted into a catalogue."""
     for path in sorted(LOCALES.glob("*/LC_MESSAGES/*.po")):
