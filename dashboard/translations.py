@@ -34,9 +34,7 @@ def missing(path: Path) -> set[str]:
     """Return what a catalogue does not translate."""
     with path.open("rb") as file:
         entries = [message for message in read_po(file) if message.id]
-    done = {
-        singular(m.id) for m in entries if (m.string if m.pluralizable is False else all(m.string))
-    }
+    done = {singular(m.id) for m in entries if all(_forms(m.string))}
     return collect() - done
 
 
