@@ -207,7 +207,12 @@ class _Memory:
     def send(self, _message: Message) -> int:
         return next(self._tokens)
 
-    def subscribe(self, _topic: str) -> None:
+    def subscribe(self, *_topics: str) -> None:
+        pass
+
+    unsubscribe = subscribe
+
+    def acknowledge(self, _token: int) -> None:
         pass
 
     def close(self) -> None:
