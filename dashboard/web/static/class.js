@@ -96,7 +96,7 @@ function dataRange() {
 
 function wrongLine(width) {
   // How many changes of a bucket would be seen on people who only talk.
-  const faces = wrongPerFace === null ? null : document.getElementById("faces").textContent.match(/\d+/);
+  const faces = !wrongPerFace ? null : document.getElementById("faces").textContent.match(/\d+/);
   if (!faces) return {};
   const wrong = wrongPerFace * Number(faces[0]) * (width / 60000);
   return { markLine: { silent: true, symbol: "none", lineStyle: { color: colour("ink"), type: "dashed" }, data: [{ yAxis: wrong }], label: { formatter: words.wrongAlone, position: "insideStartTop", color: colour("ink"), fontSize: rem(0.8) } } };
