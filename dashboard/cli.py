@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import getpass
 import logging
+import os
 import sys
 import time
 from pathlib import Path
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dashboard.config import Config
+    from dashboard.ingest.supervisor import Supervisor
     from emoshift.topics import Address
 
 
@@ -87,18 +90,27 @@ def serve(config: Config, no_worker: bool) -> None:
       edge-dashboard serve --mqtt-host broker.school.example
     """
     from dashboard.charts import find_charts
-    from dashboard.ingest.supervisor import Supervisor
     from dashboard.run import run_web
     from dashboard.store.accounts import People
     from dashboard.store.database import open_store
+    from emoshift.restarts import forget_starts, wait_before_start
+    from emoshift.systemd import Notifier
 
+    wait_before_start(os.environ, on_wait=Notifier.from_environment().status)
     if find_charts() is None:
         logging.getLogger(__name__).warning("no chart library; run: edge-dashboard fetch")
     if not People(open_store(config.history.database)).accounts():
         raise UsageError("nobody may sign in yet; run: edge-dashboard users add NAME --role admin")
-    if no_worker:
-        run_web(config)
-        return
+    with contextlib.ExitStack() as stack:
+        supervised = None if no_worker else stack.enter_context(_worker_beside()).state
+        run_web(config, supervised=supervised)
+    forget_starts(os.environ)
+
+
+def _worker_beside() -> Supervisor:
+    """Make the worker that runs beside the pages, with the options of this command."""
+    from dashboard.ingest.supervisor import Supervisor
+
     options = click.get_current_context().params
     chosen = [
         *_option("--config", options["file"]),
@@ -106,8 +118,7 @@ def serve(config: Config, no_worker: bool) -> None:
         *_option("--mqtt-host", options["mqtt_host"]),
         *_option("--mqtt-port", options["mqtt_port"]),
     ]
-    with Supervisor(["worker", "--leashed", *chosen]) as worker:
-        run_web(config, supervised=worker.state)
+    return Supervisor(["worker", "--leashed", *chosen])
 
 
 def _option(name: str, value: object) -> list[str]:

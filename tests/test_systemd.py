@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from edge.daemon.isolation import PRIVATE_NETWORK
-from edge.daemon.restarts import FILE
 from edge.daemon.supervisor import FINAL_CODES
+from emoshift.restarts import FILE
 
 UNITS = Path(__file__).resolve().parent.parent / "systemd"
 DASHBOARD = {"emoshift-dashboard.service": 1.3}
@@ -88,8 +88,15 @@ def test_memory_is_bounded_and_dumped_nowhere(service: str) -> None:
         assert "MemorySwapMax=0" in lines
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", {**SERVICES, **DASHBOARD})
 def test_restarts_back_off(service: str) -> None:
-    """The units name the file that counts starts in a row."""
-    text = (UNITS / service).read_text()
-    assert re.search(rf"^Environment={FILE}=/var/lib/emoshift/\S+$", text, re.MULTILINE)
+    """The units name the file that counts starts in a row, which no other service may write."""
+    name = service.removesuffix(".service")
+    lines = (UNITS / service).read_text().splitlines()
+    assert f"Environment={FILE}=/run/{name}/starts" in lines
+    assert "RuntimeDirectoryPreserve=yes" in lines
+    folders = next(line for line in lines if line.startswith("RuntimeDirectory=")).split("=")[1]
+    assert name in folders.split()
+    others = {*SERVICES, *DASHBOARD} - {service}
+    for other in others:
+        assert f"RuntimeDirectory={name}" not in (UNITS / other).read_text()

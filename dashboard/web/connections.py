@@ -1,7 +1,7 @@
 """Connections that nobody can hold for ever: limits of time and number around uvicorn's HTTP.
 
-A connection whose request does not come is closed; when there are too many, the oldest of those
-goes, so that new requests are answered however many strangers are slow.
+A connection whose TLS handshake or request does not come is closed; when there are too many, the
+oldest of those goes, so that new requests are answered however many strangers are slow.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import resource
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
     from uvicorn.config import Config
 
 REQUEST_S: Final = 15.0
@@ -35,7 +38,7 @@ def most_connections() -> int:
     The soft limit is raised to what this needs where the hard limit lets it.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 8 * MOST_CONNECTIONS  # TLS handshakes come on top, and are counted by nobody
+    wanted = 2 * MOST_CONNECTIONS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with contextlib.suppress(OSError, ValueError):
@@ -46,14 +49,13 @@ def most_connections() -> int:
     return max(16, min(MOST_CONNECTIONS, soft - _SPARE_DESCRIPTORS))
 
 
-class HandshakeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose servers wait less long for a TLS handshake than asyncio's minute."""
+class Limited(Protocol):
+    """What is counted: a handshake, or the connection that follows it."""
 
-    async def create_server(self, *values: Any, **more: Any) -> asyncio.Server:
-        """Begin to listen."""
-        if more.get("ssl") is not None:
-            more.setdefault("ssl_handshake_timeout", REQUEST_S)
-        return await super().create_server(*values, **more)
+    address: str
+
+    def abort(self) -> None:
+        """End it at once."""
 
 
 class ConnectionLimits:
@@ -61,51 +63,60 @@ class ConnectionLimits:
 
     Attributes:
         closed: Connections that were closed because of a limit.
+        request_s: How long a handshake and a request may each take.
     """
 
-    def __init__(self, *, most: int, proxies: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, *, most: int, proxies: frozenset[str] = frozenset(), request_s: float = REQUEST_S
+    ) -> None:
         self.closed = 0
+        self.request_s = request_s
         self._most = most
         self._proxies = proxies
-        self._all: set[LimitedProtocol] = set()
-        self._incomplete: dict[LimitedProtocol, None] = {}  # in order of their beginning
+        self._all: set[Limited] = set()
+        self._incomplete: dict[Limited, None] = {}  # in order of their beginning
         self._by_address: Counter[str] = Counter()
 
-    def open(self, protocol: LimitedProtocol) -> None:
+    @property
+    def open_connections(self) -> int:
+        """How many connections and handshakes there are."""
+        return len(self._all)
+
+    def open(self, one: Limited) -> None:
         """Take a new connection; another one may have to go for it, or it is closed itself."""
-        address = protocol.address
-        self._all.add(protocol)
+        address = one.address
+        self._all.add(one)
         self._by_address[address] += 1
-        self.begin(protocol)
+        self.begin(one)
         if address not in self._proxies:
-            ours = [one for one in self._incomplete if one.address == address]
+            ours = [other for other in self._incomplete if other.address == address]
             if len(ours) > MOST_INCOMPLETE_OF_ADDRESS:
                 self._close(ours[0])
             elif self._by_address[address] > MOST_OF_ADDRESS:
-                self._close(protocol)
+                self._close(one)
         if len(self._all) > self._most and self._incomplete:
             self._close(next(iter(self._incomplete)))
 
-    def begin(self, protocol: LimitedProtocol) -> None:
+    def begin(self, one: Limited) -> None:
         """A request is awaited."""
-        self._incomplete[protocol] = None
+        self._incomplete[one] = None
 
-    def complete(self, protocol: LimitedProtocol) -> None:
+    def complete(self, one: Limited) -> None:
         """A request is there as a whole."""
-        self._incomplete.pop(protocol, None)
+        self._incomplete.pop(one, None)
 
-    def close(self, protocol: LimitedProtocol) -> None:
+    def close(self, one: Limited) -> None:
         """Forget a connection that has ended."""
-        self._incomplete.pop(protocol, None)
-        if protocol in self._all:
-            self._all.discard(protocol)
-            self._by_address[protocol.address] -= 1
-            if not self._by_address[protocol.address]:
-                del self._by_address[protocol.address]
+        self._incomplete.pop(one, None)
+        if one in self._all:
+            self._all.discard(one)
+            self._by_address[one.address] -= 1
+            if not self._by_address[one.address]:
+                del self._by_address[one.address]
 
-    def _close(self, protocol: LimitedProtocol) -> None:
+    def _close(self, one: Limited) -> None:
         self.closed += 1
-        protocol.abort()
+        one.abort()
 
 
 class LimitedProtocol(H11Protocol):
@@ -155,7 +166,7 @@ class LimitedProtocol(H11Protocol):
             self.limits.begin(self)
 
     def _await_request(self) -> None:
-        self._request_timer = self.loop.call_later(REQUEST_S, self.abort)
+        self._request_timer = self.loop.call_later(self.limits.request_s, self.abort)
 
     def _cancel_request_timer(self) -> None:
         if self._request_timer is not None:
@@ -188,10 +199,96 @@ class LimitedProtocol(H11Protocol):
             self._write_timer = None
 
 
-def limited_protocol(*, proxies: tuple[str, ...] = ()) -> type[LimitedProtocol]:
+class TlsHandshake(asyncio.Protocol):
+    """A handshake: counted like a connection whose request is not complete, until it is done.
+
+    asyncio would tell of a connection only after its handshake, so that nobody counted them.
+
+    Args:
+        loop: Runs it.
+        protocol: Takes over when it is done.
+        context: Of the server.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, protocol: LimitedProtocol, context: ssl.SSLContext
+    ) -> None:
+        self.address = "local"
+        self._loop = loop
+        self._protocol = protocol
+        self._context = context
+        self._came: list[bytes] = []
+        self._lost = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin."""
+        transport.pause_reading()  # until somebody is there to take what comes
+        self._transport = transport
+        if isinstance(peer := transport.get_extra_info("peername"), tuple):
+            self.address = str(peer[0])
+        self._task = self._loop.create_task(self._shake_hands())
+        self._protocol.limits.open(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Keep what came together with the end of the handshake."""
+        self._came.append(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """End."""
+        self._lost = True
+        self._protocol.limits.close(self)
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+        self._protocol.limits.close(self)
+        self._transport.abort()
+
+    async def _shake_hands(self) -> None:
+        try:
+            secure = await self._loop.start_tls(
+                self._transport,
+                self,
+                self._context,
+                server_side=True,
+                ssl_handshake_timeout=self._protocol.limits.request_s,
+            )
+        except OSError:  # not TLS, too slow, or gone
+            self.abort()
+            return
+        self._protocol.limits.close(self)
+        if secure is None or self._lost:
+            return
+        secure.set_protocol(self._protocol)
+        self._protocol.connection_made(secure)
+        for data in self._came:
+            self._protocol.data_received(data)
+
+
+class HandshakeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose servers bound TLS handshakes in time and number."""
+
+    async def create_server(
+        self, protocol_factory: Callable[[], Any], *values: Any, **more: Any
+    ) -> asyncio.Server:
+        """Begin to listen."""
+        context = more.pop("ssl", None)
+        factory = protocol_factory
+        if context is not None:
+
+            def factory() -> TlsHandshake:
+                return TlsHandshake(self, protocol_factory(), context)
+
+        return await super().create_server(factory, *values, **more)
+
+
+def limited_protocol(
+    *, proxies: tuple[str, ...] = (), request_s: float = REQUEST_S
+) -> type[LimitedProtocol]:
     """Return the protocol of one server, with limits of its own."""
 
-    class Protocol(LimitedProtocol):
-        limits = ConnectionLimits(most=most_connections(), proxies=frozenset(proxies))
+    class OfServer(LimitedProtocol):
+        limits = ConnectionLimits(
+            most=most_connections(), proxies=frozenset(proxies), request_s=request_s
+        )
 
-    return Protocol
+    return OfServer

@@ -186,12 +186,12 @@ def _enter_namespace() -> bool:
 def _hide_run(libc: ctypes.CDLL) -> None:
     """Lay an empty folder over ``/run``, where services of this machine listen.
 
-    What a camera or a clip may need stays: device descriptions, mounted media, our own folder.
+    What a camera or a clip may need stays: device descriptions, mounted media, our own folders.
     """
     libc.mount.argtypes = [ctypes.c_char_p] * 3 + [ctypes.c_ulong, ctypes.c_char_p]
     stays = [Path("/run/udev"), Path("/run/media")]
-    if (own := os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]).startswith("/run/"):
-        stays.append(Path(own))
+    own = os.environ.get("RUNTIME_DIRECTORY", "").split(":")
+    stays += [Path(folder) for folder in own if folder.startswith("/run/")]
     held = {}
     for path in stays:
         with contextlib.suppress(OSError):

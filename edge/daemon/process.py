@@ -27,9 +27,9 @@ from edge.daemon.isolation import (
     needs_network,
     seal_memory,
 )
-from edge.daemon.restarts import forget_starts, wait_before_start
 from emoshift.errors import ConfigError, EmoshiftError
 from emoshift.logs import set_up_logs
+from emoshift.restarts import forget_starts, wait_before_start
 from emoshift.systemd import Notifier
 from emoshift.toml import read_toml
 

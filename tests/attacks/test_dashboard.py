@@ -104,6 +104,32 @@ def test_connections_that_never_end(server, said):
     assert size < 100_000
 
 
+@pytest.mark.parametrize("said", [b"", b"\x16\x03\x01\x02\x00\x01"], ids=["silent", "begun"])
+def test_handshakes_that_never_end(tmp_path, said):
+    """Eleven hundred unfinished TLS handshakes: the pages still answer."""
+    with serve(tmp_path, tls=True) as server:
+        slow: list[socket.socket] = []
+        try:
+            for _ in range(SLOW):
+                one = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+                slow.append(one)
+                with contextlib.suppress(OSError):
+                    one.sendall(said)
+            began_s = time.monotonic()
+            assert server.get("/login") == 200
+            took_s = time.monotonic() - began_s
+        finally:
+            for one in slow:
+                one.close()
+        descriptors, size = server.descriptors(), server.log.stat().st_size
+    sys.stdout.write(
+        f"\n{SLOW} unfinished handshakes: page in {took_s:.2f} s, {descriptors} descriptors,"
+        f" {size} bytes of log\n"
+    )
+    assert descriptors < 200
+    assert size < 100_000
+
+
 def test_a_slow_request_ends(server):
     """A request that drips is over after its time, however often something comes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=30) as one:

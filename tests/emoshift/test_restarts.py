@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge.daemon.restarts import FILE, LONGEST_S, forget_starts, wait_before_start
+from emoshift.restarts import FILE, LONGEST_S, forget_starts, wait_before_start
 
 if TYPE_CHECKING:
     from pathlib import Path
