@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from edge import __version__
-from emoshift.command_line import INTERRUPTED, CommandGroup, one_line_errors
+from emoshift.command_line import INTERRUPTED, CommandGroup, RenamedOption, one_line_errors
 from emoshift.errors import EmoshiftError
 
 if TYPE_CHECKING:
@@ -107,9 +107,12 @@ def workload_options(command: F) -> F:
     return command
 
 
-json_option = click.option(
-    "--json",
-    "json_path",
+output_option = click.option(
+    "-o",
+    "--output",
+    "report_path",
+    cls=RenamedOption,
+    before="--json",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the whole report, with samples, to this file.",
 )
@@ -151,9 +154,9 @@ def called() -> str:
     words = iter(sys.argv[1:])
     kept = []
     for word in words:
-        if word == "--json":
+        if word in {"-o", "--output", "--json"}:
             next(words, None)
-        elif not word.startswith("--json="):
+        elif not word.startswith(("-o", "--output=", "--json=")):
             kept.append(word)
     return shlex.join(["edge-bench", *kept])
 
@@ -164,15 +167,15 @@ def progress(line: str) -> None:
         click.echo(f"\r{line}", nl=False, err=True)
 
 
-def deliver(report: AnyReport, json_path: Path | None) -> None:
+def deliver(report: AnyReport, report_path: Path | None) -> None:
     """Print the tables and write the file; an interrupted run ends here with its exit code."""
     from benchmarks.reports.render import as_text, describe
     from benchmarks.reports.schema import write_report
 
     if sys.stderr.isatty():
         click.echo(err=True)
-    if json_path is not None:
-        write_report(json_path, report)
+    if report_path is not None:
+        write_report(report_path, report)
     click.echo(as_text(describe(report)))
     if report.incomplete:
         sys.exit(INTERRUPTED)
@@ -192,7 +195,7 @@ def _measured(
     frames: int | None,
     budget_ms: float,
     starts: int,
-    json_path: Path | None,
+    report_path: Path | None,
     plot_path: Path | None,
 ) -> None:
     from benchmarks.run import Plan, measure
@@ -214,7 +217,7 @@ def _measured(
         from benchmarks.reports.plot import plot_run
 
         plot_run(report, plot_path)
-    deliver(report, json_path)
+    deliver(report, report_path)
     if report.throttled:
         sys.exit(THROTTLED)
     if report.latency.p95 > report.budget_ms:
@@ -229,7 +232,7 @@ def _measured(
     "--budget-ms", default=100.0, show_default=True, help="For capture to outbox, at the p95."
 )
 @click.option("--starts", default=0, show_default=True, help="Also time so many fresh starts.")
-@json_option
+@output_option
 @click.option(
     "--plot",
     "plot_path",
@@ -249,17 +252,19 @@ def run(
     frames: int | None,
     budget_ms: float,
     starts: int,
-    json_path: Path | None,
+    report_path: Path | None,
     plot_path: Path | None,
     **wishes: Any,
 ) -> None:
-    """Measure the real pipeline, capture to outbox, and each stage of it.
+    """Measure the whole pipeline and each stage of it.
+
+    From capture to outbox, as the service runs it.
 
     Exit code 1 when the 95th percentile is over the budget, 3 when the processor throttled.
 
     \b
     Example:
-      edge-bench run --faces 4 --seconds 60 --json run.json
+      edge-bench run --faces 4 --seconds 60 -o run.json
       edge-bench run --source camera --budget-ms 100
       edge-bench run --faces 30 --size 1280x720
     """
@@ -279,7 +284,7 @@ def run(
         frames=frames,
         budget_ms=budget_ms,
         starts=starts,
-        json_path=json_path,
+        report_path=report_path,
         plot_path=plot_path,
     )
 
@@ -326,19 +331,21 @@ def _compare_with_reference(faces: int) -> None:
 @click.option(
     "--budget-ms", default=100.0, show_default=True, help="For capture to outbox, at the p95."
 )
-@json_option
+@output_option
 def soak(
     *,
     seconds: float,
     budget_ms: float,
-    json_path: Path | None,
+    report_path: Path | None,
     **wishes: Any,
 ) -> None:
-    """Run for ten minutes or more; compare the first minute with the last.
+    """Run for long, and compare the first minute with the last.
+
+    Ten minutes or more.
 
     \b
     Example:
-      edge-bench soak --seconds 3600 --json soak.json
+      edge-bench soak --seconds 3600 -o soak.json
     """
     _measured(
         kind="soak",
@@ -347,7 +354,7 @@ def soak(
         frames=None,
         budget_ms=budget_ms,
         starts=0,
-        json_path=json_path,
+        report_path=report_path,
         plot_path=None,
     )
 
@@ -384,14 +391,14 @@ def compare(before: Path, after: Path, fail_above: float | None) -> None:
 @main.command()
 @workload_options
 @click.option("--frames", default=200, show_default=True, help="How many frames.")
-@json_option
+@output_option
 def stages(
     *,
     frames: int,
-    json_path: Path | None,
+    report_path: Path | None,
     **wishes: Any,
 ) -> None:
-    """Measure each stage alone, fed with what the one before it made.
+    """Measure each stage alone, fed by the one before it.
 
     \b
     Example:
@@ -401,22 +408,24 @@ def stages(
 
     request, config = requested(wishes)
     report = measure_stages(request, config, frames=at_least_one(frames), command=called())
-    deliver(report, json_path)
+    deliver(report, report_path)
 
 
 @main.command()
 @click.option("--target", required=True, help="Board: pi3, pi4, pi5 or zero2w.")
 @workload_options
 @click.option("--rounds", default=20, show_default=True, help="Turns of pipeline and references.")
-@json_option
+@output_option
 def project(
     *,
     target: str,
     rounds: int,
-    json_path: Path | None,
+    report_path: Path | None,
     **wishes: Any,
 ) -> None:
-    """Project this machine's figures onto a board that is not at hand: an interval.
+    """Project this machine's figures onto a board not at hand.
+
+    The answer is an interval.
 
     Two reference models (MobileNetV1, float32 and int8, random weights) run in turns with the
     pipeline; published figures say what they take on the board. The result is marked projected.
@@ -433,7 +442,7 @@ def project(
     report = projected(
         board, request, config, rounds=at_least_one(rounds), command=called(), progress=progress
     )
-    deliver(report, json_path)
+    deliver(report, report_path)
 
 
 def at_least_one(count: int) -> int:
@@ -460,7 +469,7 @@ def at_least_one(count: int) -> int:
 )
 @click.option("--pictures", default=3589, show_default=True, help="Most pictures to classify.")
 @click.option("--install", is_flag=True, help="First make the environment of the others (5 GB).")
-@json_option
+@output_option
 def peers(
     *,
     rounds: int,
@@ -470,9 +479,11 @@ def peers(
     data: Path,
     pictures: int,
     install: bool,
-    json_path: Path | None,
+    report_path: Path | None,
 ) -> None:
-    """Run against others in turns: same pictures, one processor each, medians, intervals.
+    """Run against other programs in turns, on the same pictures.
+
+    One processor each; medians with intervals.
 
     Whoever is not installed is told absent, with the reason.
 
@@ -505,7 +516,7 @@ def peers(
         ),
         progress=progress,
     )
-    deliver(report, json_path)
+    deliver(report, report_path)
 
 
 @main.command()
@@ -519,7 +530,9 @@ def peers(
     help="Folder that holds one folder for each device.",
 )
 def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
-    """Make every result that is kept, or those named; half an hour on a quiet machine.
+    """Make every result that is kept, or those named.
+
+    Takes half an hour on a quiet machine.
 
     \b
     Example:
@@ -541,13 +554,16 @@ def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
     help="Folder that holds one folder for each device.",
 )
 @click.option(
-    "--out",
+    "-o",
+    "--output",
+    cls=RenamedOption,
+    before="--out",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("docs/research/benchmarks.md"),
     show_default=True,
     help="The page to write.",
 )
-def docs(*, results: Path, out: Path) -> None:
+def docs(*, results: Path, output: Path) -> None:
     """Write the page of results from the reports.
 
     \b
@@ -556,8 +572,8 @@ def docs(*, results: Path, out: Path) -> None:
     """
     from benchmarks.reports.page import make_page
 
-    out.write_text(make_page(results), encoding="utf-8")
-    click.echo(out)
+    output.write_text(make_page(results), encoding="utf-8")
+    click.echo(output)
 
 
 @main.command()

@@ -81,7 +81,7 @@ def run_suite(
         extra = () if bundle == "default" else ("--bundle", bundle)
         tell(f"{item.name}: edge-bench {' '.join((*item.arguments, *extra))}")
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks", *item.arguments, *extra, "--json", str(path)],
+            [sys.executable, "-m", "benchmarks", *item.arguments, *extra, "--output", str(path)],
             check=False,
             env=environment,
             stdout=subprocess.DEVNULL,

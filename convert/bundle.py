@@ -42,7 +42,9 @@ def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".part", dir=out.parent))
     except OSError as why:
-        raise OutputError(f"{out}: cannot be written: {_told(why)}; choose another --out") from why
+        raise OutputError(
+            f"{out}: cannot be written: {_told(why)}; choose another --output"
+        ) from why
     try:
         yield folder
         folder.chmod(0o755)
@@ -68,7 +70,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         except OSError as why:
             raise OutputError(
                 f"{folder / name}: cannot be written: {_told(why)}; free some space or choose"
-                " another --out"
+                " another --output"
             ) from why
 
 

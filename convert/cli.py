@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from convert.recipe import DEFAULT_RECIPE, Precision, load_recipe
-from emoshift.command_line import CommandGroup
+from emoshift.command_line import CommandGroup, RenamedOption
 from emoshift.errors import BundleError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,11 @@ def main() -> None:
 )
 @_recipe
 @click.option(
-    "--out",
+    "-o",
+    "--output",
+    "out",
+    cls=RenamedOption,
+    before="--out",
     type=_PATH,
     help="Folder of the bundle.  [default: models/default, or out/NAME for chosen models]",
 )
@@ -99,7 +103,7 @@ def bundle(
     \b
     Example:
         convert --quantize int8 --overwrite
-        convert models/sources/cnn_a.keras --quantize float16 --out out/half
+        convert models/sources/cnn_a.keras --quantize float16 -o out/half
     """
     from convert.build import build
     from convert.datasets import fer2013_folder
@@ -167,7 +171,9 @@ def verify(
 @main.command()
 @click.argument("folder", metavar="BUNDLE", type=_PATH)
 def inspect(folder: Path) -> None:
-    """Tell what is inside: operators, shapes, scales, sizes, and what XNNPACK takes.
+    """Tell what is inside: operators, shapes, scales, sizes.
+
+    And what XNNPACK takes.
 
     \b
     Example:
@@ -184,7 +190,9 @@ def inspect(folder: Path) -> None:
 @click.argument("one", metavar="A", type=_PATH)
 @click.argument("other", metavar="B", type=_PATH)
 def diff(one: Path, other: Path) -> None:
-    """Tell what differs between two bundles; exit code 1 where anything does.
+    """Tell what differs between two bundles.
+
+    The exit code is 1 where anything does.
 
     \b
     Example:
@@ -205,7 +213,9 @@ def diff(one: Path, other: Path) -> None:
 @click.argument("folder", metavar="BUNDLE", type=_PATH)
 @click.argument("parameters", metavar="JSON", type=_PATH)
 def retune(folder: Path, parameters: Path) -> None:
-    """Put fitted parameters of the change detector into a bundle; its networks stay.
+    """Put fitted change detector parameters into a bundle.
+
+    Its networks stay.
 
     \b
     Example:
@@ -222,7 +232,9 @@ def retune(folder: Path, parameters: Path) -> None:
 @click.argument("document", type=_PATH)
 @click.argument("folder", metavar="[BUNDLE]", type=_PATH, default=Path("models/default"))
 def document(document: Path, folder: Path) -> None:
-    """Write a bundle's figures into the marked part of a Markdown file.
+    """Write a bundle's figures into a part of a Markdown file.
+
+    That between the marks which the file must have.
 
     \b
     Example:

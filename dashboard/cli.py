@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from emoshift.command_line import CommandGroup
+from emoshift.command_line import CommandGroup, split_broker
 from emoshift.errors import UsageError
 from emoshift.logs import printable, set_up_logs
 
@@ -29,39 +29,49 @@ if TYPE_CHECKING:
 
 
 def _settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that choose settings, and hand it the settings."""
+    """Give a command the options that choose settings and database, and hand it the settings."""
 
     @click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (TOML).")
     @click.option("--database", help="A file, or postgresql://user@host/name.")
-    @click.option("--mqtt-host", help="The broker's name or address.")
-    @click.option("--mqtt-port", type=int, help="The broker's port.")
     @functools.wraps(command)
-    def wrapped(
-        *,
-        file: Path | None,
-        database: str | None,
-        mqtt_host: str | None,
-        mqtt_port: int | None,
-        **rest: Any,
-    ) -> None:
+    def wrapped(*, file: Path | None, database: str | None, **rest: Any) -> None:
         from dashboard.config import load_config
 
-        overrides: dict[str, dict[str, Any]] = {
-            "broker": {"host": mqtt_host, "port": mqtt_port},
-            "history": {"database": database},
-            "worker": {
-                "name": rest.pop("name", None),
-                "shared": rest.pop("shared", False) or None,
-            },
-            "web": {
-                "host": rest.pop("host", None),
-                "port": rest.pop("port", None),
-                "allow_plain_http": rest.pop("allow_plain_http", False) or None,
-            },
-        }
-        command(config=load_config(file, **overrides), **rest)
+        chosen = {table: rest.pop(table, {}) for table in ("broker", "worker", "web")}
+        command(config=load_config(file, history={"database": database}, **chosen), **rest)
 
     return wrapped
+
+
+def _broker(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that choose the broker, as the table of the settings."""
+
+    @click.option("--broker", metavar="HOST[:PORT]", help="The MQTT broker.")
+    @click.option("--mqtt-host", hidden=True, help="The same, as it was before.")
+    @click.option("--mqtt-port", type=int, hidden=True, help="The same, as it was before.")
+    @functools.wraps(command)
+    def wrapped(
+        *, broker: str | None, mqtt_host: str | None, mqtt_port: int | None, **rest: Any
+    ) -> None:
+        host, port = (None, None) if broker is None else split_broker(broker)
+        command(broker={"host": host or mqtt_host, "port": port or mqtt_port}, **rest)
+
+    return wrapped
+
+
+def _table(name: str, *keys: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gather options, where they are given, into a table of the settings."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(**rest: Any) -> None:
+            given = {key: rest.pop(key) for key in keys}
+            chosen = {key: None if value is False else value for key, value in given.items()}
+            command(**{name: chosen}, **rest)
+
+        return wrapped
+
+    return decorate
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,20 +84,22 @@ def main(verbose: bool) -> None:
 
 
 @main.command()
-@_settings
 @click.option("--host", help="Where to listen; this machine alone unless told otherwise.")
 @click.option("--port", type=int, help="Port of the pages.")
 @click.option(
     "--allow-plain-http", is_flag=True, help="Serve other machines without TLS, passwords included."
 )
 @click.option("--no-worker", is_flag=True, help="Workers run elsewhere.")
+@_table("web", "host", "port", "allow_plain_http")
+@_broker
+@_settings
 def serve(config: Config, no_worker: bool) -> None:
     """Serve the pages, with a worker beside them.
 
     \b
     Example:
       edge-dashboard users add anna --role admin
-      edge-dashboard serve --mqtt-host broker.school.example
+      edge-dashboard serve --broker broker.school.example
     """
     from dashboard.charts import find_charts
     from dashboard.run import run_web
@@ -115,6 +127,7 @@ def _worker_beside() -> Supervisor:
     chosen = [
         *_option("--config", options["file"]),
         *_option("--database", options["database"]),
+        *_option("--broker", options["broker"]),
         *_option("--mqtt-host", options["mqtt_host"]),
         *_option("--mqtt-port", options["mqtt_port"]),
     ]
@@ -126,12 +139,16 @@ def _option(name: str, value: object) -> list[str]:
 
 
 @main.command()
-@_settings
 @click.option("--name", help="Stable name of this worker; each needs its own.")
 @click.option("--shared", is_flag=True, help="Share the messages with other workers (MQTT 5).")
 @click.option("--leashed", is_flag=True, hidden=True, help="End when standard input does.")
+@_table("worker", "name", "shared")
+@_broker
+@_settings
 def worker(config: Config, leashed: bool) -> None:
-    """Store what devices tell; several workers share the load (MQTT 5).
+    """Store what devices tell.
+
+    Several workers share the load (MQTT 5).
 
     \b
     Example:
@@ -211,7 +228,9 @@ def drop_dead_letters(config: Config, numbers: tuple[int, ...]) -> None:
 @main.command()
 @_settings
 def migrate(config: Config) -> None:
-    """Bring the database to this version; serve and worker do so by themselves.
+    """Bring the database to this version.
+
+    The commands serve and worker do so by themselves.
 
     \b
     Example:
@@ -225,6 +244,7 @@ def migrate(config: Config) -> None:
 
 
 @main.command()
+@_broker
 @_settings
 @click.option("--devices", default=12, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--rate", default=4.0, show_default=True, help="Transitions a second, all together.")
@@ -265,7 +285,9 @@ def simulate(  # noqa: PLR0917 - click passes each option by name
 @click.option("--port", default=8440, show_default=True, help="Port of the pages.")
 @click.option("--embedded", is_flag=True, help="Use the embedded broker, even beside Mosquitto.")
 def demo(devices: int, rate: float, seed: int, port: int, embedded: bool) -> None:
-    """Show it all: simulated classrooms, a broker, a worker and the pages.
+    """Show the pages with simulated classrooms.
+
+    Starts a broker and a worker of its own.
 
     \b
     Example:
@@ -285,7 +307,9 @@ def demo(devices: int, rate: float, seed: int, port: int, embedded: bool) -> Non
 
 @main.command()
 def fetch() -> None:
-    """Fetch the chart library, by hash; the pages are then complete without the internet.
+    """Fetch the chart library, by hash.
+
+    The pages are then complete without the internet.
 
     \b
     Example:
@@ -361,7 +385,9 @@ def remove(config: Config, who: str) -> None:
 @click.argument("who")
 @click.argument("places", nargs=-1)
 def allow(config: Config, who: str, places: tuple[str, ...]) -> None:
-    """Say anew what a viewer may see: SITE/DEVICE, SITE/*, @GROUP or * each; none for nothing.
+    """Say anew what a viewer may see.
+
+    Each of PLACES is SITE/DEVICE, SITE/*, @GROUP or *; without any it is nothing.
 
     \b
     Example:
@@ -475,10 +501,13 @@ def _approve(config: Config, names: tuple[str, ...], *, waiting_only: bool) -> N
 
 
 @devices.command("forget")
+@_broker
 @_settings
 @click.argument("names", nargs=-1, required=True)
 def forget_devices(config: Config, names: tuple[str, ...]) -> None:
-    """Forget devices and everything stored of them, and clear their retained messages.
+    """Forget devices and everything stored of them.
+
+    Their retained messages at the broker are cleared.
 
     One that goes on sending waits to be approved again.
 
@@ -510,7 +539,9 @@ def groups() -> None:
 @click.argument("name")
 @click.argument("places", nargs=-1)
 def set_group(config: Config, name: str, places: tuple[str, ...]) -> None:
-    """Say what is in a group: SITE/DEVICE or SITE/* each; none removes the group.
+    """Say what is in a group: SITE/DEVICE or SITE/* each.
+
+    Without any the group is removed.
 
     \b
     Example:
@@ -547,7 +578,9 @@ def list_groups(config: Config) -> None:
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000))
 @click.option("--account", help="Of one account alone.")
 def audit(config: Config, limit: int, account: str | None) -> None:
-    """Print who signed in, saw, exported or changed what; newest first.
+    """Print who signed in, saw, exported or changed what.
+
+    Newest first.
 
     \b
     Example:

@@ -122,7 +122,7 @@ def run_demo(
         people = People(engine)
         for role in Role:
             people.put(role.value, accounts[role.value], role, places=["*"])
-        shared = ("--mqtt-host", HOST, "--mqtt-port", str(broker.port))
+        shared = ("--broker", f"{HOST}:{broker.port}")
         worker = stack.enter_context(
             Supervisor(["worker", "--leashed", *shared, "--database", database])
         )

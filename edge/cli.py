@@ -6,23 +6,19 @@ import functools
 import logging
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edge import __version__
 from edge.config import Config, demand_legal_basis, describe_publish, load_config, parse_config
-from emoshift.command_line import CommandGroup
-from emoshift.errors import ConfigError, InputError, UsageError
+from emoshift.command_line import CommandGroup, split_broker
+from emoshift.errors import ConfigError, InputError
 from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge.bundle.installed import Library
     from edge.outbox.store import Outbox
-
-F = TypeVar("F", bound="Callable[..., Any]")
 
 CONFIG_PATH = Path("/etc/emoshift/edge.toml")
 
@@ -30,21 +26,14 @@ CONFIG_PATH = Path("/etc/emoshift/edge.toml")
 # at once, also where OpenCV or a model runtime is what is broken.
 
 
-def config_options(command: F) -> F:
-    """Add the options every command with a configuration has."""
-    options = (
-        click.option(
-            "--config",
-            "config_path",
-            type=click.Path(path_type=Path),
-            help=f"Configuration file.  [default: {CONFIG_PATH} where it exists]",
-        ),
-        click.option("--source", help="Camera number, device, clip or stream instead."),
-        click.option("--broker", metavar="HOST[:PORT]", help="Broker instead."),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
+config_option = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help=f"Configuration file.  [default: {CONFIG_PATH} where it exists]",
+)
+source_option = click.option("--source", help="Camera number, device, clip or stream instead.")
+broker_option = click.option("--broker", metavar="HOST[:PORT]", help="Broker instead.")
 
 
 def default_config() -> Path | None:
@@ -60,7 +49,9 @@ def default_config() -> Path | None:
         raise ConfigError(str(CONFIG_PATH), [problem]) from None
 
 
-def configured(config_path: Path | None, source: str | None, broker: str | None) -> Config:
+def configured(
+    config_path: Path | None, source: str | None = None, broker: str | None = None
+) -> Config:
     """Read the configuration and put the command line's wishes over it."""
     config_path = config_path or default_config()
     config = load_config(config_path) if config_path else Config()
@@ -75,24 +66,6 @@ def configured(config_path: Path | None, source: str | None, broker: str | None)
     return parse_config(data, where=str(config_path or "command line"))
 
 
-def split_broker(text: str) -> tuple[str, int | None]:
-    """Split ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``.
-
-    Raises:
-        UsageError: It is none of these.
-    """
-    if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        port = rest.removeprefix(":")
-    elif text.count(":") > 1:
-        host, port = text, ""
-    else:
-        host, _, port = text.partition(":")
-    if not host or (port and not (port.isdecimal() and 0 < int(port) < 65536)):
-        raise UsageError(f"--broker {text}: expected HOST or HOST:PORT, such as broker.local:1883")
-    return host, int(port) if port else None
-
-
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge")
 @click.option(
@@ -104,9 +77,11 @@ def main(*, verbose: bool) -> None:
 
 
 @main.command()
-@config_options
+@config_option
+@source_option
+@broker_option
 def run(config_path: Path | None, source: str | None, broker: str | None) -> None:
-    """Run the daemon: the vision process and the publisher, until stopped.
+    """Run the vision process and the publisher, until stopped.
 
     A clip as the source is played once, at its own speed.
 
@@ -127,14 +102,13 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
 
 @main.command()
 @click.argument("clip", type=click.Path(path_type=Path))
-@click.option(
-    "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
-)
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each transition.")
 def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
-    """Take a clip through the same pipeline, without a broker; print its transitions.
+    """Print the transitions of a clip, without a broker.
 
-    Every frame is looked at, however long that takes, so the same clip gives the same output.
+    It goes through the same pipeline as a camera's pictures. Every frame is looked at, however long
+    that takes, so the same clip gives the same output.
 
     \b
     Example:
@@ -146,7 +120,7 @@ def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
 
     render = transition_json if as_json else transition_line
     frames = faces = found = 0
-    config = configured(config_path, None, None)
+    config = configured(config_path)
     video = Clip(clip.expanduser(), rotate=config.camera.rotate, max_fps=config.camera.fps)
     for step in steps(video, config):
         frames += 1
@@ -163,9 +137,9 @@ def replay(clip: Path, config_path: Path | None, *, as_json: bool) -> None:
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Validate a configuration file and the files it names; nothing is started or changed.
+    """Validate a configuration file and the files it names.
 
-    Warns of passwords that would be sent unencrypted.
+    Nothing is started or changed. Warns of passwords that would be sent unencrypted.
 
     \b
     Example:
@@ -186,7 +160,7 @@ def check(file: Path) -> None:
 @click.argument("source", required=False)
 @click.option("--legal-basis", default="", help="By what right a camera is watched.")
 def demo(source: str | None, legal_basis: str) -> None:
-    """Run the whole daemon against a broker of its own, and print what comes through it.
+    """Run the daemon with a broker of its own, and print its events.
 
     SOURCE is a clip, a camera number or device, or "classroom" (four people, fetched from the
     internet). Without it two clips are played, 22 seconds: a woman who goes from sad to happy, and
@@ -205,7 +179,8 @@ def demo(source: str | None, legal_basis: str) -> None:
 
 
 @main.command()
-@config_options
+@config_option
+@broker_option
 @click.option("--json", "as_json", is_flag=True, help="The messages as they were received.")
 @click.option("--id", "name", metavar="NAME", help="Client id to keep; the broker queues under it.")
 @click.option(
@@ -215,16 +190,16 @@ def demo(source: str | None, legal_basis: str) -> None:
 )
 def subscribe(
     config_path: Path | None,
-    source: str | None,
     broker: str | None,
     name: str | None,
     state: Path | None,
     *,
     as_json: bool,
 ) -> None:
-    """Print the events of every device, each once; gaps are told, and asked for again.
+    """Print the events of every device, each once.
 
-    With a name and a state file it misses nothing while it is not running.
+    Gaps are told, and asked for again. With a name and a state file it misses nothing while it is
+    not running.
 
     \b
     Example:
@@ -234,7 +209,7 @@ def subscribe(
     from edge.commands.subscribe import print_events
 
     print_events(
-        configured(config_path, source, broker),
+        configured(config_path, broker=broker),
         click.echo,
         lambda line: click.echo(line, err=True),
         as_json=as_json,
@@ -291,31 +266,26 @@ def fetch(*, everything: bool) -> None:
         raise UnavailableError("\n  - ".join(["not everything was fetched", *missing]))
 
 
-def _config_option(command: F) -> F:
-    option = click.option(
-        "--config", "config_path", type=click.Path(path_type=Path), help="Configuration file."
-    )
-    return option(command)
-
-
 @main.group("outbox")
 def outbox_group() -> None:
-    """Events that the broker refused, or that were damaged on the disk."""
+    """Events that the broker refused or that were damaged on disk."""
 
 
 def _outbox(config_path: Path | None) -> Outbox:
     from edge.outbox.store import Outbox
 
-    config = configured(config_path, None, None).outbox
+    config = configured(config_path).outbox
     if not config.path.exists():
         raise InputError(f"{config.path}: no such outbox; set outbox.path, or start the service")
     return Outbox.from_config(config, writer=False)
 
 
 @outbox_group.command("list")
-@_config_option
+@config_option
 def list_set_aside(config_path: Path | None) -> None:
-    """Show what was set aside: number, date, why, and the event where it is readable.
+    """Show what was set aside, and why.
+
+    One line each: number, date, event where it is readable, reason.
 
     \b
     Example:
@@ -333,9 +303,11 @@ def list_set_aside(config_path: Path | None) -> None:
 
 @outbox_group.command("retry")
 @click.argument("numbers", nargs=-1, type=int)
-@_config_option
+@config_option
 def retry_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
-    """Send events that were set aside again: all, or those with certain NUMBERS.
+    """Send events that were set aside again.
+
+    All of them, or those with certain NUMBERS.
 
     \b
     Example:
@@ -348,9 +320,11 @@ def retry_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
 
 @outbox_group.command("drop")
 @click.argument("numbers", nargs=-1, type=int, required=True)
-@_config_option
+@config_option
 def drop_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
-    """Delete events that were set aside, those with certain NUMBERS; subscribers see a loss.
+    """Delete events that were set aside, by their NUMBERS.
+
+    Subscribers see a loss.
 
     \b
     Example:
@@ -368,14 +342,14 @@ def models() -> None:
 def _library(config_path: Path | None, *, allow_unsigned: bool = False) -> Library:
     from edge.bundle.installed import Library, trusted_keys
 
-    models = configured(config_path, None, None).models
+    models = configured(config_path).models
     return Library(models.library, keys=None if allow_unsigned else trusted_keys(models))
 
 
 @models.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--allow-unsigned", is_flag=True, help="Take one that no trusted key has signed.")
-@_config_option
+@config_option
 def install(folder: Path, config_path: Path | None, *, allow_unsigned: bool) -> None:
     """Verify a bundle, try it on this device, and switch to it.
 
@@ -396,9 +370,9 @@ def install(folder: Path, config_path: Path | None, *, allow_unsigned: bool) -> 
 
 
 @models.command("list")
-@_config_option
+@config_option
 def list_bundles(config_path: Path | None) -> None:
-    """Show every installed bundle, which one is in use, and which are damaged.
+    """Show installed bundles, which is in use, and which are damaged.
 
     \b
     Example:
@@ -412,7 +386,7 @@ def list_bundles(config_path: Path | None) -> None:
 
 
 @models.command()
-@_config_option
+@config_option
 def rollback(config_path: Path | None) -> None:
     """Go back to the bundle before; once more goes forward again.
 
@@ -424,7 +398,9 @@ def rollback(config_path: Path | None) -> None:
 
 
 @main.command()
-@config_options
+@config_option
+@source_option
+@broker_option
 @click.option(
     "--as-service/--as-this-user",
     default=None,
@@ -433,7 +409,9 @@ def rollback(config_path: Path | None) -> None:
 def doctor(
     config_path: Path | None, source: str | None, broker: str | None, *, as_service: bool | None
 ) -> None:
-    """Look at everything the daemon needs; one line each, exit 1 if anything is wrong.
+    """Look at everything the daemon needs, one line each.
+
+    The exit code is 1 if anything is wrong.
 
     \b
     Example:
@@ -477,7 +455,9 @@ def doctor(
 )
 @click.option("--yes", is_flag=True, help="Ask nothing; every answer comes from an option.")
 def init(**given: Any) -> None:
-    """Set this device up: ask, write the configuration, check it, start the services.
+    """Set this device up, by questions or by options.
+
+    Writes the configuration, checks it and starts the services.
 
     \b
     Example:
@@ -510,7 +490,9 @@ def install_units() -> None:
 
 @service.command(name="remove")
 def remove_units() -> None:
-    """Stop the services and take the units away; configuration and data stay.
+    """Stop the services and take the units away.
+
+    Configuration and data stay.
 
     \b
     Example:

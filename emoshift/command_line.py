@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from emoshift.credentials import mask_credentials
-from emoshift.errors import EmoshiftError, InputError, UnavailableError
+from emoshift.errors import EmoshiftError, InputError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,41 @@ class CommandGroup(click.Group):
         """Run the command that was named."""
         with one_line_errors():
             return super().invoke(ctx)
+
+
+class RenamedOption(click.Option):
+    """An option that still answers to the name it had before, of which help says nothing."""
+
+    def __init__(self, *args: Any, before: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._before = before
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser know both names."""
+        now: Sequence[str] = self.opts
+        self.opts = [*now, self._before]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = list(now)
+
+
+def split_broker(text: str) -> tuple[str, int | None]:
+    """Split ``HOST``, ``HOST:PORT`` or ``[IPV6]:PORT``.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        port = rest.removeprefix(":")
+    elif text.count(":") > 1:
+        host, port = text, ""
+    else:
+        host, _, port = text.partition(":")
+    if not host or (port and not (port.isdecimal() and 0 < int(port) < 65536)):
+        raise UsageError(f"--broker {text}: expected HOST or HOST:PORT, such as broker.local:1883")
+    return host, int(port) if port else None
 
 
 @contextmanager

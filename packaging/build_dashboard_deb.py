@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from build_deb import MACHINES, ROOT, _libraries, _version, _write
+from command_files import write_command_files
 
 HERE: Final = ROOT / "packaging/debian-dashboard"
 PLACE: Final = "usr/lib/emoshift-dashboard"
@@ -49,6 +50,7 @@ def _code(tree: Path, site: Path, python: str, version: str) -> None:
     launcher = (HERE / "python").read_text().replace("@PYTHON@", python)
     _write(tree / PLACE / "python", launcher, mode=0o755)
     _write(tree / "usr/bin/edge-dashboard", (HERE / "edge-dashboard").read_text(), mode=0o755)
+    _commands(tree, version)
     unit = "emoshift-dashboard.service"
     _write(tree / "usr/lib/systemd/system" / unit, (ROOT / "systemd" / unit).read_text())
     _write(tree / "etc/emoshift-dashboard/dashboard.toml", (HERE / "dashboard.toml").read_text())
@@ -59,6 +61,14 @@ def _code(tree: Path, site: Path, python: str, version: str) -> None:
     _write(documents / "examples/emoshift-fleet.json", grafana)
     for example in sorted((ROOT / "packaging/mosquitto").iterdir()):
         _write(documents / "examples" / example.name, example.read_text())
+
+
+def _commands(tree: Path, version: str) -> None:
+    """Put the manual and the shell completion of ``edge-dashboard`` in."""
+    sys.path.insert(0, str(ROOT))
+    from dashboard.cli import main as edge_dashboard
+
+    write_command_files(tree, "edge-dashboard", edge_dashboard, version)
 
 
 def _charts(target: Path) -> None:
@@ -102,9 +112,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", choices=sorted(MACHINES), default="amd64")
     parser.add_argument("--python", choices=("3.11", "3.12", "3.13"), default="3.11")
-    parser.add_argument("--out", type=Path, default=ROOT / "dist")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "dist", help="folder")
     options = parser.parse_args()
-    print(build(options.arch, options.python, options.out))
+    print(build(options.arch, options.python, options.output))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from command_files import write_command_files
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 HERE: Final = ROOT / "packaging" / "debian"
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -86,6 +88,7 @@ def _code(tree: Path, python: str) -> None:
     launcher = (HERE / "python").read_text().replace("@PYTHON@", python)
     _write(tree / "usr/lib/emoshift/python", launcher, mode=0o755)
     _write(tree / "usr/bin/edge", (HERE / "edge").read_text(), mode=0o755)
+    _commands(tree)
     for unit in sorted((ROOT / "systemd").glob("emoshift*")):
         if "dashboard" in unit.name:  # a package of its own, for the school's server
             continue
@@ -98,6 +101,14 @@ def _code(tree: Path, python: str) -> None:
         _write(documents / "examples" / example.name, example.read_text())
     models = (HERE / "copyright-of-the-models").read_text()
     _write(documents / "copyright", (ROOT / "LICENSE").read_text() + models)
+
+
+def _commands(tree: Path) -> None:
+    """Put the manual and the shell completion of ``edge`` in."""
+    sys.path.insert(0, str(ROOT))
+    from edge.cli import main as edge
+
+    write_command_files(tree, "edge", edge, _version())
 
 
 def _assets(target: Path) -> None:
@@ -164,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arch", choices=sorted(MACHINES), default="arm64")
     parser.add_argument("--python", choices=("3.11", "3.12", "3.13"), default="3.11")
-    parser.add_argument("--out", type=Path, default=ROOT / "dist")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "dist", help="folder")
     parser.add_argument(
         "--without-assets",
         action="store_true",
@@ -172,7 +183,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     with_assets = not options.without_assets
-    print(build(options.arch, options.python, options.out, with_assets=with_assets))
+    print(build(options.arch, options.python, options.output, with_assets=with_assets))
 
 
 if __name__ == "__main__":

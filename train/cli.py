@@ -8,7 +8,7 @@ from typing import Any
 import click
 from tabulate import tabulate
 
-from emoshift.command_line import CommandGroup
+from emoshift.command_line import CommandGroup, RenamedOption
 from emoshift.errors import UsageError
 from train import cli_options as options
 from train.backend import load_keras
@@ -102,7 +102,7 @@ def list_runs(runs: Path) -> None:
 @click.option("--epoch", type=int, help="The last one by default.")
 @click.option("-o", "--output", type=options.PATH, required=True, help="The .keras file to write.")
 def export(run_folder: Path, epoch: int | None, output: Path) -> None:
-    """Write a run's network as a .keras file, which the converter reads.
+    """Write a run's network as a .keras file for the converter.
 
     \b
     Example:
@@ -119,7 +119,9 @@ def export(run_folder: Path, epoch: int | None, output: Path) -> None:
 @options.data
 @options.cache
 def teach(nets: tuple[Path, ...], output: Path, *, data: Path | None, cache: Path) -> None:
-    """Write what networks predict for the training images, for `train run --teacher`.
+    """Write what networks predict for the training images.
+
+    For `train run --teacher`.
 
     \b
     Example:
@@ -138,7 +140,15 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path | None, cache: Pat
 @options.mirrored
 @options.classes
 @options.taus
-@click.option("--report", "report_folder", type=options.PATH, help="Folder for report and plots.")
+@click.option(
+    "-o",
+    "--output",
+    "report_folder",
+    cls=RenamedOption,
+    before="--report",
+    type=options.PATH,
+    help="Folder for report and plots.",
+)
 @click.option("--logits", "logits_path", type=options.PATH, help="Keep the logits in this .npz.")
 @options.data
 @options.cache
@@ -154,7 +164,7 @@ def evaluate(
     data: Path | None,
     cache: Path,
 ) -> None:
-    """Score a network on FER+8 and FER2013-7, or in the classes it predicts.
+    """Score a network on FER+8 and FER2013-7, or its own classes.
 
     Image networks may be .keras or .tflite; a recurrent .keras is one with its channels beside it
     as .json, and needs `train landmarks`, as every network over blendshapes does.
@@ -165,7 +175,7 @@ def evaluate(
         train evaluate models/sources/cnn_a.keras --tau 0.35 --tau 0.5
         train evaluate models/sources/cnn_a.keras --split CK+48 --tau 1
         train evaluate models/sources/cnn_a.keras --classes happy-sad-neutral
-        train evaluate models/default/cnn.tflite --split PrivateTest --report out/cnn
+        train evaluate models/default/cnn.tflite --split PrivateTest -o out/cnn
     """
     from train.evaluation.evaluate import evaluate as score
 
@@ -253,7 +263,9 @@ def report(
     data: Path | None,
     cache: Path,
 ) -> None:
-    """Draw runs' learning curves; with -o the tables and plots of docs/research/models.md too.
+    """Draw learning curves of runs.
+
+    With -o also the tables and plots of docs/research/models.md.
 
     A run's folder gets its learning curves. With -o every run's network, or network file, is
     scored: table.md, and for each a classification report, confusion matrix and reliability plot.
@@ -294,7 +306,9 @@ def report(
 @options.data
 @options.cache
 def landmarks(model: Path, *, framing: Path, data: Path | None, cache: Path) -> None:
-    """Measure landmarks and blendshapes of FER2013 once; takes about 15 minutes.
+    """Measure landmarks and blendshapes of FER2013.
+
+    Once; it takes about 15 minutes.
 
     \b
     Example:
@@ -346,7 +360,9 @@ def motion(clips: tuple[Path, ...], model: Path, output: Path) -> None:
 def sequences(
     *, name: str, recipe_path: Path, description: str, data: Path | None, runs: Path
 ) -> None:
-    """Compare a ConvLSTM, a CNN and an RNN on CK+48, fold by fold of people.
+    """Compare a ConvLSTM, a CNN and an RNN on CK+48.
+
+    By folds of people.
 
     Each network is trained with labels, then further by policy gradient, which rewards right and
     penalises wrong decisions, and beside that as much further with labels.
@@ -389,7 +405,9 @@ def tune(
     cache: Path,
     runs: Path,
 ) -> None:
-    """Search learning rate, units, optimiser, beta and momentum with KerasTuner.
+    """Search learning rate, units and optimiser with KerasTuner.
+
+    Also beta and momentum.
 
     The same --name goes on where a search stopped, also with more trials. For many processes,
     give each the same command and folder, and in its environment KERASTUNER_ORACLE_IP and

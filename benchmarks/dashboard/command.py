@@ -9,7 +9,7 @@ import click
 
 @click.group()
 def dashboard() -> None:
-    """Measure the dashboard: storing events, reading a term, and what restarts lose."""
+    """Measure the dashboard: storing, reading, and restarts."""
 
 
 @dashboard.command()
@@ -17,7 +17,9 @@ def dashboard() -> None:
 @click.option("--events", default=100_000, show_default=True)
 @click.option("--workers", default=1, show_default=True)
 def ingest(*, postgresql: bool, events: int, workers: int) -> None:
-    """Publish events as fast as the broker takes them, and time until the last one is stored.
+    """Time how long events take from the broker to the database.
+
+    They are published as fast as the broker takes them.
 
     The processor time of each part is printed too: on a busy machine it says more than the rate.
 
@@ -61,7 +63,7 @@ def fill(database: str, *, events: int, classes: int, weeks: int) -> None:
 @click.option("--runs", default=20, show_default=True)
 @click.argument("database")
 def read(database: str, *, runs: int) -> None:
-    """Read a term of one class from a filled database, again and again.
+    """Time reading a term of one class from a filled database.
 
     \b
     Example:
@@ -77,7 +79,9 @@ def read(database: str, *, runs: int) -> None:
 @click.option("--restarts", "count", default=100, show_default=True, help="All kinds together.")
 @click.option("--rate", default=200.0, show_default=True, help="Events a second.")
 def restarts(*, postgresql: bool, count: int, rate: float) -> None:
-    """Kill the worker, the broker and the database in turn, and count what is missing.
+    """Count what killing worker, broker and database loses.
+
+    Each is killed in turn.
 
     \b
     Example:

@@ -45,7 +45,7 @@ def send(broker: BrokerSettings, packets: Sequence[bytes]) -> float:
     try:
         link = socket.create_connection((broker.host, broker.broker_port), timeout=_SILENT_S)
     except OSError as why:
-        raise UnavailableError(f"{where}: {why}; start one, or give --mqtt-host") from why
+        raise UnavailableError(f"{where}: {why}; start one, or give --broker") from why
     with link:
         hello = _text("MQTT") + b"\x04\x02" + struct.pack("!H", 0) + _text("emoshift-volley")
         link.sendall(_packet(0x10, hello))

@@ -31,7 +31,7 @@ _KINDS: Final = ("worker", "broker", "database")
 
 
 def _start_worker(port: int, database: str, name: str, *, shared: bool) -> subprocess.Popen[bytes]:
-    arguments = ["worker", "--mqtt-host", "127.0.0.1", "--mqtt-port", str(port), "--name", name]
+    arguments = ["worker", "--broker", f"127.0.0.1:{port}", "--name", name]
     arguments += ["--database", database, *(["--shared"] if shared else [])]
     return subprocess.Popen([sys.executable, "-m", "dashboard", *arguments])
 
@@ -53,7 +53,10 @@ def _workers(port: int, database: str, count: int) -> Iterator[list[subprocess.P
 
 
 def measure_ingest(*, postgresql: bool, events: int, workers: int) -> str:
-    """Publish events as fast as the broker takes them, and time until the last one is stored."""
+    """Time how long events take from the broker to the database.
+
+    They are published as fast as the broker takes them.
+    """
     packets = prepare(_make_events(events))
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -94,7 +97,7 @@ def _make_events(events: int) -> list[Outgoing]:
 
 
 def measure_reading(database: str, *, runs: int) -> str:
-    """Read a term of one class from a filled database, again and again."""
+    """Time reading a term of one class from a filled database."""
     archive = Archive(open_engine(database))
     events, devices = archive.count_events(), archive.devices()
     end_ms = max(device.seen_ms for device in devices)
@@ -112,7 +115,10 @@ def measure_reading(database: str, *, runs: int) -> str:
 
 
 def measure_restarts(*, postgresql: bool, count: int, rate: float) -> str:
-    """Kill the worker, the broker and the database in turn, and count what is missing."""
+    """Count what killing worker, broker and database loses.
+
+    Each is killed in turn.
+    """
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         server = stack.enter_context(postgres()) if postgresql else None

@@ -318,9 +318,7 @@ def read_report(path: Path) -> AnyReport:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; make one with: edge-bench run --json FILE"
-        ) from None
+        raise InputError(f"{path}: no such file; make one with: edge-bench run -o FILE") from None
     except (OSError, ValueError) as why:
         raise InputError(f"{path}: not a report ({why})") from why
     found = data.get("schema") if isinstance(data, dict) else None

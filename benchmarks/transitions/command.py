@@ -15,6 +15,7 @@ from edge.capture.clip import Clip
 from edge.config import parse_config
 from edge.pipeline import REPLAY_SEED, open_pipeline, replay
 from edge.transitions import TransitionParameters
+from emoshift.command_line import RenamedOption
 from emoshift.errors import UsageError
 from train.transitions import stream_sets as sets
 from train.transitions.judge import judge, lines
@@ -68,7 +69,15 @@ _SCALE = click.option(
 @click.option("--seed", default=101, show_default=True, help="Of the streams; 101 or above.")
 @_SCALE
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
-@click.option("--report", "folder", type=_FOLDER, help="Write table, JSON and plots here.")
+@click.option(
+    "-o",
+    "--output",
+    "folder",
+    cls=RenamedOption,
+    before="--report",
+    type=_FOLDER,
+    help="Write table, JSON and plots here.",
+)
 def transitions(
     *,
     levels: tuple[str, ...],
@@ -83,11 +92,13 @@ def transitions(
     as_json: bool,
     folder: Path | None,
 ) -> None:
-    """Score the change detector against the usual ones, on streams it was not tuned on.
+    """Score the change detector against the usual ones.
+
+    On streams it was not tuned on.
 
     \b
     Example:
-      edge-bench transitions --report out/transitions
+      edge-bench transitions -o out/transitions
       edge-bench transitions --labels labels.json --clips clips/
       edge-bench transitions --streams data
     """

@@ -99,7 +99,7 @@ class _Publisher:
             for event in self._turn(0.1):
                 if isinstance(event, Lost) and self._connection.notice_level >= logging.WARNING:
                     raise UnavailableError(
-                        f"broker {self._address}: {event.detail}; start one, or give --mqtt-host"
+                        f"broker {self._address}: {event.detail}; start one, or give --broker"
                     )
 
     def turn(self) -> None:

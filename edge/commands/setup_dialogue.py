@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import segno
 
-from edge.cli import split_broker
 from edge.commands.probe_camera import probe_camera
 from edge.commands.setup import LAWS, Answers, cameras, to_identifier, write_config
 from edge.config import Camera
+from emoshift.command_line import split_broker
 from emoshift.errors import UsageError
 
 if TYPE_CHECKING:

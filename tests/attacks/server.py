@@ -78,7 +78,7 @@ def serve(folder: Path, *options: str, tls: bool = False) -> Iterator[Server]:
     limited = ["prlimit", "--nofile=1024:1024"] if shutil.which("prlimit") else []
     command = [
         *limited, sys.executable, "-m", "dashboard", "serve", "--no-worker", "--database", database,
-        "--port", str(port), "--mqtt-host", "127.0.0.1", "--mqtt-port", str(free_port()), *options,
+        "--port", str(port), "--broker", f"127.0.0.1:{free_port()}", *options,
     ]  # fmt: skip
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, cwd=folder)

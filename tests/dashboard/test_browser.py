@@ -105,7 +105,7 @@ class Site:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Start the pages with a worker, and wait until both are there."""
-        options = ["--mqtt-host", "127.0.0.1", "--mqtt-port", str(self.mqtt_port)]
+        options = ["--broker", f"127.0.0.1:{self.mqtt_port}"]
         options += ["--database", self.database, "--port", str(self.port)]
         options += ["--config", str(self.settings)]
         process = subprocess.Popen([sys.executable, "-m", "dashboard", "serve", *options])

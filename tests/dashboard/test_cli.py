@@ -44,6 +44,37 @@ def test_accounts(sqlite):
     assert (code, "at least 10" in said) == (2, True)
 
 
+def test_groups(sqlite):
+    """Groups of classes are made, listed and removed."""
+    here = ("--database", sqlite)
+    made = run("groups", "set", "year-7", "school/room-1", "school/room-2", *here)
+    assert made == (0, "group year-7: school/room-1 school/room-2\n")
+    assert run("groups", "list", *here) == (0, "year-7\tschool/room-1 school/room-2\n")
+    assert run("groups", "set", "year-7", *here) == (0, "group year-7: removed\n")
+    assert run("groups", "list", *here) == (0, "")
+
+
+def test_a_command_takes_no_option_that_it_does_not_use(sqlite):
+    """Whoever manages accounts names no broker, neither as it is called now nor as before."""
+    for option in ("--broker", "--mqtt-host"):
+        code, said = run("users", "list", "--database", sqlite, option, "somewhere")
+        assert (code, "No such option" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "broker",
+    [
+        pytest.param(("--broker", "127.0.0.1:{}"), id="now"),
+        pytest.param(("--mqtt-host", "127.0.0.1", "--mqtt-port", "{}"), id="before"),
+    ],
+)
+def test_the_broker_is_named_as_on_the_device(broker):
+    """One option for name and port; the two of earlier versions go on working."""
+    port = str(free_port())
+    code, said = run("simulate", *(word.format(port) for word in broker), "--events", "1")
+    assert (code, f"127.0.0.1:{port}" in said) == (69, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -51,7 +82,7 @@ def test_accounts(sqlite):
         pytest.param(
             ("migrate", "--config", "/nowhere.toml"), 78, "no such file", id="no settings"
         ),
-        pytest.param(("migrate", "--mqtt-port", "0"), 78, "broker.port", id="no port"),
+        pytest.param(("simulate", "--mqtt-port", "0"), 78, "broker.port", id="no port"),
     ],
 )
 def test_errors_are_one_line(sqlite, arguments, code, said):
@@ -60,14 +91,6 @@ def test_errors_are_one_line(sqlite, arguments, code, said):
     assert found[0] == code
     assert found[1].startswith("Error: ")
     assert said in found[1]
-
-
-def test_no_broker():
-    """A broker that does not answer is named."""
-    port = str(free_port())
-    code, said = run("simulate", "--mqtt-host", "127.0.0.1", "--mqtt-port", port, "--events", "1")
-    assert code == 69
-    assert f"127.0.0.1:{port}" in said
 
 
 def test_unknown_keys(tmp_path, sqlite):

@@ -162,7 +162,7 @@ def test_a_killed_worker_is_started_again(mqtt, sqlite, history, capsys):
     """The supervisor starts a killed worker again, and what came meanwhile is stored."""
     config = settings(mqtt, sqlite)
     open_store(sqlite).dispose()
-    arguments = ["--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt), "--database", sqlite]
+    arguments = ["--broker", f"127.0.0.1:{mqtt}", "--database", sqlite]
     with Supervisor(["worker", "--leashed", *arguments]) as supervisor:
         wait_until(lambda: connected(supervisor))
         os.kill(supervisor.pid, signal.SIGKILL)

@@ -151,7 +151,7 @@ def test_commands(sqlite):
     assert run("add", "school/room-2")[0] == 0
     assert run("list")[1].count("approved") == 2
     port = str(free_port())  # nobody listens there, which is told
-    code, said = run("forget", "school/room-1", "--mqtt-host", "127.0.0.1", "--mqtt-port", port)
+    code, said = run("forget", "school/room-1", "--broker", f"127.0.0.1:{port}")
     assert code == 0
     assert said.startswith("school/room-1: forgotten, 0 rows deleted\nWarning: retained messages")
     assert run("forget", "school/room-9")[0] == 2
@@ -169,7 +169,7 @@ def test_forgetting_clears_retained_messages(sqlite, mqtt):
     for address in (ROOM, REAL):
         for kind in (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH):
             client.publish(address.topic(kind), b"{}", qos=1, retain=True).wait_for_publish(10)
-    here = ("--database", sqlite, "--mqtt-host", "127.0.0.1", "--mqtt-port", str(mqtt))
+    here = ("--database", sqlite, "--broker", f"127.0.0.1:{mqtt}")
     assert CliRunner().invoke(main, ["devices", "forget", str(ROOM), *here]).exit_code == 0
     kept: list[str] = []
     client.on_message = lambda _c, _u, message: kept.append(message.topic)

@@ -163,8 +163,8 @@ def test_restarts_lose_and_double_nothing(tmp_path, sqlite, history):
     stop = threading.Event()
 
     def start() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "dashboard", "worker", "--mqtt-host", "127.0.0.1"]
-        return subprocess.Popen([*command, "--mqtt-port", str(port), "--database", sqlite])
+        command = [sys.executable, "-m", "dashboard", "worker"]
+        return subprocess.Popen([*command, "--broker", f"127.0.0.1:{port}", "--database", sqlite])
 
     with contextlib.ExitStack() as stack:
         first = contextlib.ExitStack()

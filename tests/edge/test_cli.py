@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli import split_broker
+from emoshift.command_line import split_broker
 from emoshift.errors import UsageError
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from emoshift.command_line import RenamedOption
 from train import cli_options as options
 from train.training.run_options import data_folder
 
@@ -25,7 +26,7 @@ def detector() -> None:
 
     \b
     Example:
-        train detector fit --folds 0 --write temporal.json
+        train detector fit --folds 0 -o temporal.json
     """
 
 
@@ -50,7 +51,14 @@ def detector() -> None:
     type=click.Choice(PARTS),
     help="Leave a part out, to see what it brings; can be given more than once.",
 )
-@click.option("--write", type=options.PATH, help="Write the manifest's temporal block here.")
+@click.option(
+    "-o",
+    "--output",
+    cls=RenamedOption,
+    before="--write",
+    type=options.PATH,
+    help="Write the manifest's temporal block here.",
+)
 @click.option("--report", type=options.PATH, help="Write every figure here, as JSON.")
 def fit(
     *,
@@ -61,17 +69,19 @@ def fit(
     folds: int,
     jobs: int,
     without: tuple[str, ...],
-    write: Path | None,
+    output: Path | None,
     report: Path | None,
 ) -> None:
-    """Fit on real clips; tell how fits without each person do on that person.
+    """Fit on real clips, and score by people left out.
+
+    A fit without each person is scored on that person.
 
     Reads streams/, clips/, ckplus_sequences/ and rooms/ of the data folder. Faces are found once
     and kept in the cache; another bundle then takes minutes.
 
     \b
     Example:
-        train detector fit --write models/sources/temporal.json --report build/detector.json
+        train detector fit -o models/sources/temporal.json --report build/detector.json
         convert retune models/default models/sources/temporal.json
     """
     from edge.bundle.installed import configured_bundle
@@ -122,11 +132,11 @@ def fit(
             "parameters": found.parameters.to_parameters(),
         }
         fitted_settings.write_json(report, json.loads(json.dumps(values)))
-    if write is not None:
+    if output is not None:
         rate = None if found.held_out is None else round(found.held_out.talk_false_per_min, 2)
         block = fitted_settings.temporal(found.parameters, about, false_changes_per_min=rate)
-        fitted_settings.write_json(write, block.model_dump(mode="json"))
-        click.echo(f"wrote {write}")
+        fitted_settings.write_json(output, block.model_dump(mode="json"))
+        click.echo(f"wrote {output}")
 
 
 def read_cases(data: Path, bundle: Bundle) -> list[Case]:

@@ -1,0 +1,37 @@
+"""What our commands have in common."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from emoshift.command_line import RenamedOption
+
+
+@click.command()
+@click.option("-o", "--output", cls=RenamedOption, before="--out", help="The file.")
+def write(output: str | None) -> None:
+    """Write a file."""
+    click.echo(output)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param(["-o", "a"], id="short"),
+        pytest.param(["--output", "a"], id="now"),
+        pytest.param(["--out", "a"], id="before"),
+        pytest.param(["--out=a"], id="before, joined"),
+    ],
+)
+def test_an_option_answers_to_its_old_name(words):
+    """Scripts that were written for an earlier version go on working."""
+    assert CliRunner().invoke(write, words).output == "a\n"
+
+
+def test_help_tells_the_new_name_alone():
+    """The old one is for scripts, not for people."""
+    said = CliRunner().invoke(write, ["--help"]).output
+    assert "-o, --output TEXT  The file." in said
+    assert "--out " not in said
