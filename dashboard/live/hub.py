@@ -36,7 +36,7 @@ _QUEUE: Final = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubEvent:
-    """One thing a listener is told.
+    """One thing a listener hears of.
 
     Attributes:
         kind: ``device`` (its state changed), ``transition``, ``link`` (the broker came or went), or
@@ -58,7 +58,7 @@ class Listener:
 
     Attributes:
         address: The only device it wants; ``None`` for the state of all.
-        queue: What it has not been told yet.
+        queue: What it has not taken yet.
         overrun: Whether it was too slow and something was dropped: it must start anew.
         waits: Whether the broker has not confirmed a subscription since it began to listen.
     """
@@ -68,7 +68,7 @@ class Listener:
     overrun: bool = False
     waits: bool = True
 
-    def tell(self, event: HubEvent) -> None:
+    def queue_event(self, event: HubEvent) -> None:
         """Queue something, or mark the listener as overrun."""
         try:
             self.queue.put_nowait(event)
@@ -127,7 +127,7 @@ class Hub:
         for address in self.devices.keys() - known:
             del self.devices[address]
             self.refused.pop(address, None)
-            self._tell(HubEvent(kind="device", address=address))
+            self._dispatch(HubEvent(kind="device", address=address))
         return known - self.devices.keys()
 
     def restore(self, known: Iterable[Device]) -> None:
@@ -174,11 +174,11 @@ class Hub:
                 self._deliver(event)
             case Connected():
                 self._connection.subscribe(*self._topics())
-                self._soon(self._tell_link)
+                self._soon(self._dispatch_link)
             case Lost():
-                self._soon(self._tell_link)
+                self._soon(self._dispatch_link)
             case Subscribed():  # pages read the history again: what came before was not received
-                self._soon(self._tell_waiting)
+                self._soon(self._resync_waiting)
             case Acknowledged():
                 pass
 
@@ -192,7 +192,7 @@ class Hub:
             if why.address is not None:
                 self._soon(self._refuse, why.address)
             return
-        self._soon(self.take, message, delivery.retained)
+        self._soon(self.apply, message, delivery.retained)
 
     def _soon(self, call: Any, *values: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -204,19 +204,21 @@ class Hub:
     def _refuse(self, address: Address) -> None:
         if address in self.devices:
             self.refused[address] += 1
-            self._tell(HubEvent(kind="device", address=address))
+            self._dispatch(HubEvent(kind="device", address=address))
 
-    def take(self, message: Message, retained: bool) -> None:
-        """Fold one message into what is known, and tell whoever listens."""
+    def apply(self, message: Message, retained: bool) -> None:
+        """Fold one message into what is known, and pass it to whoever listens."""
         address, body = message.address, message.body
         known = self.devices.get(address)
         if known is None:
             return
         self.devices[address] = fold(known, message, arrived_ms=steady_ms(), retained=retained)
         if not isinstance(body, Transition):
-            self._tell(HubEvent(kind="device", address=address, received_ms=message.received_ms))
+            self._dispatch(
+                HubEvent(kind="device", address=address, received_ms=message.received_ms)
+            )
         elif self._new(body.event_id):
-            self._tell(
+            self._dispatch(
                 HubEvent(
                     kind="transition",
                     address=address,
@@ -233,23 +235,23 @@ class Hub:
             self._seen.popitem(last=False)
         return True
 
-    def _tell(self, event: HubEvent) -> None:
+    def _dispatch(self, event: HubEvent) -> None:
         for listener in self._listeners:
             if listener.address == event.address or (
                 listener.address is None and event.kind == "device"
             ):
-                listener.tell(event)
+                listener.queue_event(event)
 
-    def _tell_link(self) -> None:
+    def _dispatch_link(self) -> None:
         for listener in self._listeners:
             listener.waits = True
-            listener.tell(HubEvent(kind="link"))
+            listener.queue_event(HubEvent(kind="link"))
 
-    def _tell_waiting(self) -> None:
+    def _resync_waiting(self) -> None:
         for listener in self._listeners:
             if listener.waits:
                 listener.waits = False
-                listener.tell(HubEvent(kind="resync"))
+                listener.queue_event(HubEvent(kind="resync"))
 
 
 def _restored(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:

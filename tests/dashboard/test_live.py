@@ -106,11 +106,11 @@ def test_listeners_hear_each_event_once(room):
         with hub.listen(ROOM) as mine, hub.listen(Address("school", "other")) as other:
             event = read(room.change(NOW_MS))
             for _ in range(3):
-                hub.take(event, False)
+                hub.apply(event, False)
             assert mine.queue.qsize() == 1
             assert other.queue.empty()
             for _ in range(1000):
-                hub.take(read(room.change(NOW_MS)), False)
+                hub.apply(read(room.change(NOW_MS)), False)
             assert mine.overrun
 
     asyncio.run(story())

@@ -120,7 +120,7 @@ def test_the_hub_knows_enrolled_devices_alone(sqlite):
         hub = Hub(BrokerSettings())
         hub.restore(archive.devices())
         for message in fakes(5000):
-            hub.take(message, False)
+            hub.apply(message, False)
         assert set(hub.devices) == {ROOM}
         History(engine).write(gather([status_of(REAL)]))
         assert hub.retain(archive.addresses()) == {REAL}
