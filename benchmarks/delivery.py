@@ -70,7 +70,7 @@ def time_delivery(changes: Sequence[TransitionEvent]) -> NDArray[np.float64]:
                 if not waiting:
                     break
                 put_s = time.perf_counter()
-                outbox.put([waiting.pop()])
+                outbox.append([waiting.pop()])
         finally:
             deadline.cancel()
             stop.set()

@@ -50,7 +50,7 @@ EVERY_FACE: Final = ComputeBudget(landmark_budget=100, landmark_interval_s=0.0)
 """Every face is measured in every frame."""
 AFTER: Final = "after the landmarks, per face"
 _STAGES: Final = ("faces", "features", "models", "transitions")
-_LOOK_EVERY_S: Final = 1.0
+_POLL_EVERY_S: Final = 1.0
 _MOST_FPS: Final = 400
 _MINUTE_S: Final = 60.0
 _LONGEST_WARM_UP_S: Final = 10.0
@@ -302,7 +302,7 @@ def _measure(
             recorder.put("grab", loop.grab_s * 1e3)
         recorder.put(CPU, loop.cpu_s * 1e3)
         record(recorder, tally, loop.pipeline, step)
-        if done_s - looked_s >= _LOOK_EVERY_S:
+        if done_s - looked_s >= _POLL_EVERY_S:
             looked_s = done_s
             tally.looked_s.append(done_s - began_s)
             tally.rss_mb.append(memory_now()[0])

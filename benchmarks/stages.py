@@ -85,7 +85,7 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
             table.each("transitions, one face", lambda p: detector.update([p]), flat)
             changes = [sample_change(number) for number in range(_EVENTS)]
             events = table.each(
-                "outbox, one event to disk", lambda change: loop.outbox.put([change])[0], changes
+                "outbox, one event to disk", lambda change: loop.outbox.append([change])[0], changes
             )
             table.each("message as JSON", Message.to_json, events)
             with contextlib.suppress(UnavailableError):  # no broker here: the stage is left out

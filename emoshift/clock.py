@@ -58,7 +58,7 @@ def read_clock() -> ClockReading:
     return ClockReading(monotonic_s=time.monotonic(), utc_s=time.time(), synced=_is_synced())
 
 
-def kernel_boot() -> str:
+def boot_session() -> str:
     """Name this run of the kernel; monotonic times of two kernels do not compare."""
     try:
         return _BOOT_ID.read_text(encoding="ascii").strip()

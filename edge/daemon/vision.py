@@ -84,7 +84,7 @@ def run_vision(
                 elif capture.status().state is CaptureState.ENDED:
                     break
                 else:
-                    outbox.put()  # what the disk refused before
+                    outbox.flush()  # what the disk refused before
                     if reporter.silent_s() > max(STUCK_S, 3 / config.camera.fps):
                         raise CameraError(
                             f"the camera hangs: no picture for {STUCK_S:g} s and no failure;"
@@ -110,7 +110,7 @@ def process_frame(frame: Frame, pipeline: Pipeline, outbox: Outbox | None, sourc
     if step.transitions and outbox is not None:
         decided_s = time.monotonic()
         clock = read_clock()
-        outbox.put(
+        outbox.append(
             [
                 describe_change(
                     transition,

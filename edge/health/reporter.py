@@ -109,7 +109,7 @@ class HealthReporter:
         """Say what this device is; said again by itself once the camera has agreed to a mode."""
         if self._window is not None and self._isolation is None:
             # What an earlier setting has told of single faces must not be sent again.
-            self._tell_window(None)
+            self._publish_window(None)
             self._publish_health(time.monotonic())
         self._isolation = isolation
         self._mode = self._capture.status().mode
@@ -223,9 +223,9 @@ class HealthReporter:
         if self._summary_s - self._window_s < self._config.privacy.window_s:
             return
         self._window_s = self._summary_s
-        self._tell_window(window.close())
+        self._publish_window(window.close())
 
-    def _tell_window(self, counts: WindowCounts | None) -> None:
+    def _publish_window(self, counts: WindowCounts | None) -> None:
         summary = summarise_window(
             counts,
             device=self._config.device.name,

@@ -84,7 +84,7 @@ class EventFile:
         why: Exception | None = None
         for distrusted in (False, False, True):
             try:
-                if self._database is not None and self._database.must_let_go():
+                if self._database is not None and self._database.must_release():
                     self.close()
                 database = self.open(distrusted=distrusted)
                 self._run(database.connection, work, durable=durable, transaction=transaction)

@@ -50,7 +50,7 @@ TABLES: Final = {
 COLUMNS: Final = "id, boot, seq, body, kernel, monotonic_s, utc_s, synced, crc"
 _WIDTH: Final = 9
 
-_FIRST_LAYOUT: Final = (
+_FIRST_RELEASE: Final = (
     "CREATE TABLE event (\n            id INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL,"
     " crc INTEGER NOT NULL,\n            kernel TEXT NOT NULL, monotonic_s REAL NOT NULL,"
     " utc_s REAL NOT NULL,\n            synced INTEGER NOT NULL)"
@@ -59,20 +59,20 @@ _MIGRATED_AT_A_TIME: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class StoredEvent:
     """A stored event.
 
     Attributes:
         id: Its place in the queue; grows, never used again.
         event: As it was stored.
-        kernel: The run of the kernel during which it was stored.
+        boot_session: The run of the kernel during which it was stored.
         monotonic_s, utc_s: Both clocks when it was stored, seconds.
         synced: Whether the wall clock was set then.
     """
 
     id: int
     event: Transition
-    kernel: str
+    boot_session: str
     monotonic_s: float
     utc_s: float
     synced: bool
@@ -90,14 +90,14 @@ def _plain(value: object) -> object:
     return int(value) if isinstance(value, bool) else value
 
 
-def make_record(number: int, event: Transition, *, kernel: str, now: ClockReading) -> Record:
+def make_record(number: int, event: Transition, *, boot_session: str, now: ClockReading) -> Record:
     """Return the row of an event."""
     values = (
         number,
         event.boot_id,
         event.seq,
         event.to_json().encode(),
-        kernel,
+        boot_session,
         now.monotonic_s,
         now.utc_s,
         int(now.synced),
@@ -110,21 +110,21 @@ def is_whole(record: Record) -> bool:
     return len(record) >= _WIDTH and checksum(*record[: _WIDTH - 1]) == record[_WIDTH - 1]
 
 
-def read_record(record: Record) -> Row | None:
+def read_record(record: Record) -> StoredEvent | None:
     """Read one row of events; ``None`` where it is not what was written."""
     if not is_whole(record):
         return None
-    number, boot, seq, body, kernel, monotonic_s, utc_s, synced = record[: _WIDTH - 1]
+    number, boot, seq, body, boot_session, monotonic_s, utc_s, synced = record[: _WIDTH - 1]
     try:
         event = Transition.from_json(body)
     except (ValueError, TypeError, KeyError):
         return None
     if event.boot_id.encode() != boot or event.seq != seq:
         return None
-    return Row(
+    return StoredEvent(
         id=number,
         event=event,
-        kernel=kernel.decode(),
+        boot_session=boot_session.decode(),
         monotonic_s=monotonic_s,
         utc_s=utc_s,
         synced=bool(synced),
@@ -147,7 +147,7 @@ class NewerFileError(Exception):
     """The file was written by a newer release."""
 
 
-def lay_out(db: sqlite3.Connection) -> None:
+def create_tables(db: sqlite3.Connection) -> None:
     """Make the tables of a new file, bring over those of an earlier release, verify the others.
 
     Raises:
@@ -170,7 +170,7 @@ def lay_out(db: sqlite3.Connection) -> None:
         if (version, stamp) != (VERSION, APPLICATION_ID):
             _stamp(db)
         return
-    first = found.get("event") == _FIRST_LAYOUT
+    first = found.get("event") == _FIRST_RELEASE
     if found and not first:
         raise damage(f"tables {', '.join(sorted(found))} are not those of an outbox")
     db.execute("BEGIN IMMEDIATE")
@@ -238,7 +238,7 @@ def _move_some(db: sqlite3.Connection) -> bool:
     if not left:
         db.execute("DROP TABLE event")
         return False
-    moved = [from_first_layout(record) for record in left]
+    moved = [from_first_release(record) for record in left]
     insert_all(db, "queue", filter(None, moved))
     if bad := moved.count(None):
         add_to_counter(db, "dropped", bad)
@@ -247,16 +247,25 @@ def _move_some(db: sqlite3.Connection) -> bool:
     return True
 
 
-def from_first_layout(record: Record) -> Record | None:
+def from_first_release(record: Record) -> Record | None:
     """Turn a row of the first release into one of this; ``None`` where it is damaged."""
-    number, body, crc, kernel, monotonic_s, utc_s, synced = record
+    number, body, crc, boot_session, monotonic_s, utc_s, synced = record
     try:
         if zlib.crc32(body) != crc:
             return None
         event = Transition.from_json(body)
     except (ValueError, TypeError, KeyError):
         return None
-    values = (number, event.boot_id, event.seq, body, _text(kernel), monotonic_s, utc_s, synced)
+    values = (
+        number,
+        event.boot_id,
+        event.seq,
+        body,
+        _text(boot_session),
+        monotonic_s,
+        utc_s,
+        synced,
+    )
     return (*values, checksum(*values))
 
 
@@ -317,7 +326,7 @@ def read_damaged_file(path: Path) -> dict[str, list[Record]]:
         whole = [row for row in rows.values() if _fits(table, row)]
         found[table] = sorted(whole, key=lambda row: row[0])
     found["queue"] = [
-        *filter(None, map(from_first_layout, found.pop("event"))),
+        *filter(None, map(from_first_release, found.pop("event"))),
         *found["queue"],
     ]
     return found
@@ -325,7 +334,7 @@ def read_damaged_file(path: Path) -> dict[str, list[Record]]:
 
 def _fits(table: str, row: Sequence[Any]) -> bool:
     if table == "event":
-        return len(row) == 7 and from_first_layout(tuple(row)) is not None
+        return len(row) == 7 and from_first_release(tuple(row)) is not None
     if table in {"queue", "sent"}:
         return read_record(tuple(row)) is not None
     if table == "dead":

@@ -27,7 +27,7 @@ class Reserve:
         self._path = outbox.with_name(f"{outbox.name}-reserve")
         self._size = size
 
-    def give_up(self) -> bool:
+    def release(self) -> bool:
         """Free the space; False where there was none."""
         try:
             self._path.unlink()

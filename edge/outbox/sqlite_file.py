@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.outbox.records import NewerFileError, damage, lay_out
+from edge.outbox.records import NewerFileError, create_tables, damage
 from emoshift.errors import OutboxError
 from emoshift.private_files import PRIVATE, make_private
 
@@ -94,8 +94,8 @@ class Database:
         self._distrusted = distrusted
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._using = _lock_file(f"{path}.lock")
-            self._repair = _lock_file(f"{path}.repair")
+            self._open_lock = _lock_file(f"{path}.lock")
+            self._repair_lock = _lock_file(f"{path}.repair")
         except OSError as why:
             raise OutboxError(
                 f"{path}: cannot be opened: {why.strerror}; check outbox.path and its folder"
@@ -112,13 +112,13 @@ class Database:
             self._close_locks()
             raise
 
-    def must_let_go(self) -> bool:
+    def must_release(self) -> bool:
         """Whether the other process repairs the file, or somebody has replaced it."""
         try:
-            fcntl.flock(self._repair, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(self._repair_lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        fcntl.flock(self._repair, fcntl.LOCK_UN)
+        fcntl.flock(self._repair_lock, fcntl.LOCK_UN)
         try:
             return self.path.stat().st_ino != self._inode
         except OSError:
@@ -131,26 +131,26 @@ class Database:
         self._close_locks()
 
     def _close_locks(self) -> None:
-        os.close(self._using)
-        os.close(self._repair)
+        os.close(self._open_lock)
+        os.close(self._repair_lock)
 
     def _open(self, clock: ClockReading) -> sqlite3.Connection:
-        with self._holding(self._repair, fcntl.LOCK_SH):  # nobody repairs
-            self._take(self._using, fcntl.LOCK_SH)
+        with self._holding(self._repair_lock, fcntl.LOCK_SH):  # nobody repairs
+            self._take(self._open_lock, fcntl.LOCK_SH)
         if not self._distrusted:
             try:
                 return self._connect()
             except sqlite3.DatabaseError as why:
                 if not is_damage(why):
                     raise
-        fcntl.flock(self._using, fcntl.LOCK_UN)
-        with self._holding(self._repair, fcntl.LOCK_EX):
-            self._take(self._using, fcntl.LOCK_EX)
-            connection = self._mend(clock)
-            fcntl.flock(self._using, fcntl.LOCK_SH)
+        fcntl.flock(self._open_lock, fcntl.LOCK_UN)
+        with self._holding(self._repair_lock, fcntl.LOCK_EX):
+            self._take(self._open_lock, fcntl.LOCK_EX)
+            connection = self._repair_alone(clock)
+            fcntl.flock(self._open_lock, fcntl.LOCK_SH)
             return connection
 
-    def _mend(self, clock: ClockReading) -> sqlite3.Connection:
+    def _repair_alone(self, clock: ClockReading) -> sqlite3.Connection:
         """Alone with the file: look again, set it aside if it is still damaged, start anew."""
         if not self._distrusted:
             try:
@@ -189,7 +189,7 @@ class Database:
             connection.execute(f"PRAGMA journal_size_limit={_CHECKPOINT_PAGES * 4096}")
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
             set_durable(connection, durable=self._durable)
-            lay_out(connection)
+            create_tables(connection)
             _check(connection)
         except NewerFileError as why:
             connection.close()

@@ -9,7 +9,7 @@ from edge.outbox.losses import Loss, add_losses, ranges
 from edge.outbox.records import (
     COLUMNS,
     Record,
-    Row,
+    StoredEvent,
     checksum,
     damage,
     insert_all,
@@ -39,13 +39,13 @@ class Snapshot:
     Attributes:
         kind: Which message it is.
         body: The message, JSON.
-        kernel, monotonic_s: When it was written.
+        boot_session, monotonic_s: When it was written.
         version: Grows with every writing.
     """
 
     kind: str
     body: str
-    kernel: str
+    boot_session: str
     monotonic_s: float
     version: int
 
@@ -169,7 +169,7 @@ class SetAside:
     number: int
     reason: str
     date: str
-    row: Row | None
+    row: StoredEvent | None
 
 
 def dead(db: sqlite3.Connection) -> Iterator[SetAside]:
@@ -219,14 +219,14 @@ def remove_dead(db: sqlite3.Connection, ids: Sequence[int], *, utc_s: float) -> 
 
 
 def drop_old(
-    db: sqlite3.Connection, limits: Limits, *, kernel: str, now: ClockReading, sent: bool
+    db: sqlite3.Connection, limits: Limits, *, boot_session: str, now: ClockReading, sent: bool
 ) -> list[tuple[str, int]]:
     """Delete events past their age; returns the numbers of those that had never been sent.
 
     Args:
         db: The outbox file.
         limits: Say the ages.
-        kernel: This run of the kernel.
+        boot_session: This run of the kernel.
         now: The clocks.
         sent: Whether to delete events that were sent, too; one process alone does.
 
@@ -235,11 +235,11 @@ def drop_old(
     """
     lost = [
         number
-        for record in _past(db, "queue", limits.max_age_s, kernel=kernel, now=now)
+        for record in _past(db, "queue", limits.max_age_s, boot_session=boot_session, now=now)
         if (number := number_of(record)) is not None
     ]
     if sent:
-        list(_past(db, "sent", limits.keep_sent_s, kernel=kernel, now=now))
+        list(_past(db, "sent", limits.keep_sent_s, boot_session=boot_session, now=now))
     for table in ("dead", "loss"):
         column = "since_s" if table == "dead" else "utc_s"
         if now.synced:
@@ -251,7 +251,7 @@ def drop_old(
 
 
 def _past(
-    db: sqlite3.Connection, table: str, age_s: float, *, kernel: str, now: ClockReading
+    db: sqlite3.Connection, table: str, age_s: float, *, boot_session: str, now: ClockReading
 ) -> Iterator[Record]:
     """Delete the rows of a table that are older than ``age_s``, and yield them."""
     while True:
@@ -261,7 +261,7 @@ def _past(
         ).fetchall()
         old = []
         for number, *stored in oldest:
-            if _is_past(stored, age_s, kernel=kernel, now=now):
+            if _is_past(stored, age_s, boot_session=boot_session, now=now):
                 record = db.execute(
                     f"SELECT {COLUMNS} FROM {table} WHERE id = ?",  # noqa: S608
                     (number,),
@@ -274,12 +274,14 @@ def _past(
             return
 
 
-def _is_past(stored: Sequence[object], age_s: float, *, kernel: str, now: ClockReading) -> bool:
-    """Whether a row is old by its kernel, its two clocks, and whether they were set."""
-    then_kernel, monotonic_s, utc_s, synced = stored
+def _is_past(
+    stored: Sequence[object], age_s: float, *, boot_session: str, now: ClockReading
+) -> bool:
+    """Whether a row is old by its boot session, its two clocks, and whether they were set."""
+    then_session, monotonic_s, utc_s, synced = stored
     if not isinstance(monotonic_s, float) or not isinstance(utc_s, float):
         return False
-    if then_kernel == kernel.encode():
+    if then_session == boot_session.encode():
         return now.monotonic_s - monotonic_s > age_s
     return bool(synced) and now.synced and now.utc_s - utc_s > age_s
 
@@ -323,7 +325,7 @@ def sent(
     ).fetchall()
 
 
-def kept(db: sqlite3.Connection) -> dict[str, int]:
+def lowest_kept(db: sqlite3.Connection) -> dict[str, int]:
     """Return by boot id the lowest number that can be had again or still waits."""
     return _lowest(db, ("queue", "sent"))
 
@@ -354,12 +356,12 @@ def in_order(db: sqlite3.Connection, runs: Mapping[str, int]) -> list[tuple[str,
 
 
 def write_snapshot(
-    db: sqlite3.Connection, kind: str, body: str, *, kernel: str, now: ClockReading
+    db: sqlite3.Connection, kind: str, body: str, *, boot_session: str, now: ClockReading
 ) -> None:
     """Replace the latest word of a kind."""
     row = db.execute("SELECT version FROM snapshot WHERE kind = ?", (kind,)).fetchone()
     version = 1 if row is None or not isinstance(row[0], int) else row[0] + 1
-    values = (kind, body.encode(), kernel, now.monotonic_s, version % 2**53)
+    values = (kind, body.encode(), boot_session, now.monotonic_s, version % 2**53)
     db.execute(
         "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?, ?, ?, ?)", (*values, checksum(*values))
     )
@@ -371,12 +373,12 @@ def read_snapshots(db: sqlite3.Connection) -> list[Snapshot]:
         Snapshot(
             kind=kind.decode(),
             body=body.decode(),
-            kernel=kernel.decode(),
+            boot_session=boot_session.decode(),
             monotonic_s=monotonic_s,
             version=version,
         )
-        for kind, body, kernel, monotonic_s, version, crc in db.execute(
+        for kind, body, boot_session, monotonic_s, version, crc in db.execute(
             "SELECT kind, body, kernel, monotonic_s, version, crc FROM snapshot ORDER BY kind"
         )
-        if checksum(kind, body, kernel, monotonic_s, version) == crc
+        if checksum(kind, body, boot_session, monotonic_s, version) == crc
     ]

@@ -37,7 +37,7 @@ from edge.outbox.losses import (
     write_run,
 )
 from edge.outbox.records import (
-    Row,
+    StoredEvent,
     add_to_counter,
     insert_all,
     make_record,
@@ -49,7 +49,7 @@ from edge.outbox.records import (
 from edge.outbox.reserve import Reserve
 from edge.outbox.settings import DEFAULT_LIMITS, Limits, OutboxState, OutboxStats, Run, memory_path
 from edge.outbox.sqlite_file import files_set_aside, is_full, remove_set_aside
-from emoshift.clock import kernel_boot, read_clock
+from emoshift.clock import boot_session, read_clock
 from emoshift.errors import OutboxError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Outbox:
         self._limits = limits
         self._writer = writer
         self._clock = clock
-        self._kernel = kernel_boot()
+        self._boot_session = boot_session()
         self._lock = threading.RLock()
         self._pending: deque[TransitionEvent] = deque()
         self._overflowed = 0
@@ -169,7 +169,11 @@ class Outbox:
         """Whether events reach the disk."""
         return self._state
 
-    def put(self, changes: Sequence[TransitionEvent] = ()) -> list[Transition]:
+    def flush(self) -> list[Transition]:
+        """Store what earlier calls could not; see `append`."""
+        return self.append(())
+
+    def append(self, changes: Sequence[TransitionEvent]) -> list[Transition]:
         """Store changes in one commit, oldest first, and return what was stored, numbered.
 
         Where the disk refuses, they go through the file in memory; where that is not there either,
@@ -203,7 +207,9 @@ class Outbox:
                 self._numbers.note(self._first, self._next_seq - 1)
             return events
 
-    def peek(self, *, after: int = 0, limit: int = 100, before: int | None = None) -> list[Row]:
+    def peek(
+        self, *, after: int = 0, limit: int = 100, before: int | None = None
+    ) -> list[StoredEvent]:
         """Return the oldest events whose id is larger than ``after``; they stay in the store.
 
         Args:
@@ -221,7 +227,7 @@ class Outbox:
                 self._note(self._disk.attempt(read, transaction=False))
             else:
                 self._disk.attempt(read, transaction=False)
-            if self._ask_memory(read):
+            if self._use_memory_file(read):
                 records.sort(key=lambda record: record[0])
                 del records[limit:]
             rows = [read_record(record) for record in records]
@@ -239,7 +245,7 @@ class Outbox:
 
         with self._lock:
             self._disk.attempt(read, transaction=False)
-            self._ask_memory(read)
+            self._use_memory_file(read)
             return newest
 
     def ack(self, ids: Sequence[int]) -> bool:
@@ -254,7 +260,7 @@ class Outbox:
             self._note_if_failing(why)
             if why is None or not is_full(why):
                 return why is None
-            self._reserve.give_up()
+            self._reserve.release()
             for start in range(0, len(ids), _STEP):
                 some = ids[start : start + _STEP]
                 if self._disk.attempt(lambda db, some=some: sql.delete(db, some), durable=False):  # type: ignore[misc]
@@ -266,7 +272,7 @@ class Outbox:
 
     def _ack_in_memory(self, ids: Sequence[int]) -> frozenset[int]:
         found: list[int] = []
-        self._ask_memory(lambda db: found.extend(sql.delete(db, ids)), transaction=True)
+        self._use_memory_file(lambda db: found.extend(sql.delete(db, ids)), transaction=True)
         return frozenset(found)
 
     def refuse(self, number: int, reason: str) -> bool:
@@ -288,7 +294,7 @@ class Outbox:
                 versions[place] = int(db.execute("PRAGMA data_version").fetchone()[0])
 
             self._disk.attempt(lambda db: read(db, 0), transaction=False)
-            self._ask_memory(lambda db: read(db, 1))
+            self._use_memory_file(lambda db: read(db, 1))
             self._versions = (versions[0], versions[1])
             return before != (self._versions, self.generation)
 
@@ -299,11 +305,13 @@ class Outbox:
             self._latest[kind] = body
 
             def write(db: sqlite3.Connection) -> None:
-                sql.write_snapshot(db, kind, body, kernel=self._kernel, now=now)
+                sql.write_snapshot(db, kind, body, boot_session=self._boot_session, now=now)
                 present = {snapshot.kind for snapshot in sql.read_snapshots(db)}
                 for other, latest in self._latest.items():
                     if other not in present:  # lost with a damaged file
-                        sql.write_snapshot(db, other, latest, kernel=self._kernel, now=now)
+                        sql.write_snapshot(
+                            db, other, latest, boot_session=self._boot_session, now=now
+                        )
 
             if self._disk.attempt(write, durable=False) is None:
                 return True
@@ -321,7 +329,7 @@ class Outbox:
 
         with self._lock:
             self._disk.attempt(read, transaction=False)
-            self._ask_memory(read)
+            self._use_memory_file(read)
             return [found[kind] for kind in sorted(found)]
 
     def next_session(self, *, reserve: int = 1) -> int:
@@ -355,7 +363,7 @@ class Outbox:
 
         with self._lock:
             self._disk.attempt(read, transaction=False)
-            self._ask_memory(read)
+            self._use_memory_file(read)
             return OutboxStats(
                 depth=depth,
                 pending=len(self._pending),
@@ -375,7 +383,7 @@ class Outbox:
 
         with self._lock:
             self._disk.attempt(read, transaction=False)
-            self._ask_memory(read)
+            self._use_memory_file(read)
             return found
 
     def runs(self) -> list[Run]:
@@ -383,7 +391,7 @@ class Outbox:
         found: list[Run] = []
 
         def read(db: sqlite3.Connection) -> None:
-            lowest, waiting = sql.kept(db), sql.lowest_waiting(db)
+            lowest, waiting = sql.lowest_kept(db), sql.lowest_waiting(db)
             found[:] = [
                 Run(
                     boot_id=boot,
@@ -397,7 +405,7 @@ class Outbox:
             self._disk.attempt(read, transaction=False)
             return found
 
-    def sent(self, boot_id: str, first: int, last: int, *, limit: int = 1000) -> list[Row]:
+    def sent(self, boot_id: str, first: int, last: int, *, limit: int = 1000) -> list[StoredEvent]:
         """Return events that were acknowledged and are still kept, by their numbers."""
         records: list[Record] = []
 
@@ -413,7 +421,7 @@ class Outbox:
         now = self._clock()
         with self._lock:
             if self._writer:
-                self.put()
+                self.flush()
             why = self._disk.attempt(lambda db: self._tidy(db, now), durable=False)
             if self._writer:
                 self._note(why)
@@ -460,7 +468,7 @@ class Outbox:
         """Store what waits in memory, if the disk takes it, and close the file."""
         with self._lock:
             if self._writer:
-                self.put()
+                self.flush()
             if self._pending:
                 log.error(
                     "outbox %s: %d events lost: the disk refused them",
@@ -502,7 +510,7 @@ class Outbox:
             self._numbers = GivenNumbers(numbers_path(self.path), self._boot_id, earlier)
             if self._state is OutboxState.READY:
                 self._disk.attempt(self._note_first, transaction=False)
-                self._disk.attempt(self._forget_runs, durable=False)
+                self._disk.attempt(self._delete_finished_runs, durable=False)
                 self._reserve.make()
 
     def _note_first(self, db: sqlite3.Connection) -> None:
@@ -513,7 +521,7 @@ class Outbox:
             self._numbers.keep(lowest)
             self._numbers.note(self._first, self._next_seq - 1)
 
-    def _forget_runs(self, db: sqlite3.Connection) -> None:
+    def _delete_finished_runs(self, db: sqlite3.Connection) -> None:
         """Forget boot ids that have nothing left; they are not among the noted any more."""
         noted = {self._boot_id, *read_numbers(numbers_path(self.path))}
         for boot in read_runs(db).keys() - first_numbers(db).keys() - noted:
@@ -525,7 +533,7 @@ class Outbox:
         db.execute("BEGIN IMMEDIATE")
         for table, records in carried.items():
             insert_all(db, table, records)
-        lost = self._tell_losses(db, thorough=damaged is not None)
+        lost = self._record_losses(db, thorough=damaged is not None)
         self._next_id = max(self._next_id, sql.next_id(db))
         db.execute("COMMIT")
         if damaged is not None:
@@ -542,7 +550,7 @@ class Outbox:
     def _opened_memory(self, db: sqlite3.Connection, _damaged: Path | None) -> None:
         self._next_id = max(self._next_id, sql.next_id(db))
 
-    def _tell_losses(self, db: sqlite3.Connection, *, thorough: bool) -> int:
+    def _record_losses(self, db: sqlite3.Connection, *, thorough: bool) -> int:
         given = read_numbers(numbers_path(self.path))
         if self._writer and self._next_seq > 1:
             given[self._boot_id] = (self._first, self._next_seq - 1)
@@ -567,10 +575,10 @@ class Outbox:
             found.runs.update(read_runs(db))
             found.numbers.extend(sql.numbers(db))
 
-        self._ask_memory(read)
+        self._use_memory_file(read)
         return found
 
-    def _ask_memory(
+    def _use_memory_file(
         self, work: Callable[[sqlite3.Connection], object], *, transaction: bool = False
     ) -> bool:
         """Do some work on the file in memory, if there is one; whether it was done."""
@@ -586,7 +594,7 @@ class Outbox:
             db,
             "queue",
             [
-                make_record(self._next_id + i, event, kernel=self._kernel, now=now)
+                make_record(self._next_id + i, event, boot_session=self._boot_session, now=now)
                 for i, event in enumerate(events)
             ],
         )
@@ -612,7 +620,9 @@ class Outbox:
         for reason, numbers in (
             (
                 "old",
-                sql.drop_old(db, self._limits, kernel=self._kernel, now=now, sent=self._writer),
+                sql.drop_old(
+                    db, self._limits, boot_session=self._boot_session, now=now, sent=self._writer
+                ),
             ),
             ("full", sql.drop_excess(db, self._limits.max_bytes)),
         ):
@@ -640,11 +650,11 @@ class Outbox:
         def read(db: sqlite3.Connection) -> None:
             records[:] = sql.waiting(db, after=0, before=None, limit=1000)
 
-        if not self._ask_memory(read) or not records:
+        if not self._use_memory_file(read) or not records:
             return
         ids = [record[0] for record in records]
         if self._disk.attempt(lambda db: insert_all(db, "queue", records)) is None:
-            self._ask_memory(lambda db: sql.delete(db, ids), transaction=True)
+            self._use_memory_file(lambda db: sql.delete(db, ids), transaction=True)
 
     def _quarantine(self, records: Sequence[Record]) -> None:
         """Put rows that are not what was written where they hold up nothing."""
@@ -653,7 +663,7 @@ class Outbox:
 
         def work(db: sqlite3.Connection) -> None:
             sql.quarantine(db, records, utc_s=now.utc_s)
-            self._tell_losses(db, thorough=True)
+            self._record_losses(db, thorough=True)
 
         self._disk.attempt(work, durable=False)
 

@@ -11,16 +11,16 @@ from emoshift.mqtt.connection import Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.outbox.records import Row
+    from edge.outbox.records import StoredEvent
     from edge.outbox.store import Outbox
     from emoshift.clock import ClockReading
     from emoshift.messages import Transition
 
 HISTORICAL_AFTER_S: Final = 10.0
-"""An event told later than this is history: nothing should be switched because of it."""
+"""An event sent later than this is history: nothing should be switched because of it."""
 FLUSH_EVERY_S: Final = 1.0
 FLUSH_AT: Final = 200
-"""Acknowledged rows are removed in batches, which spares the disk. Those of a lost batch are told
+"""Acknowledged rows are removed in batches, which spares the disk. Those of a lost batch are sent
 again, and dropped by their ``event_id``."""
 BACKLOG: Final = 1000
 """While more events than this wait at the start of a connection, new ones go before them."""
@@ -34,14 +34,14 @@ SAME_FOR_ALL: Final = 3
 log = logging.getLogger(__name__)
 
 
-def present(row: Row, *, now: ClockReading, kernel: str) -> Transition:
-    """Return the event as it is told now: dated by a clock set since, marked if it is late.
+def finalise_event(row: StoredEvent, *, now: ClockReading, boot_session: str) -> Transition:
+    """Return the event as it is sent now: dated by a clock set since, marked if it is late.
 
     Only within the run of the kernel that stored it can the monotonic clock tell what the date was
     and how long ago it is.
     """
     event = row.event
-    if row.kernel != kernel:
+    if row.boot_session != boot_session:
         return event.model_copy(update={"historical": True})
     if now.synced and not event.clock_synced:
         moved_s = now.offset_s - (row.utc_s - row.monotonic_s)
@@ -57,14 +57,14 @@ class _Suspect:
     Attributes:
         reason: What it said last.
         proofs: How often it was refused although other events had been taken since.
-        taken: How many events had been taken at the last refusal.
+        acknowledged: How many events had been acknowledged at the last refusal.
         due_s: When it is tried again.
         tries: How often it was refused.
     """
 
     reason: str = ""
     proofs: int = 0
-    taken: int = -1
+    acknowledged: int = -1
     due_s: float = 0.0
     tries: int = 0
 
@@ -80,32 +80,32 @@ class Delivery:
         outbox: Where they come from.
         topic: Where they go.
         clock: Reads the clocks.
-        kernel: This run of the kernel.
+        boot_session: This run of the kernel.
     """
 
     def __init__(
-        self, outbox: Outbox, *, topic: str, clock: Callable[[], ClockReading], kernel: str
+        self, outbox: Outbox, *, topic: str, clock: Callable[[], ClockReading], boot_session: str
     ) -> None:
         self._outbox = outbox
         self._topic = topic
         self._clock = clock
-        self._kernel = kernel
+        self._boot_session = boot_session
         self._cursor = 0
         self._split: int | None = None
         self._live_cursor = 0
         self._generation = outbox.generation
         self._in_flight: dict[int, int] = {}  # token -> row id
-        self._taken: list[int] = []
-        self._taken_count = 0
+        self._acknowledged: list[int] = []
+        self._acknowledged_count = 0
         self._suspects: dict[int, _Suspect] = {}
         self._flushed_s = 0.0
-        self._more = True
+        self._has_more = True
         self.largest_bytes: int | None = None
 
     @property
-    def more(self) -> bool:
+    def has_more(self) -> bool:
         """Whether the outbox held more than the window had room for."""
-        return self._more or self._retry_due()
+        return self._has_more or self._retry_due()
 
     @property
     def in_flight(self) -> int:
@@ -115,41 +115,41 @@ class Delivery:
     @property
     def refuses_all(self) -> bool:
         """Whether the broker has refused several events and taken none since."""
-        last = [s for s in self._suspects.values() if s.taken == self._taken_count]
+        last = [s for s in self._suspects.values() if s.acknowledged == self._acknowledged_count]
         return len(last) >= SAME_FOR_ALL
 
     def restart(self) -> None:
         """On a new connection everything not acknowledged is sent again, oldest first."""
         self._cursor = 0
-        self._more = True
+        self._has_more = True
         self._in_flight.clear()
         self._split = None
         if self._outbox.stats().depth > BACKLOG:
             self._split = self._outbox.newest_id() + 1
             self._live_cursor = self._split - 1
 
-    def fill(self, send: Callable[[Message], int], *, window: int) -> int:
+    def send_pending(self, send: Callable[[Message], int], *, window: int) -> int:
         """Send as many events as the window has room for; returns how many."""
         self._follow_outbox()
         room = window - len(self._in_flight)
         if room <= 0:
             return 0
         if self.refuses_all:  # one of them shows whether that has changed
-            self._more = False
+            self._has_more = False
             return self._retry(send, 1) if not self._in_flight else 0
         sent = self._retry(send, room)
         if self._split is not None:
-            sent += self._fill_live(send, room - sent)
+            sent += self._send_live(send, room - sent)
         rows, self._cursor, went = self._send_after(
             send, self._cursor, room - sent, before=self._split
         )
         sent += went
         if self._split is not None and not rows and sent < room:
             self._cursor, self._split = self._live_cursor, None  # the backlog has been sent
-        self._more = sent == room or self._split is not None
+        self._has_more = sent == room or self._split is not None
         return sent
 
-    def _fill_live(self, send: Callable[[Message], int], room: int) -> int:
+    def _send_live(self, send: Callable[[Message], int], room: int) -> int:
         _, self._live_cursor, sent = self._send_after(send, self._live_cursor, room, backlog=True)
         return sent
 
@@ -169,7 +169,7 @@ class Delivery:
         """
         if room <= 0:
             return 1, cursor, 0
-        passed = set(self._taken) | self._suspects.keys()
+        passed = set(self._acknowledged) | self._suspects.keys()
         rows = self._outbox.peek(after=cursor, before=before, limit=room + len(passed))
         sent = 0
         for row in rows:
@@ -180,8 +180,10 @@ class Delivery:
                 sent += self._send(send, row, backlog=backlog)
         return len(rows), cursor, sent
 
-    def _send(self, send: Callable[[Message], int], row: Row, *, backlog: bool = False) -> int:
-        event = present(row, now=self._clock(), kernel=self._kernel)
+    def _send(
+        self, send: Callable[[Message], int], row: StoredEvent, *, backlog: bool = False
+    ) -> int:
+        event = finalise_event(row, now=self._clock(), boot_session=self._boot_session)
         if backlog:
             event = event.model_copy(update={"backlog": True})
         message = Message(topic=self._topic, payload=event.to_json(), qos=1, retain=False)
@@ -211,13 +213,13 @@ class Delivery:
                 del self._suspects[number]
         return sent
 
-    def take(self, token: int) -> bool:
+    def acknowledge(self, token: int) -> bool:
         """The broker has taken a message; false if it was none of the events."""
         row = self._in_flight.pop(token, None)
         if row is None:
             return False
-        self._taken.append(row)
-        self._taken_count += 1
+        self._acknowledged.append(row)
+        self._acknowledged_count += 1
         self._suspects.pop(row, None)
         return True
 
@@ -244,9 +246,9 @@ class Delivery:
 
     def _suspect(self, row: int, reason: str) -> None:
         suspect = self._suspects.setdefault(row, _Suspect())
-        if self._taken_count > suspect.taken >= 0:
+        if self._acknowledged_count > suspect.acknowledged >= 0:
             suspect.proofs += 1
-        suspect.taken, suspect.reason = self._taken_count, reason
+        suspect.acknowledged, suspect.reason = self._acknowledged_count, reason
         suspect.tries += 1
         suspect.due_s = self._clock().monotonic_s + RETRY_S * 2.0 ** min(suspect.tries, 6)
         if suspect.proofs >= TRIES and self._outbox.refuse(row, reason[:200]):
@@ -257,20 +259,22 @@ class Delivery:
 
     def flush(self, *, force: bool = False) -> None:
         """Remove what was taken from the outbox, now and then or when there is much of it."""
-        if not self._taken:
+        if not self._acknowledged:
             return
         now_s = self._clock().monotonic_s
-        due = force or len(self._taken) >= FLUSH_AT or now_s - self._flushed_s >= FLUSH_EVERY_S
+        due = (
+            force or len(self._acknowledged) >= FLUSH_AT or now_s - self._flushed_s >= FLUSH_EVERY_S
+        )
         if due:
             self._follow_outbox()
             self._flushed_s = now_s
-            if self._outbox.ack(self._taken):
-                self._taken.clear()
+            if self._outbox.ack(self._acknowledged):
+                self._acknowledged.clear()
 
     def _follow_outbox(self) -> None:
         """After the file was opened anew its row ids may mean other events: start over."""
         if self._generation != self._outbox.generation:
             self._generation = self._outbox.generation
-            self._taken.clear()
+            self._acknowledged.clear()
             self._suspects.clear()
             self.restart()

@@ -6,7 +6,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from edge.publish.delivery import present
+from edge.publish.delivery import finalise_event
 from emoshift.messages import BootNumbers, Ledger, LostNumbers, MessageError, Replay
 from emoshift.mqtt.connection import Message
 
@@ -101,7 +101,7 @@ class Replays:
         base: The device's topic.
         device: Its name.
         clock: Reads the clocks.
-        kernel: This run of the kernel.
+        boot_session: This run of the kernel.
     """
 
     def __init__(
@@ -111,18 +111,18 @@ class Replays:
         base: str,
         device: str,
         clock: Callable[[], ClockReading],
-        kernel: str,
+        boot_session: str,
     ) -> None:
         self.topic = f"{base}/replay"
         self._outbox = outbox
         self._to = f"{base}/transition"
         self._device = device
         self._clock = clock
-        self._kernel = kernel
+        self._boot_session = boot_session
         self._requests: deque[tuple[str, int, int]] = deque()
         self._tokens: set[int] = set()
 
-    def ask(self, payload: bytes) -> None:
+    def request(self, payload: bytes) -> None:
         """Take in a request; anything that is none is ignored."""
         if len(payload) > LARGEST_REQUEST_BYTES or len(self._requests) >= REQUESTS:
             return
@@ -140,7 +140,7 @@ class Replays:
         """On a new connection nothing is under way."""
         self._tokens.clear()
 
-    def fill(self, send: Callable[[Message], int], *, window: int) -> bool:
+    def send_pending(self, send: Callable[[Message], int], *, window: int) -> bool:
         """Send some events again; true when a request has been answered to its end."""
         room = min(AT_A_TIME, window) - len(self._tokens)
         if not self._requests or room <= 0:
@@ -148,7 +148,7 @@ class Replays:
         boot_id, first, last = self._requests.popleft()
         rows = self._outbox.sent(boot_id, first, last, limit=room)
         for row in rows:
-            event = present(row, now=self._clock(), kernel=self._kernel)
+            event = finalise_event(row, now=self._clock(), boot_session=self._boot_session)
             payload = event.model_copy(update={"historical": True, "backlog": True}).to_json()
             self._tokens.add(send(Message(topic=self._to, payload=payload, qos=1, retain=False)))
         if len(rows) == room and rows[-1].event.seq < last:

@@ -21,7 +21,7 @@ from edge.publish.homeassistant import Discovery
 from edge.publish.ledger import LedgerKeeper, Replays
 from edge.publish.metrics import serve_metrics
 from edge.publish.retained import Snapshots, stale_after_s
-from emoshift.clock import kernel_boot, read_clock
+from emoshift.clock import boot_session, read_clock
 from emoshift.messages import Presence, Status, is_plausible
 from emoshift.mqtt.connection import (
     Acknowledged,
@@ -53,7 +53,7 @@ TURN_S: Final = 0.02
 """How often the outbox is asked for news: an event waits half of it on average."""
 WAITING_TURN_S: Final = 0.1
 """Likewise while there is no connection and nothing to hurry for."""
-LOOK_EVERY_S: Final = 1.0
+POLL_EVERY_S: Final = 1.0
 """How often to look without news, for what only time changes."""
 EXPIRE_EVERY_S: Final = 60.0
 """How often events that have become too old are dropped."""
@@ -71,8 +71,8 @@ DRAIN_S: Final = 5.0
 """How long a clean stop tries to send what is in the outbox, connecting first where need be."""
 OVERRULE_EVERY_S: Final = 1.0
 """How often a late status is answered at most, however many a stranger sends."""
-OUTBID_EVERY_S: Final = 60.0
-MOST_SAID: Final = 50
+OUTNUMBER_EVERY_S: Final = 60.0
+MAX_WARNINGS: Final = 50
 """Warnings that are said once; what strangers can make us say is bounded."""
 SESSIONS_RESERVED: Final = 1000
 """Session numbers taken from the outbox at a time, so that attempts cost no writes."""
@@ -148,19 +148,19 @@ class Publisher:
         self._outbox = outbox
         self._instance = instance
         self._connect = connect
-        kernel = kernel_boot()
+        session = boot_session()
         self._will_retain, self._will_qos = True, 1
         self._cautious = 0
         self._ledger = LedgerKeeper(outbox, base=self._base, device=self._device)
         self._replays = Replays(
-            outbox, base=self._base, device=self._device, clock=read_clock, kernel=kernel
+            outbox, base=self._base, device=self._device, clock=read_clock, boot_session=session
         )
         self._delivery = Delivery(
-            outbox, topic=f"{self._base}/transition", clock=read_clock, kernel=kernel
+            outbox, topic=f"{self._base}/transition", clock=read_clock, boot_session=session
         )
         self._snapshots = Snapshots(
             base=self._base,
-            kernel=kernel,
+            boot_session=session,
             stale_after_s=stale_after_s(config.health.interval_s),
         )
         self._discovery = Discovery(
@@ -181,11 +181,11 @@ class Publisher:
         self._quiet_until_s = 0.0
         self._expired_s = float("-inf")
         self._progress_s = 0.0
-        self._looked_s = 0.0
+        self._polled_s = 0.0
         self._probing = False
-        self._said: set[str] = set()
+        self._warned: set[str] = set()
         self._overrule = self._stopping = False
-        self._overruled_s = self._outbid_s = float("-inf")
+        self._overruled_s = self._outnumbered_s = float("-inf")
 
     @property
     def state(self) -> str:
@@ -213,12 +213,12 @@ class Publisher:
             self._handle(event)
         now_s = time.monotonic()
         if self.online:
-            self._watch_time(now_s)
-            self._pass_on(now_s)
+            self._check_stall(now_s)
+            self._send_pending(now_s)
             if self._overrule and now_s - self._overruled_s >= OVERRULE_EVERY_S:
                 self._overrule, self._overruled_s = False, now_s
                 self._send(self._status(Presence.ONLINE))
-        elif now_s - self._looked_s > LOOK_EVERY_S:
+        elif now_s - self._polled_s > POLL_EVERY_S:
             self._snapshots_due(now_s)  # for the metrics
         self._delivery.flush()
 
@@ -259,7 +259,7 @@ class Publisher:
                 if isinstance(event, Acknowledged) and event.token == token:
                     return
 
-    def _resting(self) -> bool:
+    def _paused(self) -> bool:
         return time.monotonic() < self._quiet_until_s
 
     def _start(self, protocol: str) -> Connection:
@@ -284,12 +284,12 @@ class Publisher:
                 self._send(self._discovery.message(largest_bytes=self._largest_bytes))
             case Received() if event.topic == self._replays.topic:
                 if self._single_faces and not event.retained:
-                    self._replays.ask(event.payload)
+                    self._replays.request(event.payload)
             case Received():
                 self._read_status(event)
             case Subscribed():
                 for topic, reason in event.refused:
-                    self._say_once(
+                    self._warn_once(
                         f"the broker refuses the subscription to {topic} ({reason}); check its"
                         " access list"
                     )
@@ -311,7 +311,7 @@ class Publisher:
         self._returned, self._been_online = self._been_online, True
         self._window = event.window
         self._progress_s = now_s
-        self._quiet_until_s = self._looked_s = 0.0
+        self._quiet_until_s = self._polled_s = 0.0
         self._probing = True
         self._delivery.flush(force=True)
         self._delivery.largest_bytes = self._largest_bytes = event.largest_bytes
@@ -320,12 +320,12 @@ class Publisher:
         self._ledger.restart(now_s)
         self._replays.restart()
         if not event.retain:
-            self._say_once(
+            self._warn_once(
                 "the broker keeps no retained messages: who subscribes later sees no status, info"
                 " or class before the next change; allow them (retain_available)"
             )
         if event.max_qos == 0:
-            self._say_once(
+            self._warn_once(
                 "the broker acknowledges nothing (maximum QoS 0): events that it or the network"
                 " loses are lost, and seen as gaps; allow QoS 1"
             )
@@ -347,55 +347,55 @@ class Publisher:
         if event.refused is not None:
             self._delivery.refuse(event.token, event.refused)
             if self._delivery.refuses_all:
-                self._rest(now_s + REFUSED_PAUSE_S)
-            self._say_once(
+                self._pause(now_s + REFUSED_PAUSE_S)
+            self._warn_once(
                 f"the broker refuses messages below {self._base} ({event.refused}); check its "
                 "access list; events wait in the outbox"
             )
         elif event.unheard and self._probing and now_s - self._connection.since_s < self._grace_s:
             if self._delivery.hold(event.token):
-                self._rest(now_s + PROBE_S)
-        elif self._delivery.take(event.token):
+                self._pause(now_s + PROBE_S)
+        elif self._delivery.acknowledge(event.token):
             self._probing = False
             self._cautious = max(0, self._cautious - 1)
 
-    def _rest(self, until_s: float) -> None:
+    def _pause(self, until_s: float) -> None:
         """Send no events for a while, then go on with the oldest."""
         self._quiet_until_s = until_s
         self._delivery.restart()
 
-    def _watch_time(self, now_s: float) -> None:
+    def _check_stall(self, now_s: float) -> None:
         """Give up a broker that acknowledges nothing."""
         if self._delivery.in_flight == 0:
             self._progress_s = now_s
         elif now_s - self._progress_s > ACK_S:
             self._connection.lose(Failure.STALLED, f"no acknowledgement within {ACK_S:.0f} s")
 
-    def _pass_on(self, now_s: float) -> None:
+    def _send_pending(self, now_s: float) -> None:
         """Send events, and snapshots when there is news or time has passed."""
         changed = self._outbox.changed()
-        due = changed or self._delivery.more or now_s - self._looked_s > LOOK_EVERY_S
+        due = changed or self._delivery.has_more or now_s - self._polled_s > POLL_EVERY_S
         if due and self._single_faces:  # else events of an earlier setting stay where they are
             # One at a time until the first is heard, so that none overtakes another.
             # Likewise while the broker ends connections because of one of them.
             window = 1 if self._probing or self._cautious else self._window
-            self._delivery.fill(self._send, window=0 if self._resting() else window)
+            self._delivery.send_pending(self._send, window=0 if self._paused() else window)
         if self._single_faces:
-            self._keep_ledger(now_s)
-        if changed or now_s - self._looked_s > LOOK_EVERY_S:
+            self._send_replays_and_ledger(now_s)
+        if changed or now_s - self._polled_s > POLL_EVERY_S:
             for message in self._snapshots_due(now_s):
                 self._send(message)
 
-    def _keep_ledger(self, now_s: float) -> None:
+    def _send_replays_and_ledger(self, now_s: float) -> None:
         """Send again what was asked for, and the ledger when it is due."""
-        if not self._probing and self._replays.fill(self._send, window=self._window):
+        if not self._probing and self._replays.send_pending(self._send, window=self._window):
             self._ledger.repeat()
         ledger = self._ledger.due(now_s, largest_bytes=self._largest_bytes)
         if ledger is not None:
             self._send(ledger)
 
     def _snapshots_due(self, now_s: float) -> list[Message]:
-        self._looked_s = now_s
+        self._polled_s = now_s
         return self._snapshots.due(
             self._outbox.snapshots(), generation=self._outbox.generation, now_s=now_s
         )
@@ -416,21 +416,21 @@ class Publisher:
         if instance != self._instance:
             if not event.retained:
                 shown = instance if _INSTANCE.fullmatch(instance) else "one without an id"
-                self._say_once(
+                self._warn_once(
                     f"another device ({shown}) speaks as {self._base}; "
                     "give each device its own device.name"
                 )
             return
         if self._returned and run != self._run:
-            self._say_once(f"{self._base}: {Failure.TAKEN_OVER.value}")
+            self._warn_once(f"{self._base}: {Failure.TAKEN_OVER.value}")
         if session < self._session:
             if not event.retained:
                 log.info("a late %s of session %d was overruled", state, session)
                 self._overrule = True
         elif (session, run, state) != (self._session, self._run, Presence.ONLINE.value):
-            self._outbid(session)
+            self._outnumber(session)
 
-    def _outbid(self, session: int) -> None:
+    def _outnumber(self, session: int) -> None:
         """Take a number above one that we did not send, with a new last will: connect anew.
 
         One that no number of connections could explain is not believed by subscribers either.
@@ -438,10 +438,10 @@ class Publisher:
         now_s = time.monotonic()
         if (
             not is_plausible(session, after=self._session)
-            or now_s - self._outbid_s < OUTBID_EVERY_S
+            or now_s - self._outnumbered_s < OUTNUMBER_EVERY_S
         ):
             return
-        self._outbid_s = now_s
+        self._outnumbered_s = now_s
         log.warning("a status of session %d was not ours; connecting anew above it", session)
         self._outbox.next_session(reserve=session - self._session + SESSIONS_RESERVED)
         self._sessions_until = 0
@@ -449,7 +449,7 @@ class Publisher:
 
     def _send(self, message: Message) -> int:
         if self._largest_bytes is not None and message.size_bytes > self._largest_bytes:
-            self._say_once(
+            self._warn_once(
                 f"{message.topic}: left out, it is larger than the broker's limit of"
                 f" {self._largest_bytes} bytes; raise that limit"
             )
@@ -467,7 +467,7 @@ class Publisher:
         )
         return Message(topic=f"{self._base}/status", payload=status.to_json(), qos=1, retain=True)
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said and len(self._said) < MOST_SAID:
-            self._said.add(text)
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned and len(self._warned) < MAX_WARNINGS:
+            self._warned.add(text)
             log.warning("%s", text)

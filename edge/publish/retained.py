@@ -26,17 +26,17 @@ class Snapshots:
 
     Args:
         base: The device's topic.
-        kernel: This run of the kernel.
+        boot_session: This run of the kernel.
         stale_after_s: A vision process that wrote nothing for this long is not there.
 
     Attributes:
         health: The last health message while it is fresh, else empty.
     """
 
-    def __init__(self, *, base: str, kernel: str, stale_after_s: float) -> None:
+    def __init__(self, *, base: str, boot_session: str, stale_after_s: float) -> None:
         self.health = ""
         self._base = base
-        self._kernel = kernel
+        self._boot_session = boot_session
         self._stale_after_s = stale_after_s
         self._sent: dict[str, tuple[int, int]] = {}
         self._class_s = 0.0
@@ -53,7 +53,7 @@ class Snapshots:
         fresh = {
             kind
             for kind, snapshot in present.items()
-            if snapshot.kernel == self._kernel
+            if snapshot.boot_session == self._boot_session
             and now_s - snapshot.monotonic_s <= self._stale_after_s
         }
         self.health = present["health"].body if "health" in fresh else ""
@@ -78,7 +78,7 @@ class Snapshots:
     def _class(
         self, snapshot: Snapshot | None, alive: bool, generation: int, now_s: float
     ) -> list[Message]:
-        if snapshot is None or not alive or snapshot.kernel != self._kernel:
+        if snapshot is None or not alive or snapshot.boot_session != self._boot_session:
             return self.clear_class()
         version = (generation, snapshot.version)
         if self._sent.get("class") == version and now_s - self._class_s < CLASS_REPEAT_S:

@@ -71,7 +71,7 @@ def decide(
         while True:
             batch = [replace(CHANGE, track=f"{run}-{number + i}") for i in range(1 + number % 3)]
             number += len(batch)
-            stored = outbox.put(batch)
+            stored = outbox.append(batch)
             ledger.writelines(f"{event.event_id} {event.track}\n" for event in stored)
             time.sleep(len(batch) / rate_hz)
 

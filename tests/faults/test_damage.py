@@ -40,7 +40,7 @@ def make_stored(folder: Path) -> Stored:
     for start in range(3):
         with Outbox.open(path, writer=True) as writer, Outbox.open(path, writer=False) as reader:
             for batch in range(25):
-                events = writer.put(
+                events = writer.append(
                     [replace(CHANGE, track=f"{start}-{batch}-{i}") for i in range(1 + batch % 4)]
                 )
                 waiting.update(event.event_id for event in events)
@@ -59,7 +59,7 @@ def recover(path: Path) -> tuple[set[str], set[str], int]:
     """Start both sides, send everything; returns what was sent and told as lost, and what else."""
     sent: set[str] = set()
     with Outbox.open(path, Limits(), writer=True) as writer:
-        fresh = writer.put([replace(CHANGE, track="after")])
+        fresh = writer.append([replace(CHANGE, track="after")])
         with Outbox.open(path, Limits(), writer=False) as reader:
             for _ in range(100):
                 rows = reader.peek(limit=50)
@@ -68,7 +68,7 @@ def recover(path: Path) -> tuple[set[str], set[str], int]:
                 sent.update(row.event.event_id for row in rows)
                 assert reader.ack([row.id for row in rows])
             assert reader.stats().depth == 0, "the queue is stuck"
-            fresh += writer.put([replace(CHANGE, track="later")])
+            fresh += writer.append([replace(CHANGE, track="later")])
             sent.update(row.event.event_id for row in reader.peek())
             lost = {
                 f"{loss.boot_id}:{number}"

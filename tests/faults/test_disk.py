@@ -63,24 +63,24 @@ def test_a_disk_fills_up(
         config = make_config(disk, broker.port)
         with Outbox.from_config(config.outbox, writer=True) as outbox:
             with Running(config):
-                outbox.put(changes(EVENTS))
+                outbox.append(changes(EVENTS))
                 wait_until(lambda: len(ear.tracks) > EVENTS // 4, 60.0)
                 fill(disk / "ballast")
                 for start in range(EVENTS, 2 * EVENTS, 20):
-                    outbox.put(changes(20, start=start))
+                    outbox.append(changes(20, start=start))
                 state = outbox.state
                 wait_until(lambda: len(ear.tracks) == 2 * EVENTS, 120.0)
                 wait_until(lambda: outbox.stats().depth == 0, 60.0)
             waiting = outbox.stats().depth + outbox.stats().pending
             with Running(config):
-                outbox.put(changes(1, start=2 * EVENTS))
+                outbox.append(changes(1, start=2 * EVENTS))
                 wait_until(lambda: len(ear.tracks) == 2 * EVENTS + 1, 60.0)
             (disk / "ballast").unlink()
             freed_s = time.monotonic()
             outbox.expire()
             recovered_s = time.monotonic() - freed_s
             assert outbox.state is OutboxState.READY
-            assert len(outbox.put(changes(1, start=2 * EVENTS + 1))) == 1
+            assert len(outbox.append(changes(1, start=2 * EVENTS + 1))) == 1
             losses = sum(loss.count for loss in outbox.losses())
     add_to_report(
         capsys,

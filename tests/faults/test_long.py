@@ -41,7 +41,7 @@ def test_recovery(
         wait_until(lambda: publisher.state == "online")
         for number in range(OUTAGES):
             broker.kill()
-            outbox.put(changes(1, start=number))
+            outbox.append(changes(1, start=number))
             time.sleep(chance.uniform(0.2, 12.0 if WHOLE else 1.0))
             broker.start()
             back_s = time.monotonic()
@@ -102,9 +102,9 @@ def test_a_cloned_disk(
             wait_until(lambda: first.state == "online")
             with Running(make_config(tmp_path / "b", broker.port)):
                 wait_until(lambda: "is its disk a copy?" in caplog.text)
-                other.put(changes(5, start=100))
+                other.append(changes(5, start=100))
                 wait_until(lambda: other.stats().depth == 0)
-            one.put(changes(5))
+            one.append(changes(5))
         with Running(make_config(tmp_path / "a", broker.port)):
             wait_until(lambda: one.stats().depth == 0)
         wait_until(lambda: len(ear.tracks) >= 10)
@@ -168,7 +168,7 @@ def test_noise_on_the_wire(tmp_path: Path, broker: BrokerProcess, outbox: Outbox
     try:
         with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port)):
             for start in range(0, 200, 10):
-                outbox.put(changes(10, start=start))
+                outbox.append(changes(10, start=start))
                 time.sleep(0.05)
             wait_until(lambda: len(ear.tracks) >= 200)
     finally:

@@ -95,7 +95,7 @@ class Plain:
 def store(outbox: Outbox, stop: threading.Event, count: list[int]) -> None:
     """Store events until told to stop."""
     while not stop.wait(1 / RATE_HZ):
-        outbox.put(changes(1, start=count[0]))
+        outbox.append(changes(1, start=count[0]))
         count[0] += 1
 
 

@@ -153,7 +153,7 @@ class Messages:
             protocol="5",
         )
         self._outbox = Outbox.open(folder / "outbox.db", writer=True)
-        (event,) = self._outbox.put([CHANGE])
+        (event,) = self._outbox.append([CHANGE])
         self._seeds = [json.loads(status.to_json()), json.loads(event.to_json())]
         config = parse_config(
             {"device": {"name": "room-12"}, "homeassistant": {"enabled": True}}, where="fuzz"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def config(tmp_path: Path) -> str:
     """A configuration whose outbox holds two events that were set aside and one that waits."""
     with Outbox.open(tmp_path / "outbox.db", writer=True) as outbox:
-        outbox.put(changes(3))
+        outbox.append(changes(3))
         for number in (1, 2):
             outbox.refuse(number, "Quota exceeded\x1b[31m")
     path = tmp_path / "edge.toml"

@@ -23,10 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.outbox.event import TransitionEvent
-from edge.outbox.records import COLUMNS, Row, checksum
+from edge.outbox.records import COLUMNS, StoredEvent, checksum
 from edge.outbox.settings import Limits, OutboxState
 from edge.outbox.store import Outbox
-from emoshift.clock import ClockReading, kernel_boot
+from emoshift.clock import ClockReading, boot_session
 from emoshift.emotions import Emotion
 from emoshift.errors import OutboxError
 
@@ -54,7 +54,7 @@ def changes(count: int, start: int = 0) -> list[TransitionEvent]:
     return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
 
 
-def tracks(rows: Sequence[Row]) -> list[str]:
+def tracks(rows: Sequence[StoredEvent]) -> list[str]:
     return [row.event.track for row in rows]
 
 
@@ -79,7 +79,7 @@ def path(tmp_path: Path) -> Path:
 def test_numbers_are_given_at_commit(path: Path) -> None:
     """Numbers start at one and have no gap, however the events are batched."""
     with Outbox.open(path, writer=True) as outbox:
-        stored = outbox.put(changes(2)) + outbox.put() + outbox.put(changes(3, start=2))
+        stored = outbox.append(changes(2)) + outbox.flush() + outbox.append(changes(3, start=2))
         assert [event.seq for event in stored] == [1, 2, 3, 4, 5]
         assert tracks(outbox.peek()) == ["t0", "t1", "t2", "t3", "t4"]
         assert [row.event for row in outbox.peek()] == stored
@@ -88,9 +88,9 @@ def test_numbers_are_given_at_commit(path: Path) -> None:
 def test_a_restart_numbers_anew(path: Path) -> None:
     """Every writer has a boot id of its own, and what the one before stored comes first."""
     with Outbox.open(path, writer=True) as first:
-        first.put(changes(1))
+        first.append(changes(1))
     with Outbox.open(path, writer=True) as second:
-        second.put(changes(1, start=1))
+        second.append(changes(1, start=1))
         rows = second.peek()
     assert tracks(rows) == ["t0", "t1"]
     assert [row.event.seq for row in rows] == [1, 1]
@@ -111,7 +111,7 @@ def test_it_is_a_queue(
     outbox, model, made = Outbox.open(path, writer=True), [], 0
     for step, size in steps:
         if step == "put":
-            outbox.put(changes(size, start=made))
+            outbox.append(changes(size, start=made))
             model += [f"t{made + i}" for i in range(size)]
             made += size
         elif step == "ack":
@@ -130,7 +130,7 @@ def test_the_other_side_learns_of_changes(path: Path) -> None:
     with Outbox.open(path, writer=True) as writer, Outbox.open(path, writer=False) as reader:
         assert reader.changed()
         assert not reader.changed()
-        writer.put(changes(1))
+        writer.append(changes(1))
         assert reader.changed()
         assert not reader.changed()
         reader.ack([row.id for row in reader.peek()])
@@ -141,11 +141,11 @@ def test_the_other_side_learns_of_changes(path: Path) -> None:
 def test_peek_goes_on_after_a_cursor(path: Path) -> None:
     """A cursor stays valid when everything before it has been acknowledged."""
     with Outbox.open(path, writer=True) as outbox:
-        outbox.put(changes(3))
+        outbox.append(changes(3))
         last = outbox.peek()[-1].id
         outbox.ack([row.id for row in outbox.peek()])
         assert outbox.peek() == []
-        outbox.put(changes(1, start=3))
+        outbox.append(changes(1, start=3))
         assert tracks(outbox.peek(after=last)) == ["t3"]
 
 
@@ -180,7 +180,7 @@ def test_too_large(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     limits = Limits(max_bytes=200_000)
     with Outbox.open(path, limits, writer=True) as outbox:
         for start in range(0, 2000, 100):
-            outbox.put(changes(100, start=start))
+            outbox.append(changes(100, start=start))
         kept, stats = tracks(outbox.peek(limit=5000)), outbox.stats()
     assert stats.depth == len(kept)
     assert stats.depth + stats.dropped == 2000
@@ -204,11 +204,11 @@ def test_too_old(path: Path, monotonic_s: float, utc_s: float, synced: bool, kep
     """Within one run of the kernel age is what the monotonic clock says, whatever dates say."""
     clock = Clock()
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
-        outbox.put(changes(1))
+        outbox.append(changes(1))
         clock.monotonic_s += monotonic_s
         clock.utc_s += utc_s
         clock.synced = synced
-        outbox.put(changes(1, start=1))
+        outbox.append(changes(1, start=1))
         assert outbox.stats().depth == kept
 
 
@@ -236,17 +236,17 @@ def test_too_old_after_a_reboot(path: Path, then: bool, now: bool, kept: int) ->
     """Across reboots only dates of clocks that were set can make an event old."""
     clock = Clock(synced=then)
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
-        outbox.put(changes(1))
+        outbox.append(changes(1))
         of_another_kernel(path)
         clock.utc_s += 101.0
         clock.synced = now
-        outbox.put(changes(1, start=1))
+        outbox.append(changes(1, start=1))
         assert outbox.stats().depth == kept
 
 
 def fill(path: Path, count: int = 300) -> None:
     with Outbox.open(path, writer=True) as outbox:
-        outbox.put(changes(count))
+        outbox.append(changes(count))
 
 
 def noise(path: Path) -> None:
@@ -274,7 +274,7 @@ def test_damage_found_at_start(
     damage(path)
     with Outbox.open(path, writer=True) as outbox:
         rescued = tracks(outbox.peek(limit=1000))
-        stored = outbox.put(changes(1, start=300))
+        stored = outbox.append(changes(1, start=300))
         assert tracks(outbox.peek(limit=1000)) == [*rescued, "t300"]
     assert stored[0].seq == 1
     assert set(rescued) <= {f"t{i}" for i in range(300)}
@@ -300,7 +300,7 @@ def test_emptied_file_is_no_damage(path: Path) -> None:
     os.truncate(path, 0)
     with Outbox.open(path, writer=True) as outbox:
         assert outbox.peek() == []
-        assert [event.seq for event in outbox.put(changes(2))] == [1, 2]
+        assert [event.seq for event in outbox.append(changes(2))] == [1, 2]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -315,7 +315,7 @@ def test_damage_while_both_sides_run(path: Path, damage: Callable[[Path], object
 
     helper = threading.Thread(target=tend)
     try:
-        writer.put(changes(300))
+        writer.append(changes(300))
         raw = sqlite3.connect(path)
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         raw.close()
@@ -323,10 +323,10 @@ def test_damage_while_both_sides_run(path: Path, damage: Callable[[Path], object
         helper.start()
         numbers = []
         for i in range(40):
-            numbers += [event.seq for event in writer.put(changes(10, start=1000 + 10 * i))]
+            numbers += [event.seq for event in writer.append(changes(10, start=1000 + 10 * i))]
         writer.close()
         writer = Outbox.open(path, writer=True)  # looks at every page
-        numbers_after = [event.seq for event in writer.put(changes(1, start=5000))]
+        numbers_after = [event.seq for event in writer.append(changes(1, start=5000))]
     finally:
         done.set()
         helper.join()
@@ -340,10 +340,10 @@ def test_damage_while_both_sides_run(path: Path, damage: Callable[[Path], object
 def test_deleted_while_open(path: Path) -> None:
     """A file deleted under a running writer is replaced, and numbers go on."""
     with Outbox.open(path, writer=True) as outbox:
-        outbox.put(changes(2))
+        outbox.append(changes(2))
         for file in path.parent.iterdir():
             file.unlink()
-        assert [event.seq for event in outbox.put(changes(2))] == [3, 4]
+        assert [event.seq for event in outbox.append(changes(2))] == [3, 4]
         assert path.exists()
 
 
@@ -359,7 +359,7 @@ def test_only_the_newest_damaged_files_are_kept(path: Path) -> None:
 def test_a_changed_record_is_given_up(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A record whose text is not what was written is dropped, counted, and holds up nothing."""
     with Outbox.open(path, writer=True) as outbox:
-        outbox.put(changes(3))
+        outbox.append(changes(3))
         raw = sqlite3.connect(path)
         raw.execute("UPDATE queue SET body = replace(body, 'happy', 'angry') WHERE id = 2")
         raw.commit()
@@ -407,15 +407,15 @@ def test_a_disk_that_refuses(
 ) -> None:
     """While the disk refuses, events wait in memory; then all are stored, none twice."""
     with Outbox.open(path, writer=True) as outbox:
-        outbox.put(changes(1))
+        outbox.append(changes(1))
         log = Path(f"{path}-wal")
         small_files(log.stat().st_size)
-        assert outbox.put(changes(5, start=1)) == []
+        assert outbox.append(changes(5, start=1)) == []
         assert outbox.state is not OutboxState.READY
         assert outbox.stats().pending == 5
-        assert outbox.put(changes(5, start=6)) == []
+        assert outbox.append(changes(5, start=6)) == []
         small_files(resource.RLIM_INFINITY)
-        assert [event.seq for event in outbox.put()] == list(range(2, 12))
+        assert [event.seq for event in outbox.flush()] == list(range(2, 12))
         assert tracks(outbox.peek()) == [f"t{i}" for i in range(11)]
         assert outbox.state is OutboxState.READY
     assert caplog.text.count("events wait in memory") == 1
@@ -427,12 +427,12 @@ def test_memory_is_bounded_and_the_gap_shows(
 ) -> None:
     """What memory cannot hold is dropped oldest first, counted, and seen as a gap."""
     with Outbox.open(path, Limits(max_pending=10), writer=True) as outbox:
-        outbox.put(changes(1))
+        outbox.append(changes(1))
         small_files(Path(f"{path}-wal").stat().st_size)
-        outbox.put(changes(25, start=1))
+        outbox.append(changes(25, start=1))
         assert outbox.stats().dropped == 15
         small_files(resource.RLIM_INFINITY)
-        assert [event.seq for event in outbox.put()] == list(range(17, 27))
+        assert [event.seq for event in outbox.flush()] == list(range(17, 27))
         assert outbox.stats().dropped == 15
 
 
@@ -448,15 +448,15 @@ def test_a_full_disk(tmp_path: Path) -> None:
         pytest.skip("mounting is not allowed here")
     try:
         with Outbox.open(mount / "outbox.db", writer=True) as outbox:
-            outbox.put(changes(1))
+            outbox.append(changes(1))
             ballast = mount / "ballast"
             with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
                 while file.write(b"\0" * 4096):
                     pass
-            assert outbox.put(changes(40, start=1)) == []
+            assert outbox.append(changes(40, start=1)) == []
             assert outbox.state is OutboxState.FULL
             ballast.unlink()
-            assert len(outbox.put(changes(1, start=41))) == 41
+            assert len(outbox.append(changes(1, start=41))) == 41
             assert outbox.state is OutboxState.READY
     finally:
         subprocess.run(["umount", mount], check=True)
@@ -473,7 +473,7 @@ from edge.outbox.event import TransitionEvent
 from edge.outbox.store import Outbox
 outbox = Outbox.open(Path({path!r}), writer=True)
 for i in range({count}):
-    event = outbox.put([replace(CHANGE, track=f"t{{i}}")])[0]
+    event = outbox.append([replace(CHANGE, track=f"t{{i}}")])[0]
     print(event.event_id, flush=True)
 """
 
@@ -497,7 +497,7 @@ def test_both_make_the_file_at_once(path: Path) -> None:
     release.start()
     try:
         with Outbox.open(path, writer=True) as outbox:
-            assert len(outbox.put([CHANGE])) == 1
+            assert len(outbox.append([CHANGE])) == 1
     finally:
         release.join()
         first.close()
@@ -530,9 +530,9 @@ def test_killed_writer_loses_nothing_it_committed(path: Path) -> None:
     assert [event for event in stored if event in set(told)] == told
 
 
-def test_kernel_boot_names_this_boot() -> None:
+def test_boot_session_names_this_boot() -> None:
     """Two readings of the boot name agree."""
-    assert kernel_boot() == kernel_boot()
+    assert boot_session() == boot_session()
 
 
 @pytest.mark.parametrize("torn_bytes", [0, 1, 500, 4120, 9000])
@@ -545,13 +545,13 @@ def test_a_power_cut_loses_nothing_committed(
     with Outbox.open(path, writer=True) as outbox:
         expected: list[str] = []
         for start in range(0, 60, 5):
-            outbox.put(changes(5, start=start))
+            outbox.append(changes(5, start=start))
             expected += [f"t{start + i}" for i in range(5)]
             if start % 20 == 15:
                 gone = reader.peek(limit=3)
                 reader.ack([row.id for row in gone])
                 expected = expected[3:]
-                outbox.put(changes(1, start=1000 + start))  # syncs what was acknowledged, too
+                outbox.append(changes(1, start=1000 + start))  # syncs what was acknowledged, too
                 expected.append(f"t{1000 + start}")
             after = tmp_path_factory.mktemp("after") / "outbox.db"
             shutil.copyfile(path, after)
@@ -573,8 +573,8 @@ def test_only_events_wait_for_the_disk(path: Path, tmp_path: Path) -> None:
         f"writer = Outbox.open(Path({str(path)!r}), writer=True)\n"
         f"reader = Outbox.open(Path({str(path)!r}), writer=False)\n"
         "def mark(word): os.write(1, word)\n"
-        "writer.put(changes(1)); mark(b'put')\n"
-        "writer.put(changes(3)); mark(b'ack')\n"
+        "writer.append(changes(1)); mark(b'put')\n"
+        "writer.append(changes(3)); mark(b'ack')\n"
         "reader.ack([row.id for row in reader.peek()]); mark(b'snap')\n"
         "writer.put_snapshot('health', '{}'); mark(b'end'); os._exit(0)\n"
     )
@@ -603,7 +603,7 @@ def test_a_file_of_the_first_release(tmp_path: Path) -> None:
     with Outbox.open(path, writer=True, clock=Clock()) as outbox:
         assert tracks(outbox.peek()) == [f"t{i}" for i in range(10, 50)]
         assert {row.event.boot_id for row in outbox.peek()} != {outbox.boot_id}
-        outbox.put(changes(1, start=50))
+        outbox.append(changes(1, start=50))
         assert tracks(reader.peek())[-1] == "t50"
         assert {s.kind for s in outbox.snapshots()} == {"info", "health"}
         assert outbox.next_session() == 1_800_001_000
@@ -641,10 +641,10 @@ def test_a_damaged_file_of_the_first_release(tmp_path: Path) -> None:
 def test_any_damaged_column(path: Path, change: str) -> None:
     """A change in any column holds up nothing; the event is set aside, counted and told as lost."""
     with Outbox.open(path, writer=True) as outbox, Outbox.open(path, writer=False) as reader:
-        stored = outbox.put(changes(3))
+        stored = outbox.append(changes(3))
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as raw:
             raw.execute(f"UPDATE queue SET {change} WHERE id = 2")  # noqa: S608
-        later = outbox.put(changes(2, start=3))
+        later = outbox.append(changes(2, start=3))
         sent = reader.peek()
         assert tracks(sent) == ["t0", "t2", "t3", "t4"]
         assert [event.seq for event in later] == [4, 5]
@@ -659,9 +659,9 @@ def test_any_damaged_column(path: Path, change: str) -> None:
 def test_a_torn_log_is_told(path: Path, tmp_path: Path) -> None:
     """Commits that a damaged log takes with it are missing, and told as lost."""
     with Outbox.open(path, writer=True) as outbox:
-        outbox.put(changes(5))
+        outbox.append(changes(5))
         first = Path(f"{path}-wal").stat().st_size
-        outbox.put(changes(5, start=5))
+        outbox.append(changes(5, start=5))
         boot = outbox.boot_id
         shutil.copytree(path.parent, tmp_path / "after")
     os.truncate(tmp_path / "after" / "outbox.db-wal", first + 100)
@@ -674,7 +674,7 @@ def test_dropped_events_are_told(path: Path) -> None:
     """What is dropped because of its age is told as lost, with the reason."""
     clock = Clock()
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
-        outbox.put(changes(3))
+        outbox.append(changes(3))
         clock.monotonic_s += 101.0
         outbox.expire()
         assert outbox.stats().depth == 0
@@ -685,7 +685,7 @@ def test_what_was_sent_can_be_had_again(path: Path) -> None:
     """Acknowledged events are kept for the stated time, and then are no loss."""
     clock = Clock()
     with Outbox.open(path, Limits(keep_sent_s=100.0), writer=True, clock=clock) as outbox:
-        boot = outbox.put(changes(5))[0].boot_id
+        boot = outbox.append(changes(5))[0].boot_id
         outbox.ack([row.id for row in outbox.peek(limit=4)])
         assert tracks(outbox.sent(boot, 2, 9)) == ["t1", "t2", "t3"]
         assert [(r.kept_from, r.settled) for r in outbox.runs()] == [(1, 4)]
@@ -714,7 +714,7 @@ def test_damaged_files_age_out(path: Path) -> None:
 def test_what_the_broker_refuses_is_set_aside(path: Path) -> None:
     """It is kept, told as lost until it is tried again, and can be removed."""
     with Outbox.open(path, writer=True) as outbox:
-        outbox.put(changes(3))
+        outbox.append(changes(3))
         outbox.refuse(2, "not authorized")
         assert tracks(outbox.peek()) == ["t0", "t2"]
         assert [(x.first, x.last, x.reason) for x in outbox.losses()] == [(2, 2, "refused")]
@@ -761,17 +761,17 @@ def test_events_pass_a_full_disk(tmp_path: Path) -> None:
             Outbox.open(path, writer=True, **options) as outbox,
             Outbox.open(path, writer=False, **options) as reader,
         ):
-            outbox.put(changes(100))
+            outbox.append(changes(100))
             fill_disk(disk / "ballast")
             for start in range(100, 400, 10):
-                outbox.put(changes(10, start=start))
+                outbox.append(changes(10, start=start))
             assert outbox.stats().pending == 0
             assert reader.stats().depth == 400
             while rows := reader.peek(limit=50):
                 sent += tracks(rows)
                 assert reader.ack([row.id for row in rows])
             assert sent == [f"t{i}" for i in range(400)]
-            outbox.put(changes(3, start=400))
+            outbox.append(changes(3, start=400))
         with Outbox.open(path, writer=False, **options) as reader:
             assert tracks(reader.peek(limit=500)) == ["t400", "t401", "t402"]
             assert reader.losses() == []
@@ -779,7 +779,7 @@ def test_events_pass_a_full_disk(tmp_path: Path) -> None:
         with Outbox.open(path, writer=True, **options) as outbox:
             outbox.expire()
             assert outbox.state is OutboxState.READY
-            assert len(outbox.put(changes(1, start=403))) == 1
+            assert len(outbox.append(changes(1, start=403))) == 1
             assert tracks(outbox.peek()) == ["t400", "t401", "t402", "t403"]
             assert outbox.losses() == []
 
@@ -798,7 +798,7 @@ def test_a_start_on_a_full_disk(tmp_path: Path) -> None:
             Outbox.open(path, writer=False, memory=memory) as reader,
         ):
             assert outbox.state is OutboxState.FULL
-            assert len(outbox.put(changes(3))) == 3
+            assert len(outbox.append(changes(3))) == 3
             assert tracks(reader.peek()) == ["t0", "t1", "t2"]
             (disk / "ballast").unlink()
             outbox.expire()

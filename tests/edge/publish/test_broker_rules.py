@@ -103,7 +103,7 @@ def test_every_message_fits_its_schema_and_is_retained_as_agreed(
     )
     outbox.put_snapshot("info", info.to_json())
     outbox.put_snapshot("class", summary.to_json())
-    outbox.put(changes(2))
+    outbox.append(changes(2))
     with Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: outbox.stats().depth == 0 and watcher.last("class"))
         late = Watcher(broker.port)
@@ -122,12 +122,12 @@ def test_events_of_an_earlier_setting_stay_here(
     tmp_path: Path, broker: BrokerProcess, outbox: Outbox, watcher: Watcher
 ) -> None:
     """With ``privacy.publish = "class"`` no event is sent, stored before or not."""
-    outbox.put(changes(5))
+    outbox.append(changes(5))
     config = make_config(tmp_path, broker.port)
     config = config.model_copy(update={"privacy": Privacy(publish="class")})
     with Running(config):
         wait_until(lambda: state_of(watcher) == "online")
-        outbox.put(changes(5, start=5))
+        outbox.append(changes(5, start=5))
         outbox.put_snapshot("health", "{}")
         wait_until(lambda: watcher.last("health") == "{}")
     wait_until(lambda: state_of(watcher) == "stopped")
@@ -139,7 +139,7 @@ def test_a_lost_link_is_told_by_the_last_will(
     tmp_path: Path, broker: BrokerProcess, outbox: Outbox, watcher: Watcher
 ) -> None:
     """A cut connection shows as offline, then online again with a larger session number."""
-    outbox.put(changes(0))
+    outbox.append(changes(0))
     with BadWire(broker.port) as wire, Running(make_config(tmp_path, wire.port)):
         wait_until(lambda: state_of(watcher) == "online")
         wire.cut()
@@ -158,7 +158,7 @@ def test_a_late_last_will_is_overruled(
     tmp_path: Path, broker: BrokerProcess, watcher: Watcher, outbox: Outbox
 ) -> None:
     """A last will of an earlier session that arrives late does not stay the last word."""
-    outbox.put(changes(0))
+    outbox.append(changes(0))
     with Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: state_of(watcher) == "online")
         online = json.loads(str(watcher.last("status")))
@@ -176,11 +176,11 @@ def test_a_late_last_will_is_overruled(
 
 
 @pytest.mark.parametrize("retain", [True, False])
-def test_a_forged_status_is_outbid(
+def test_a_forged_status_is_outnumber(
     tmp_path: Path, broker: BrokerProcess, watcher: Watcher, outbox: Outbox, retain: bool
 ) -> None:
     """A forged `offline` with a larger session does not stay: the device outbids it."""
-    outbox.put(changes(0))
+    outbox.append(changes(0))
     told = StatusFilter()
     with Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: state_of(watcher) == "online")
@@ -209,7 +209,7 @@ def test_two_devices_of_one_name_are_noticed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Another device that speaks under our name is told to the operator, once."""
-    outbox.put(changes(0))
+    outbox.append(changes(0))
     with Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: state_of(watcher) == "online")
         other = Status(
@@ -240,13 +240,13 @@ def test_there_are_no_commands(
     tmp_path: Path, broker: BrokerProcess, watcher: Watcher, outbox: Outbox, payload: str
 ) -> None:
     """Whatever is sent to the device, retained or not, changes nothing; events flow on."""
-    outbox.put(changes(0))
+    outbox.append(changes(0))
     watcher.publish("status", payload, retain=True)
     with Running(make_config(tmp_path, broker.port)) as publisher, Listening(broker.port) as ear:
         wait_until(lambda: publisher.state == "online")
         for kind in ("status", "command", "set", "transition/set"):
             watcher.publish(kind, payload, retain=False)
-        outbox.put(changes(3))
+        outbox.append(changes(3))
         wait_until(lambda: len(ear.tracks) == 3)
     assert publisher.failure is None
 
@@ -277,7 +277,7 @@ def test_refused_credentials_are_said_once(
     subprocess.run(["mosquitto_passwd", "-b", users, "school", "right"], check=True)
     password = tmp_path / "password"
     password.write_text("wrong\n")
-    outbox.put(changes(3))
+    outbox.append(changes(3))
     settings = f"password_file {users}"
     with BrokerProcess(tmp_path / "b", settings=settings, anonymous=False) as broker:
         config = make_config(tmp_path, broker.port, username="school", password_file=str(password))
@@ -298,7 +298,7 @@ def test_an_access_list_that_refuses_events(
     """Events the broker refuses to take stay in the outbox, and it is said why."""
     rules = tmp_path / "acl"
     rules.write_text("topic readwrite emoshift/v1/+/+/status\n")
-    outbox.put(changes(3))
+    outbox.append(changes(3))
     with BrokerProcess(tmp_path / "b", settings=f"acl_file {rules}") as broker:
         with Running(make_config(tmp_path, broker.port)):
             wait_until(lambda: "check its access list" in caplog.text)
@@ -339,7 +339,7 @@ def test_tls(tmp_path: Path, outbox: Outbox, certificates: Path, mutual: bool) -
     if mutual:
         files["cert_file"] = str(certificates / "device.crt")
         files["key_file"] = str(certificates / "device.key")
-    outbox.put(changes(3))
+    outbox.append(changes(3))
     with (
         BrokerProcess(tmp_path / "b", settings=tls_settings(certificates, mutual=mutual)) as broker,
         Running(make_config(tmp_path, broker.port, **files)),
@@ -367,7 +367,7 @@ def test_tls_refused(
 ) -> None:
     """A broker we do not trust, or that does not trust us, gets nothing; it is said why."""
     authority, mutual = case
-    outbox.put(changes(3))
+    outbox.append(changes(3))
     with (
         BrokerProcess(tmp_path / "b", settings=tls_settings(certificates, mutual=mutual)) as broker,
         Running(make_config(tmp_path, broker.port, ca_file=str(certificates / f"{authority}.crt"))),

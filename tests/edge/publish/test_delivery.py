@@ -34,7 +34,7 @@ def test_events_arrive_in_order(tmp_path: Path, broker: BrokerProcess, outbox: O
     with Listening(broker.port) as ear:
         with Running(make_config(tmp_path, broker.port), grace_s=10.0):
             for start in range(0, 100, 10):
-                outbox.put(changes(10, start=start))
+                outbox.append(changes(10, start=start))
             wait_until(lambda: len(ear.tracks) >= 100)
             wait_until(lambda: outbox.stats().depth == 0)
         wait_until(lambda: ear.states == ["online", "stopped"])
@@ -46,10 +46,10 @@ def test_broker_killed_in_mid_stream(tmp_path: Path, broker: BrokerProcess, outb
     """A broker killed and restarted, twice, loses no event and repeats none."""
     with Listening(broker.port) as ear, Running(make_config(tmp_path, broker.port), grace_s=10.0):
         for start in range(0, 300, 10):
-            outbox.put(changes(10, start=start))
+            outbox.append(changes(10, start=start))
             if start in (100, 200):
                 broker.kill()
-                outbox.put(changes(0))
+                outbox.append(changes(0))
                 time.sleep(1.0)
                 broker.start()
             time.sleep(0.02)
@@ -71,7 +71,7 @@ def test_connections_cut_in_mid_acknowledgement(
         for start in range(0, 210, 35):  # each batch is cut, and followed by a new connection
             before = wire.connections
             wire.cut_after(cuts.randrange(1, 60))
-            outbox.put(changes(35, start=start))
+            outbox.append(changes(35, start=start))
             wait_until(lambda seen=before: wire.connections > max(seen, 1), 30.0)
         wait_until(lambda: outbox.stats().depth == 0, 40.0)
         wait_until(lambda: len(ear.tracks) >= 210)
@@ -84,7 +84,7 @@ def test_no_broker_at_all(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCapt
     """Without a broker events wait, it is said once, and all arrive when one comes."""
     caplog.set_level(logging.INFO)
     broker = BrokerProcess(tmp_path / "broker")
-    outbox.put(changes(30))
+    outbox.append(changes(30))
     with Running(make_config(tmp_path, broker.port), grace_s=10.0):
         wait_until(lambda: caplog.text.count("next attempt") >= 1)
         time.sleep(2.0)
@@ -108,7 +108,7 @@ def test_the_protocol_is_found(
         Running(make_config(tmp_path, broker.port), grace_s=10.0),
         Listening(broker.port) as ear,
     ):
-        outbox.put(changes(5))
+        outbox.append(changes(5))
         wait_until(lambda: len(ear.tracks) >= 5)
     spoken = "5" if kind == "mosquitto" else "3.1.1"
     assert f"(MQTT {spoken})" in caplog.text
@@ -123,7 +123,7 @@ def test_a_stop_sends_what_is_in_the_outbox(
     caplog.set_level(logging.INFO)
     if kind == "mosquitto" and BrokerProcess(tmp_path / "probe").kind != kind:
         pytest.skip("needs Mosquitto: sudo apt install mosquitto")
-    outbox.put(changes(50))
+    outbox.append(changes(50))
     with (
         BrokerProcess(tmp_path / "broker", kind=kind) as broker,
         Listening(broker.port) as ear,
@@ -141,7 +141,7 @@ def test_a_stop_without_a_broker_keeps_the_events(
 ) -> None:
     """A stop does not wait for ever for a broker that is away, and says what is left."""
     caplog.set_level(logging.INFO)
-    outbox.put(changes(3))
+    outbox.append(changes(3))
     Running(make_config(tmp_path, free_port())).stop_at_once()
     assert outbox.stats().depth == 3
     assert "3 events not sent, kept in the outbox" in caplog.text
@@ -161,7 +161,7 @@ def test_who_speaks_no_mqtt(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture, answer: bytes, word: str
 ) -> None:
     """Whatever listens on the broker's port, and whatever it answers, the publisher goes on."""
-    outbox.put(changes(1))
+    outbox.append(changes(1))
 
     def serve() -> None:
         while True:
@@ -197,10 +197,10 @@ def test_subscriber_comes_back_after_the_publisher(
         pytest.skip("needs Mosquitto: sudo apt install mosquitto")
     with Running(make_config(tmp_path, broker.port), grace_s=10.0):
         with Listening(broker.port) as ear:
-            outbox.put(changes(3))
+            outbox.append(changes(3))
             wait_until(lambda: len(ear.tracks) == 3)
         broker.kill()
-        outbox.put(changes(40, start=3))
+        outbox.append(changes(40, start=3))
         broker.start()
         time.sleep(2.0)
         with Listening(broker.port) as late:
@@ -218,7 +218,7 @@ def test_a_broker_that_never_answers(tmp_path: Path, broker: BrokerProcess, outb
     ):
         wait_until(lambda: publisher.state == "online")
         wire.block()
-        outbox.put(changes(50))
+        outbox.append(changes(50))
         time.sleep(1.0)
         assert ear.tracks == []
         wire.unblock()

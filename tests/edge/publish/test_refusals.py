@@ -54,12 +54,12 @@ def test_one_event_is_refused(
 ) -> None:
     """It is tried a few times and set aside, told as lost and kept; all others are sent."""
     with ScriptedBroker(Rules(puback=refuse_third(code))) as broker:
-        outbox.put(changes(8))
+        outbox.append(changes(8))
         with Running(make_config(tmp_path, broker.port)):
             wait_until(lambda: len(broker.events()) >= 7)
             for number in range(delivery.TRIES + 1):
                 before = len(broker.offered)
-                outbox.put(changes(1, start=100 + number))
+                outbox.append(changes(1, start=100 + number))
                 wait_until(lambda n=number: f"t{100 + n}" in map(track, broker.events()))
                 wait_until(
                     lambda b=before: (
@@ -100,7 +100,7 @@ def test_an_access_list_sets_nothing_aside(tmp_path: Path, outbox: Outbox) -> No
         return 0x87 if refusing[0] and topic.endswith("/transition") else 0
 
     with ScriptedBroker(Rules(puback=puback)) as broker:
-        outbox.put(changes(30))
+        outbox.append(changes(30))
         with Running(make_config(tmp_path, broker.port)) as publisher:
             wait_until(lambda: len(broker.offered) >= 3)
             assert outbox.stats().set_aside == 0
@@ -122,7 +122,7 @@ def test_what_is_too_large_is_left_out(tmp_path: Path, outbox: Outbox) -> None:
         config = config.model_copy(
             update={"homeassistant": config.homeassistant.model_copy(update={"enabled": True})}
         )
-        outbox.put(changes(17))
+        outbox.append(changes(17))
         with Running(config):
             wait_until(lambda: len(broker.events()) == 17)
     assert broker.connects == 1
@@ -147,7 +147,7 @@ def test_a_broker_that_offers_less(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture, rules: Rules, word: str
 ) -> None:
     """Without retained messages, or without QoS 1, it is reached, and said what that costs."""
-    outbox.put(changes(5))
+    outbox.append(changes(5))
     with ScriptedBroker(rules) as broker, Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: len(broker.events()) == 5)
         wait_until(lambda: outbox.stats().depth == 0)
@@ -158,7 +158,7 @@ def test_a_refused_subscription_is_told(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The device's own guard says that the broker does not let it read its topics."""
-    outbox.put(changes(1))
+    outbox.append(changes(1))
     with (
         ScriptedBroker(Rules(suback=0x87)) as broker,
         Running(make_config(tmp_path, broker.port)),
@@ -210,10 +210,10 @@ def test_every_refusal_has_a_hint(code: int) -> None:
 def test_a_live_event_passes_a_backlog(tmp_path: Path, outbox: Outbox) -> None:
     """A new event is sent before a backlog, and says so; the backlog follows in its order."""
     waiting = 3 * delivery.BACKLOG
-    outbox.put(changes(waiting))
+    outbox.append(changes(waiting))
     with ScriptedBroker(Rules()) as broker, Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: len(broker.events()) > 50)
-        outbox.put(changes(1, start=waiting))
+        outbox.append(changes(1, start=waiting))
         wait_until(lambda: len(broker.events()) == waiting + 1, 120.0)
     came = [json.loads(payload) for payload in broker.events()]
     place = [event["track"] for event in came].index(f"t{waiting}")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.outbox.records import Row
-from edge.publish.delivery import HISTORICAL_AFTER_S, present
+from edge.outbox.records import StoredEvent
+from edge.publish.delivery import HISTORICAL_AFTER_S, finalise_event
 from emoshift.clock import ClockReading
 from tests.edge.publish.conftest import CHANGE
 
@@ -22,19 +22,21 @@ def told(
     clock_moved_s: float = 0.0,
     then: bool = True,
     now: bool = True,
-    kernel: str = "this",
+    boot_session: str = "this",
 ) -> Transition:
     """Store an event at monotonic second 100, tell it ``waited_s`` later."""
     event = replace(CHANGE, clock_synced=then).numbered("a" * 32, 1)
-    row = Row(id=1, event=event, kernel=kernel, monotonic_s=100.0, utc_s=1000.0, synced=then)
+    row = StoredEvent(
+        id=1, event=event, boot_session=boot_session, monotonic_s=100.0, utc_s=1000.0, synced=then
+    )
     reading = ClockReading(
         monotonic_s=100.0 + waited_s, utc_s=1000.0 + waited_s + clock_moved_s, synced=now
     )
-    return present(row, now=reading, kernel="this")
+    return finalise_event(row, now=reading, boot_session="this")
 
 
 @pytest.mark.parametrize(
-    ("waited_s", "kernel", "historical"),
+    ("waited_s", "boot_session", "historical"),
     [
         pytest.param(0.0, "this", False, id="at once"),
         pytest.param(HISTORICAL_AFTER_S, "this", False, id="just in time"),
@@ -42,14 +44,17 @@ def told(
         pytest.param(0.0, "another", True, id="from before a reboot"),
     ],
 )
-def test_history(waited_s: float, kernel: str, historical: bool) -> None:
+def test_history(waited_s: float, boot_session: str, historical: bool) -> None:
     """What is told long after it happened says so, whatever the wall clock did."""
-    assert told(waited_s=waited_s, kernel=kernel).historical is historical
-    assert told(waited_s=waited_s, kernel=kernel, clock_moved_s=1e9).historical is historical
+    assert told(waited_s=waited_s, boot_session=boot_session).historical is historical
+    assert (
+        told(waited_s=waited_s, boot_session=boot_session, clock_moved_s=1e9).historical
+        is historical
+    )
 
 
 @pytest.mark.parametrize(
-    ("then", "now", "kernel", "moved_s"),
+    ("then", "now", "boot_session", "moved_s"),
     [
         pytest.param(False, True, "this", 3600.0, id="set since: corrected"),
         pytest.param(True, True, "this", 0.0, id="was set: left alone"),
@@ -57,8 +62,8 @@ def test_history(waited_s: float, kernel: str, historical: bool) -> None:
         pytest.param(False, True, "another", 0.0, id="reboot: nobody knows"),
     ],
 )
-def test_dates(then: bool, now: bool, kernel: str, moved_s: float) -> None:
+def test_dates(then: bool, now: bool, boot_session: str, moved_s: float) -> None:
     """Dates of a clock that was set after the event are corrected by as much as it moved."""
-    event = told(then=then, now=now, kernel=kernel, clock_moved_s=3600.0, waited_s=5.0)
+    event = told(then=then, now=now, boot_session=boot_session, clock_moved_s=3600.0, waited_s=5.0)
     assert (event.decided - CHANGE.decided).total_seconds() == moved_s
     assert event.clock_synced is (then or moved_s > 0)
