@@ -51,6 +51,16 @@ def ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield first, last
 
 
+def group_losses(numbers: Iterable[tuple[str, int]], reason: str) -> Iterator[Loss]:
+    """Join boot ids and numbers in any order into losses, one for each range."""
+    by_boot: dict[str, list[int]] = {}
+    for boot, seq in numbers:
+        by_boot.setdefault(boot, []).append(seq)
+    for boot, seqs in by_boot.items():
+        for first, last in ranges(sorted(seqs)):
+            yield Loss(boot_id=boot, first=first, last=last, reason=reason)
+
+
 def add_losses(db: sqlite3.Connection, losses: Iterable[Loss], *, utc_s: float) -> int:
     """Remember losses and count them; returns how many numbers they are."""
     total = 0
@@ -107,15 +117,20 @@ def write_run(db: sqlite3.Connection, boot_id: str, last: int) -> None:
     )
 
 
-def first_numbers(db: sqlite3.Connection) -> dict[str, int]:
-    """Return the lowest number that is still there under each boot id."""
+def lowest_numbers(db: sqlite3.Connection, *tables: str) -> dict[str, int]:
+    """Return by boot id the lowest number that stands in some tables."""
     lowest: dict[str, int] = {}
-    for table in ("queue", "sent", "dead"):
+    for table in tables:
         for boot, seq in db.execute(f"SELECT boot, min(seq) FROM {table} GROUP BY boot"):  # noqa: S608
             if isinstance(boot, bytes) and isinstance(seq, int) and seq > 0:
                 name = boot.decode("ascii", "replace")
                 lowest[name] = min(lowest.get(name, seq), seq)
     return lowest
+
+
+def first_numbers(db: sqlite3.Connection) -> dict[str, int]:
+    """Return by boot id the lowest number that is still there, sent or not."""
+    return lowest_numbers(db, "queue", "sent", "dead")
 
 
 def find_losses(

@@ -17,7 +17,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.outbox.records import NewerFileError, create_tables, damage
+from edge.outbox.records import damage
+from edge.outbox.tables import NewerFileError, create_tables
 from emoshift.errors import OutboxError
 from emoshift.private_files import PRIVATE, make_private
 

@@ -20,18 +20,19 @@ import logging
 import threading
 import uuid
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, Self
 
+from edge.outbox import set_aside
 from edge.outbox import statements as sql
+from edge.outbox.disk_and_memory import DiskAndMemory
 from edge.outbox.event_file import EventFile
+from edge.outbox.expiry import drop_beyond_limits
 from edge.outbox.given_numbers import GivenNumbers, numbers_path, read_numbers
 from edge.outbox.losses import (
     Loss,
     add_losses,
     find_losses,
     first_numbers,
-    ranges,
     read_losses,
     read_runs,
     write_run,
@@ -42,13 +43,13 @@ from edge.outbox.records import (
     insert_all,
     make_record,
     read_counter,
-    read_damaged_file,
     read_record,
     write_counter,
 )
 from edge.outbox.reserve import Reserve
 from edge.outbox.settings import DEFAULT_LIMITS, Limits, OutboxState, OutboxStats, Run, memory_path
 from edge.outbox.sqlite_file import files_set_aside, is_full, remove_set_aside
+from edge.outbox.tables import read_damaged_file
 from emoshift.clock import boot_session, read_clock
 from emoshift.errors import OutboxError
 
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
     from edge import config
     from edge.outbox.event import TransitionEvent
     from edge.outbox.records import Record
-    from edge.outbox.statements import SetAside, Snapshot
+    from edge.outbox.set_aside import SetAside
+    from edge.outbox.statements import Snapshot
     from emoshift.clock import ClockReading
     from emoshift.messages import Transition
 
@@ -70,14 +72,6 @@ SnapshotKind = Literal["info", "class", "health"]
 
 _STEP: Final = 20
 """Rows deleted at a time on a full disk."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _InMemory:
-    """What the file in memory knows: the last number by boot id, and the events that wait there."""
-
-    runs: dict[str, int]
-    numbers: list[tuple[str, int]]
 
 
 class Outbox:
@@ -109,11 +103,10 @@ class Outbox:
         self._numbers: GivenNumbers | None = None
         self._reserve = Reserve(path)
         self._disk = EventFile(path, durable=writer, clock=clock, on_open=self._opened)
-        self._memory = None
+        in_memory = None
         if memory is not None:
-            self._memory = EventFile(
-                memory, durable=False, clock=clock, on_open=self._opened_memory
-            )
+            in_memory = EventFile(memory, durable=False, clock=clock, on_open=self._opened_memory)
+        self._files = DiskAndMemory(self._disk, in_memory)
         self._start()
 
     @classmethod
@@ -162,7 +155,7 @@ class Outbox:
     @property
     def generation(self) -> int:
         """Grows when a file was opened anew; ids of before mean nothing then."""
-        return self._disk.generation + (0 if self._memory is None else self._memory.generation)
+        return self._files.generation
 
     @property
     def state(self) -> OutboxState:
@@ -186,17 +179,17 @@ class Outbox:
                 self._pending.popleft()
                 self._overflowed += 1
             if not self._pending:
-                self._move_to_disk()
+                self._files.move_to_disk()
                 return []
             first = self._next_seq + self._overflowed
             events = [
                 change.numbered(self._boot_id, first + i) for i, change in enumerate(self._pending)
             ]
-            self._move_to_disk()
+            self._files.move_to_disk()
             why = self._disk.attempt(lambda db: self._insert(db, events))
             self._note(why)
-            if why is not None and (
-                self._memory is None or self._memory.attempt(lambda db: self._insert(db, events))
+            if why is not None and not self._files.write_in_memory(
+                lambda db: self._insert(db, events)
             ):
                 return []
             self._next_seq = first + len(events)
@@ -227,7 +220,7 @@ class Outbox:
                 self._note(self._disk.attempt(read, transaction=False))
             else:
                 self._disk.attempt(read, transaction=False)
-            if self._use_memory_file(read):
+            if self._files.in_memory(read):
                 records.sort(key=lambda record: record[0])
                 del records[limit:]
             rows = [read_record(record) for record in records]
@@ -244,8 +237,7 @@ class Outbox:
             newest = max(newest, sql.newest_id(db))
 
         with self._lock:
-            self._disk.attempt(read, transaction=False)
-            self._use_memory_file(read)
+            self._files.read(read)
             return newest
 
     def ack(self, ids: Sequence[int]) -> bool:
@@ -272,16 +264,17 @@ class Outbox:
 
     def _ack_in_memory(self, ids: Sequence[int]) -> frozenset[int]:
         found: list[int] = []
-        self._use_memory_file(lambda db: found.extend(sql.delete(db, ids)), transaction=True)
+        self._files.in_memory(lambda db: found.extend(sql.delete(db, ids)), transaction=True)
         return frozenset(found)
 
     def refuse(self, number: int, reason: str) -> bool:
         """Set an event aside that the broker does not take; whether that was possible."""
         now = self._clock()
         with self._lock:
-            self._move_to_disk()
+            self._files.move_to_disk()
             return not self._disk.attempt(
-                lambda db: sql.set_aside(db, number, reason=reason, utc_s=now.utc_s), durable=False
+                lambda db: set_aside.add(db, number, reason=reason, utc_s=now.utc_s),
+                durable=False,
             )
 
     def changed(self) -> bool:
@@ -294,7 +287,7 @@ class Outbox:
                 versions[place] = int(db.execute("PRAGMA data_version").fetchone()[0])
 
             self._disk.attempt(lambda db: read(db, 0), transaction=False)
-            self._use_memory_file(lambda db: read(db, 1))
+            self._files.in_memory(lambda db: read(db, 1))
             self._versions = (versions[0], versions[1])
             return before != (self._versions, self.generation)
 
@@ -315,7 +308,7 @@ class Outbox:
 
             if self._disk.attempt(write, durable=False) is None:
                 return True
-            return self._memory is not None and self._memory.attempt(write) is None
+            return self._files.write_in_memory(write)
 
     def snapshots(self) -> list[Snapshot]:
         """Return the latest word of every kind that was ever put."""
@@ -328,8 +321,7 @@ class Outbox:
                     found[snapshot.kind] = snapshot
 
         with self._lock:
-            self._disk.attempt(read, transaction=False)
-            self._use_memory_file(read)
+            self._files.read(read)
             return [found[kind] for kind in sorted(found)]
 
     def next_session(self, *, reserve: int = 1) -> int:
@@ -362,8 +354,7 @@ class Outbox:
             stored = max(stored, read_counter(db, "id"))
 
         with self._lock:
-            self._disk.attempt(read, transaction=False)
-            self._use_memory_file(read)
+            self._files.read(read)
             return OutboxStats(
                 depth=depth,
                 pending=len(self._pending),
@@ -379,11 +370,10 @@ class Outbox:
         found: list[Loss] = []
 
         def read(db: sqlite3.Connection) -> None:
-            found.extend([*read_losses(db), *sql.refused(db)])
+            found.extend([*read_losses(db), *set_aside.refused(db)])
 
         with self._lock:
-            self._disk.attempt(read, transaction=False)
-            self._use_memory_file(read)
+            self._files.read(read)
             return found
 
     def runs(self) -> list[Run]:
@@ -438,19 +428,21 @@ class Outbox:
         """Return what was set aside, oldest first."""
         found: list[SetAside] = []
         with self._lock:
-            why = self._disk.attempt(lambda db: found.extend(sql.dead(db)), transaction=False)
+            why = self._disk.attempt(
+                lambda db: found.extend(set_aside.list_all(db)), transaction=False
+            )
             if why is not None:
                 raise OutboxError(f"{self.path}: cannot be read: {why}")
             return found
 
     def retry(self, numbers: Sequence[int]) -> int:
         """Put events that were set aside back into the queue; returns how many."""
-        return self._on_dead(lambda db: sql.retry(db, numbers))
+        return self._on_dead(lambda db: set_aside.retry(db, numbers))
 
     def remove(self, numbers: Sequence[int]) -> int:
         """Give up events that were set aside; returns how many."""
         utc_s = self._clock().utc_s
-        return self._on_dead(lambda db: sql.remove_dead(db, numbers, utc_s=utc_s))
+        return self._on_dead(lambda db: set_aside.remove(db, numbers, utc_s=utc_s))
 
     def _on_dead(self, work: Callable[[sqlite3.Connection], int]) -> int:
         done = 0
@@ -478,9 +470,7 @@ class Outbox:
                 if self._numbers is not None:  # so that the next start tells them as lost
                     lost = self._overflowed + len(self._pending)
                     self._numbers.note(self._first, self._next_seq - 1 + lost)
-            for file in (self._disk, self._memory):
-                if file is not None:
-                    file.close()
+            self._files.close()
             if self._numbers is not None:
                 self._numbers.close()
                 self._numbers = None
@@ -556,10 +546,10 @@ class Outbox:
             given[self._boot_id] = (self._first, self._next_seq - 1)
         if not given:
             return 0
-        runs, in_memory = read_runs(db), self._in_memory()
-        for boot, last in in_memory.runs.items():
+        runs, elsewhere = read_runs(db), self._files.numbers_in_memory()
+        for boot, last in elsewhere.last.items():
             runs[boot] = max(last, runs.get(boot, 0))
-        found = find_losses(db, given, runs=None if thorough else runs, elsewhere=in_memory.numbers)
+        found = find_losses(db, given, runs=None if thorough else runs, elsewhere=elsewhere.waiting)
         lost = add_losses(db, found, utc_s=self._clock().utc_s)
         if lost:
             add_to_counter(db, "damaged", lost)
@@ -567,24 +557,6 @@ class Outbox:
             if last > runs.get(boot, 0):
                 write_run(db, boot, last)
         return lost
-
-    def _in_memory(self) -> _InMemory:
-        found = _InMemory(runs={}, numbers=[])
-
-        def read(db: sqlite3.Connection) -> None:
-            found.runs.update(read_runs(db))
-            found.numbers.extend(sql.numbers(db))
-
-        self._use_memory_file(read)
-        return found
-
-    def _use_memory_file(
-        self, work: Callable[[sqlite3.Connection], object], *, transaction: bool = False
-    ) -> bool:
-        """Do some work on the file in memory, if there is one; whether it was done."""
-        if self._memory is None or not self._memory.path.exists():
-            return False
-        return self._memory.attempt(work, transaction=transaction) is None
 
     # -- pieces of work
 
@@ -616,45 +588,12 @@ class Outbox:
         self._drop(db, now)
 
     def _drop(self, db: sqlite3.Connection, now: ClockReading) -> None:
-        """Drop what is older or more than may be kept, and remember its numbers."""
-        for reason, numbers in (
-            (
-                "old",
-                sql.drop_old(
-                    db, self._limits, boot_session=self._boot_session, now=now, sent=self._writer
-                ),
-            ),
-            ("full", sql.drop_excess(db, self._limits.max_bytes)),
-        ):
-            if numbers:
-                log.warning(
-                    "outbox %s: %d oldest events dropped (%s)", self.path, len(numbers), reason
-                )
-                by_boot: dict[str, list[int]] = {}
-                for boot, seq in numbers:
-                    by_boot.setdefault(boot, []).append(seq)
-                add_losses(
-                    db,
-                    [
-                        Loss(boot_id=boot, first=first, last=last, reason=reason)
-                        for boot, found in by_boot.items()
-                        for first, last in ranges(sorted(found))
-                    ],
-                    utc_s=now.utc_s,
-                )
-
-    def _move_to_disk(self) -> None:
-        """Bring what went through memory to a disk that takes it again."""
-        records: list[Record] = []
-
-        def read(db: sqlite3.Connection) -> None:
-            records[:] = sql.waiting(db, after=0, before=None, limit=1000)
-
-        if not self._use_memory_file(read) or not records:
-            return
-        ids = [record[0] for record in records]
-        if self._disk.attempt(lambda db: insert_all(db, "queue", records)) is None:
-            self._use_memory_file(lambda db: sql.delete(db, ids), transaction=True)
+        """Drop what is older or more than may be kept, and log how much it was."""
+        dropped = drop_beyond_limits(
+            db, self._limits, boot_session=self._boot_session, now=now, sent=self._writer
+        )
+        for reason, count in dropped.items():
+            log.warning("outbox %s: %d oldest events dropped (%s)", self.path, count, reason)
 
     def _quarantine(self, records: Sequence[Record]) -> None:
         """Put rows that are not what was written where they hold up nothing."""
@@ -662,7 +601,7 @@ class Outbox:
         now = self._clock()
 
         def work(db: sqlite3.Connection) -> None:
-            sql.quarantine(db, records, utc_s=now.utc_s)
+            set_aside.quarantine(db, records, utc_s=now.utc_s)
             self._record_losses(db, thorough=True)
 
         self._disk.attempt(work, durable=False)
@@ -684,5 +623,5 @@ class Outbox:
         if state is OutboxState.READY:
             log.warning("outbox %s: stores events again", self.path)
         else:
-            where = "wait in memory" if self._memory is None else "go through memory"
+            where = "go through memory" if self._files.has_memory else "wait in memory"
             log.error("outbox %s: %s; events %s", self.path, why, where)
