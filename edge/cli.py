@@ -431,6 +431,65 @@ def doctor(
     sys.exit(0 if good else 1)
 
 
+@main.command()
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path),
+    help=f"Configuration file.  [default: {CONFIG_PATH} where it exists]",
+)
+@click.option("--source", help="Camera number, device, clip or stream instead.")
+@click.option("--page/--no-page", default=True, help="Show it on a page too, on this machine only.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8808,
+    show_default=True,
+    help="Port of the page; 0 takes any.",
+)
+@click.option("--seconds", type=click.FloatRange(min=0.1), help="End after this time.")
+@click.option("--yes", is_flag=True, help="Stop the service that holds the camera without asking.")
+def aim(
+    config_path: Path | None,
+    source: str | None,
+    port: int,
+    seconds: float | None,
+    *,
+    page: bool,
+    yes: bool,
+) -> None:
+    """Show what the camera sees while it is hung: faces as shapes, light, focus, frame rate.
+
+    No picture leaves the process with the camera; it tells numbers alone. On the device's own
+    console, an outline picture (edges only, faces left out) can be agreed to for five minutes.
+
+    \b
+    Example:
+      sudo edge aim
+      ssh -t pi@room-7 sudo edge aim --no-page
+    """
+    import contextlib
+
+    from edge.commands import aim as command
+
+    config = configured(config_path, source, None)
+    with contextlib.ExitStack() as stack:
+        if source is None:
+            question = "The service holds the camera. Stop it while edge aim runs?"
+            stack.enter_context(
+                command.camera_from_service(
+                    click.echo, agreed=lambda: yes or click.confirm(question, default=True)
+                )
+            )
+        command.aim(
+            config,
+            click.echo,
+            terminal=command.Terminal.of_this_process(),
+            port=port if page else None,
+            seconds=seconds,
+        )
+
+
 @main.command(name="init")
 @click.option(
     "--country", type=click.Choice(["eu", "uk", "us", "other"]), help="Whose law applies."

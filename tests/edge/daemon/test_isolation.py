@@ -329,7 +329,15 @@ def imported(module: str) -> set[str]:
 
 def test_the_publisher_knows_no_camera() -> None:
     """Nothing the publisher imports can open a camera or look at a picture."""
-    modules = imported("edge.publish.publisher, edge.daemon.watchdog")
+    demand_no_camera(imported("edge.publish.publisher, edge.daemon.watchdog"))
+
+
+def test_what_serves_the_page_of_aim_knows_no_camera() -> None:
+    """Nor can anything that ``edge aim`` draws and serves with."""
+    demand_no_camera(imported("edge.commands.aim, edge.aim.page, edge.aim.screen"))
+
+
+def demand_no_camera(modules: set[str]) -> None:
     forbidden = {"cv2", "mediapipe", "picamera2", "ai_edge_litert", "tflite_runtime"}
     assert modules & forbidden == set()
     ours = {name for name in modules if name.startswith("edge.")}
@@ -357,6 +365,12 @@ def test_nothing_is_loaded_before_the_network_is_gone() -> None:
         "emoshift.systemd",
         "emoshift.toml",
     }
+
+
+def test_nothing_is_loaded_before_the_network_is_gone_from_aim() -> None:
+    """The process with the camera of ``edge aim`` begins with the standard library likewise."""
+    modules = imported("edge.aim.vision")
+    assert not modules & {"numpy", "pydantic", "cv2", "av", "edge.config", "edge.values"}
 
 
 def test_the_vision_half_knows_no_broker() -> None:

@@ -1,0 +1,1 @@
+"""``edge aim``: shows a technician what the camera sees, as shapes and numbers."""
