@@ -41,7 +41,7 @@ test-all: ## Run the slow ones too (eight minutes)
 
 .PHONY: test-dashboard
 test-dashboard: .venv/ready ## Test the dashboard in a real browser, with a real broker and PostgreSQL
-	@scripts/system-packages mosquitto chromium postgresql
+	@scripts/system-packages mosquitto chromium postgresql prometheus
 	@.venv/bin/edge-dashboard fetch || true
 	.venv/bin/python -m pytest tests/dashboard $(ARGS)
 

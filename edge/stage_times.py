@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,6 +23,8 @@ class StageTimes:
     def __init__(self, *, kept: int = KEPT) -> None:
         self._kept = kept
         self._seconds: dict[str, deque[float]] = {}
+        self._count: Counter[str] = Counter()
+        self._sum_s: dict[str, float] = {}
 
     def add(self, stage: str, seconds: float) -> None:
         """Record one duration."""
@@ -30,6 +32,8 @@ class StageTimes:
         if values is None:
             values = self._seconds[stage] = deque(maxlen=self._kept)
         values.append(seconds)
+        self._count[stage] += 1
+        self._sum_s[stage] = self._sum_s.get(stage, 0.0) + seconds
 
     def newest(self, stage: str) -> float:
         """Return the last duration recorded of a stage, seconds; zero where there is none."""
@@ -38,7 +42,8 @@ class StageTimes:
 
     def percentiles(self, stage: str) -> Percentiles:
         """Summarise one stage; all zero where nothing was recorded."""
-        return _percentiles(self._seconds.get(stage, ()))
+        totals = {"count": self._count[stage], "sum_ms": 1e3 * self._sum_s.get(stage, 0.0)}
+        return _percentiles(self._seconds.get(stage, ())).model_copy(update=totals)
 
     def summary(self) -> dict[str, Percentiles]:
         """Summarise every stage, in the order they were first seen."""

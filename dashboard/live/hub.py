@@ -255,8 +255,10 @@ class Hub:
 
 
 def _restored(state: DeviceState, kind: Kind, body: dict[str, Any]) -> DeviceState:
+    now_ms = time.time_ns() // 1_000_000
+    payload = json.dumps(body).encode()
     try:
-        message = read_message(state.address.topic(kind), json.dumps(body).encode(), received_ms=0)
+        message = read_message(state.address.topic(kind), payload, received_ms=now_ms)
     except MessageError:  # stored by a version with another schema
         return state
     return fold(state, message, arrived_ms=steady_ms(), retained=True)

@@ -18,6 +18,7 @@ from emoshift.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from emoshift.topics import Address
 
@@ -30,6 +31,8 @@ CLASS_STALE_MS: Final = 30_000
 WINDOW_STALE_MS: Final = 90_000
 """One over a window of time is repeated every 30 s for as long as its device lives."""
 
+_PATIENCE: Final = 3
+"""So many intervals of its health messages may pass without one."""
 _BUDGET_MS: Final = 100.0
 _HOT_C: Final = 80.0
 DRIFT_RISE: Final = 0.25
@@ -45,7 +48,7 @@ class DeviceState:
         address: Which device.
         seen_ms: Arrival of its latest message that was not a stored one; 0 for never.
         status, info, health, summary: Its newest messages of each kind.
-        summary_ms: Arrival of ``summary``.
+        health_ms, summary_ms: Arrival of ``health`` and of ``summary``.
 
     Arrivals are read off `steady_ms`, so that setting the clock makes nothing old or young.
     """
@@ -56,6 +59,7 @@ class DeviceState:
     info: Info | None = None
     health: Health | None = None
     summary: ClassSummary | None = None
+    health_ms: int = 0
     summary_ms: int = 0
 
 
@@ -71,13 +75,18 @@ def fold(
         case Info() as info:
             return replace(state, info=info)
         case Health() as health if state.health is None or health.at >= state.health.at:
-            return replace(state, health=health)
+            age_ms = _age_ms(message, health.at) if retained else 0
+            return replace(state, health=health, health_ms=arrived_ms - age_ms)
         case ClassSummary() as summary if state.summary is None or summary.at >= state.summary.at:
-            # A stored summary is as old as it says; a fresh one is of now, whatever its clock.
-            age_ms = max(0, message.received_ms - to_ms(summary.at)) if retained else 0
+            age_ms = _age_ms(message, summary.at) if retained else 0
             return replace(state, summary=summary, summary_ms=arrived_ms - age_ms)
         case _:
             return state
+
+
+def _age_ms(message: Message, at: datetime) -> int:
+    """A stored message is as old as it says; a fresh one is of now, whatever its clock."""
+    return max(0, message.received_ms - to_ms(at))
 
 
 def _late(status: Status, known: Status) -> bool:
@@ -95,6 +104,15 @@ def presence(state: DeviceState, now_ms: int) -> str:
     if state.status.state == "online" and state.seen_ms and now_ms - state.seen_ms > SILENT_MS:
         return "silent"
     return state.status.state
+
+
+def current_health(state: DeviceState, now_ms: int) -> Health | None:
+    """Return the health now, or ``None`` where the device or its vision process is silent."""
+    health = state.health
+    if health is None or presence(state, now_ms) != "online":
+        return None
+    stale_ms = _PATIENCE * 1000 * health.interval_s
+    return health if now_ms - state.health_ms <= stale_ms else None
 
 
 def shown_summary(state: DeviceState, now_ms: int, *, min_faces: int) -> ClassSummary | None:

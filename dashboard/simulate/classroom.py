@@ -162,6 +162,8 @@ class Classroom:
                 p50_ms=p50,
                 p95_ms=p50 * noise.uniform(1.3, 1.6),
                 p99_ms=p50 * noise.uniform(1.8, 2.2),
+                count=self._frames,
+                sum_ms=1.1 * p50 * self._frames,
             )
         return self._message(
             Kind.HEALTH,
@@ -182,7 +184,9 @@ class Classroom:
             level=temper.level,
             temperature_c=round(temper.temperature_c + noise.uniform(-1, 1), 1),
             throttled=temper.temperature_c > 80,
-            drift=round(temper.drift * noise.uniform(0.9, 1.1), 3),
+            drift=(drift := round(temper.drift * noise.uniform(0.9, 1.1), 3)),
+            drift_blendshapes=drift,
+            drift_confidence=round(0.6 * drift, 3),
             abstained=round(noise.uniform(0.05, 0.15), 3),
             faces_too_small=0,
             landmarks_age_s=Age(p50=0.1, p95=0.5),

@@ -10,20 +10,19 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.responses import Response
 
-from dashboard.live.state import p95_ms, presence, shown_summary
+from dashboard.live.state import current_health, presence, shown_summary
 from dashboard.live.steady_clock import steady_ms
-from dashboard.web.context import Context, Refused, ask, context_of
-from emoshift.emotions import STATES
+from dashboard.web.context import Refused, ask, context_of
+from emoshift.metrics import LABELS, Scraped, device_metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from prometheus_client.core import Metric
     from starlette.requests import Request
 
-    from dashboard.store.read import Worker
-
-_LABELS = ("site", "device")
+    from dashboard.live.hub import Hub
+    from dashboard.live.state import DeviceState
 
 
 async def metrics(request: Request) -> Response:
@@ -39,71 +38,57 @@ async def metrics(request: Request) -> Response:
         workers = await ask(context.archive.workers)
     except Refused:
         workers = []
+    stored = {worker.name: worker.new for worker in workers}
     collectors = CollectorRegistry()
-    collectors.register(_Snapshot(context, workers))
+    collectors.register(
+        DashboardMetrics(context.hub, min_faces=context.config.web.min_faces, stored=stored)
+    )
     return Response(generate_latest(collectors), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
-class _Snapshot(Collector):
-    def __init__(self, context: Context, workers: list[Worker]) -> None:
-        self._context = context
-        self._workers = workers
+class DashboardMetrics(Collector):
+    """Every device, and the dashboard's own work, as they are when they are asked for.
+
+    Args:
+        hub: What is known of the devices.
+        min_faces: Nothing is told of a class below this many faces.
+        stored: Events that each worker has stored.
+    """
+
+    def __init__(self, hub: Hub, *, min_faces: int, stored: Mapping[str, int]) -> None:
+        self._hub = hub
+        self._min_faces = min_faces
+        self._stored = stored
 
     def collect(self) -> Iterator[Metric]:
         """Yield everything as it is now."""
-        hub, moment = self._context.hub, steady_ms()
-        gauges = {
-            "online": GaugeMetricFamily("emoshift_online", "Device is online", labels=_LABELS),
-            "fps": GaugeMetricFamily("emoshift_fps", "Frames processed a second", labels=_LABELS),
-            "p95": GaugeMetricFamily(
-                "emoshift_latency_p95_seconds", "Capture to outbox", labels=_LABELS
-            ),
-            "hot": GaugeMetricFamily(
-                "emoshift_temperature_celsius", "Temperature of the processor", labels=_LABELS
-            ),
-            "level": GaugeMetricFamily("emoshift_level", "Degradation level", labels=_LABELS),
-            "depth": GaugeMetricFamily("emoshift_outbox_depth", "Events waiting", labels=_LABELS),
-            "drift": GaugeMetricFamily("emoshift_drift", "Drift of the input", labels=_LABELS),
-        }
-        refused = CounterMetricFamily(
-            "emoshift_refused_messages", "Messages that were not believed", labels=_LABELS
-        )
-        faces = GaugeMetricFamily(
-            "emoshift_class_faces",
-            "Faces in a state; left out where the class is too small to be shown",
-            labels=(*_LABELS, "state"),
-        )
-        min_faces = self._context.config.web.min_faces
-        for address, state in list(hub.devices.items()):
-            where = (address.site, address.device)
-            summary = shown_summary(state, moment, min_faces=min_faces)
-            if summary is not None and summary.states is not None:
-                for name, count in zip(STATES, summary.states.counts(), strict=True):
-                    faces.add_metric((*where, name), count)
-            gauges["online"].add_metric(where, float(presence(state, moment) == "online"))
-            refused.add_metric(where, hub.refused[address])
-            if (health := state.health) is None or presence(state, moment) != "online":
-                continue  # what a device said before it left is no longer true
-            p95 = p95_ms(health)
-            for name, value in (
-                ("fps", health.fps),
-                ("p95", None if p95 is None else p95 / 1000),
-                ("hot", health.temperature_c),
-                ("level", health.level),
-                ("depth", health.outbox_depth),
-                ("drift", health.drift),
-            ):
-                if value is not None:
-                    gauges[name].add_metric(where, value)
-        yield from gauges.values()
-        yield refused
-        yield faces
+        hub, moment = self._hub, steady_ms()
+        states = list(hub.devices.values())
+        yield from device_metrics(self._scraped(state, moment) for state in states)
         yield GaugeMetricFamily(
-            "emoshift_dashboard_broker_up", "The broker is there", value=float(hub.connected)
+            "emoshift_dashboard_broker_up", "Whether the broker is there.", value=hub.connected
         )
+        refused = CounterMetricFamily(
+            "emoshift_dashboard_messages_refused",
+            "Messages that were not believed.",
+            labels=LABELS,
+        )
+        for address in hub.devices:
+            refused.add_metric((address.site, address.device), hub.refused[address])
+        yield refused
         stored = CounterMetricFamily(
-            "emoshift_dashboard_events", "Events stored by a worker", labels=("worker",)
+            "emoshift_dashboard_events_stored", "Events stored by a worker.", labels=("worker",)
         )
-        for worker in self._workers:
-            stored.add_metric((worker.name,), worker.new)
+        for worker, count in self._stored.items():
+            stored.add_metric((worker,), count)
         yield stored
+
+    def _scraped(self, state: DeviceState, moment: int) -> Scraped:
+        online = presence(state, moment) == "online"
+        return Scraped(
+            address=state.address,
+            online=online,
+            info=state.info if online else None,  # it may come back with another version
+            health=current_health(state, moment),
+            summary=shown_summary(state, moment, min_faces=self._min_faces),
+        )

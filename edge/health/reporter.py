@@ -269,6 +269,7 @@ class HealthReporter:
             abstained=self._abstained / self._predicted if self._predicted else None,
             brightness=None if quality is None else quality.brightness,
             sharpness=None if quality is None else quality.sharpness,
+            interval_s=self._config.health.interval_s,
         )
         if self._window is not None:
             health = without_faces(health)
@@ -314,8 +315,13 @@ def without_faces(health: Health) -> Health:
     total = health.stages.get("total")
     rounded = {}
     if total is not None:
-        steps = {name: _STEP_MS * round(value / _STEP_MS) for name, value in total}
-        rounded = {"total": Percentiles(**steps)}
+        rounded = {
+            "total": Percentiles(
+                p50_ms=_STEP_MS * round(total.p50_ms / _STEP_MS),
+                p95_ms=_STEP_MS * round(total.p95_ms / _STEP_MS),
+                p99_ms=_STEP_MS * round(total.p99_ms / _STEP_MS),
+            )
+        }
     return health.model_copy(
         update={
             "faces": None,

@@ -41,7 +41,7 @@ from emoshift.topics import Address
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from edge.config import Config
 
@@ -100,9 +100,10 @@ def run_publisher(
     config = settle_name(config)
     instance = machine_digest()
     broker = Broker.from_settings(config.mqtt, client_id=f"emoshift-{instance}")
+    address = Address(config.device.site, config.device.name)
     with (
         Outbox.from_config(config.outbox, writer=False) as outbox,
-        serve_metrics(config.health.metrics_port) as metrics,
+        serve_metrics(config.health.metrics_port, address) as metrics,
     ):
         publisher = Publisher(
             config,
@@ -115,7 +116,7 @@ def run_publisher(
         while not stop.is_set():
             publisher.turn()
             on_progress(publisher.state)
-            metrics.note(publisher.health, online=publisher.online)
+            metrics.note(publisher.told, online=publisher.online)
         publisher.stop()
 
 
@@ -198,9 +199,9 @@ class Publisher:
         return self._connection.online
 
     @property
-    def health(self) -> str:
-        """The vision process's last health message while it is fresh, else empty."""
-        return self._snapshots.health
+    def told(self) -> Mapping[str, str]:
+        """What the vision process has told, by kind of message, as far as it is of now."""
+        return self._snapshots.fresh
 
     def turn(self) -> None:
         """Do what is due; takes about `TURN_S`, or as long as connecting takes."""

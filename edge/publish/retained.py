@@ -30,11 +30,11 @@ class Snapshots:
         stale_after_s: A vision process that wrote nothing for this long is not there.
 
     Attributes:
-        health: The last health message while it is fresh, else empty.
+        fresh: The last message of each kind by its name; but for ``info``, while it is of now.
     """
 
     def __init__(self, *, base: str, boot_session: str, stale_after_s: float) -> None:
-        self.health = ""
+        self.fresh: dict[str, str] = {}
         self._base = base
         self._boot_session = boot_session
         self._stale_after_s = stale_after_s
@@ -56,7 +56,12 @@ class Snapshots:
             if snapshot.boot_session == self._boot_session
             and now_s - snapshot.monotonic_s <= self._stale_after_s
         }
-        self.health = present["health"].body if "health" in fresh else ""
+        alive = fresh | {"info"} | ({"class"} if fresh else set())
+        self.fresh = {
+            kind: snapshot.body
+            for kind, snapshot in present.items()
+            if kind in alive and (kind == "info" or snapshot.boot_session == self._boot_session)
+        }
         messages = []
         for kind in ("info", "health"):
             if kind in present and (kind == "info" or kind in fresh):

@@ -12,7 +12,7 @@ event = Transition.from_json(payload)
 from emoshift.messages.body import MessageError, Problem
 from emoshift.messages.class_summary import Changes, ClassSummary, States, summarise_class
 from emoshift.messages.device import FAR_SESSIONS, Info, Presence, Status, is_plausible
-from emoshift.messages.fields import CameraState, format_date, to_ms
+from emoshift.messages.fields import CameraState, OutboxState, format_date, to_ms
 from emoshift.messages.health import Age, Health, Percentiles
 from emoshift.messages.ledger import BootNumbers, Ledger, LostNumbers, Replay
 from emoshift.messages.read import (
@@ -43,6 +43,7 @@ __all__ = [
     "LostNumbers",
     "Message",
     "MessageError",
+    "OutboxState",
     "Percentiles",
     "Presence",
     "Problem",

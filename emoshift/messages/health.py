@@ -16,6 +16,7 @@ from emoshift.messages.fields import (
     Identifier,
     Measure,
     Milliseconds,
+    OutboxState,
     Share,
     StageName,
     rounded,
@@ -23,11 +24,19 @@ from emoshift.messages.fields import (
 
 
 class Percentiles(Part):
-    """Latency of one stage over the last interval, milliseconds."""
+    """Latency of one stage over the last interval, milliseconds.
+
+    Attributes:
+        p50_ms, p95_ms, p99_ms: Percentiles over the last interval.
+        count: How often it was measured since the start; null where that is not told.
+        sum_ms: All of these together, milliseconds; likewise.
+    """
 
     p50_ms: Milliseconds
     p95_ms: Milliseconds
     p99_ms: Milliseconds
+    count: Count | None = None
+    sum_ms: Annotated[float, Field(ge=0, le=1e15), rounded(2)] | None = None
 
 
 class Age(Part):
@@ -49,7 +58,8 @@ class Health(MessageBody):
         frames: Frames processed since the start.
         dropped_frames: Frames since the start that were replaced by newer ones.
         faces: Faces in the last frame; null where no single face is told of.
-        stages: Latency per stage over the last interval; ``total`` is capture to outbox.
+        stages: Latency per stage over the last interval; ``total`` is capture to outbox. ``count``
+            and ``sum_ms`` go on since the start, and are not sent by older devices.
         outbox_depth: Events that no broker has acknowledged.
         outbox_dropped: Events dropped because the outbox was full or they were too old.
         outbox_state: ``full`` is no space on the disk.
@@ -74,6 +84,7 @@ class Health(MessageBody):
         brightness: Mean grey level of the newest image, 0 (black) to 1. Not sent by older devices.
         sharpness: Variance of the Laplacian of the newest image at 320 pixels wide; low when the
             camera is covered or out of focus. Not sent by older devices.
+        interval_s: Time between two of these messages, seconds. Not sent by older devices.
     """
 
     schema_: Literal["emoshift.health/1"] = Field(
@@ -93,7 +104,7 @@ class Health(MessageBody):
     ]
     outbox_depth: Count
     outbox_dropped: Count
-    outbox_state: Literal["ready", "full", "failing"]
+    outbox_state: OutboxState
     outbox_damaged: Count = 0
     outbox_set_aside: Count = 0
     level: Annotated[int, Field(ge=0, le=100)] = 0
@@ -109,3 +120,4 @@ class Health(MessageBody):
     drift_confidence: Measure | None = None
     brightness: Share | None = None
     sharpness: Annotated[float, Field(ge=0, le=1e9), rounded(1)] | None = None
+    interval_s: Annotated[float, Field(ge=1, le=86_400), rounded(1)] = 30.0

@@ -209,7 +209,7 @@ def test_metrics_need_their_token(client):
     """A scrape with the token reads every device; one without is refused."""
     assert client.get("/metrics").status_code == 401
     scrape = {"authorization": "Bearer scrape"}
-    fps = 'emoshift_fps{device="room-101",site="school-1"}'
+    fps = 'emoshift_frames_per_second{device="room-101",site="school-1"}'
     assert fps not in client.get("/metrics", headers=scrape).text  # nobody has heard from it yet
     devices, room = (
         client.app.state.context.hub.devices,

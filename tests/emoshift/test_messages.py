@@ -67,11 +67,12 @@ GOLDEN = {
         '{"schema":"emoshift.health/1","device":"room-12","camera":"front",'
         '"at":"2026-11-21T09:30:00.000Z","camera_state":"streaming","fps":29.97,"frames":900,'
         '"dropped_frames":3,"faces":2,"stages":{"total":{"p50_ms":20.0,"p95_ms":31.0,'
-        '"p99_ms":40.12}},"outbox_depth":0,"outbox_dropped":0,"outbox_state":"ready",'
+        '"p99_ms":40.12,"count":900,"sum_ms":18000.0}},"outbox_depth":0,"outbox_dropped":0,'
+        '"outbox_state":"ready",'
         '"outbox_damaged":0,"outbox_set_aside":0,"level":0,'
         '"temperature_c":61.2,"throttled":null,"drift":0.081,"abstained":null,'
         '"faces_too_small":0,"landmarks_age_s":null,"drift_blendshapes":0.081,'
-        '"drift_confidence":null,"brightness":0.412,"sharpness":218.4}'
+        '"drift_confidence":null,"brightness":0.412,"sharpness":218.4,"interval_s":30.0}'
     ),
     Kind.LEDGER: (
         '{"schema":"emoshift.ledger/1","device":"room-12","boots":[{"boot_id":'
@@ -144,7 +145,9 @@ WRITTEN = {
         outbox_depth=0,
         outbox_dropped=0,
         outbox_state="ready",
-        stages={"total": Percentiles(p50_ms=20.0, p95_ms=31.0, p99_ms=40.123)},
+        stages={
+            "total": Percentiles(p50_ms=20.0, p95_ms=31.0, p99_ms=40.123, count=900, sum_ms=18000.0)
+        },
         temperature_c=61.24,
         drift=0.0812,
         drift_blendshapes=0.0812,
