@@ -458,9 +458,9 @@ def aim(
     page: bool,
     yes: bool,
 ) -> None:
-    """Show what the camera sees while it is hung: faces as shapes, light, focus, frame rate.
+    """Show what the camera sees, as shapes, while it is hung.
 
-    No picture leaves the process with the camera; it tells numbers alone. On the device's own
+    Faces, light, focus and frame rate. No picture leaves the process with the camera; it tells numbers alone. On the device's own
     console, an outline picture (edges only, faces left out) can be agreed to for five minutes.
 
     \b
