@@ -460,8 +460,9 @@ def aim(
 ) -> None:
     """Show what the camera sees, as shapes, while it is hung.
 
-    Faces, light, focus and frame rate. No picture leaves the process with the camera; it tells numbers alone. On the device's own
-    console, an outline picture (edges only, faces left out) can be agreed to for five minutes.
+    Faces, light, focus and frame rate. No picture leaves the process with the camera; it tells
+    numbers alone. On the device's own console, an outline picture (edges only, faces left out) can
+    be agreed to for five minutes.
 
     \b
     Example:
