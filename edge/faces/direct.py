@@ -128,7 +128,7 @@ class DirectFaces:
         done = self._runner.poll()
         searched = time.perf_counter()
         if done is not None:
-            self._match(done)
+            self._match(done, now_s)
         self._forgotten = self._tracker.advance(now_s)
         living = {track.number for track in self._tracker.tracks}
         self._landmark_states = {
@@ -186,7 +186,7 @@ class DirectFaces:
                 inside.append(track)
         return tuple(inside)
 
-    def _match(self, done: DetectionResult) -> None:
+    def _match(self, done: DetectionResult, now_s: float) -> None:
         """Give one round of detections to the tracker."""
         detections = [
             found
@@ -198,6 +198,7 @@ class DirectFaces:
             detections,
             done.measured_s,
             lambda box: self._planner.could_find(done.region, box, done.frame_size),
+            now_s=now_s,
         )
 
     def _measure_some(self, frame: Frame, tracks: tuple[Track, ...]) -> int:
@@ -236,7 +237,7 @@ class DirectFaces:
         return sum(self._measure(frame, by_number[number], boxes) for number in chosen)
 
     def _measure(self, frame: Frame, track: Track, boxes: dict[int, Box]) -> bool:
-        """Measure one face; tells whether it was there."""
+        """Measure one face; returns whether it was there."""
         now_s = frame.captured_s
         state = self._landmark_states.setdefault(track.number, LandmarkState())
         state.tried_s = now_s

@@ -76,6 +76,8 @@ class Track:
         motion: Where it is and goes.
         score: Confidence of the last sighting.
         seen_s: Capture time of the last sighting, seconds.
+        reported_s: Capture time of the newest frame when that sighting was reported, seconds: a
+            detector that works beside the caller reports late.
         landmarks_s: Capture time of the last sighting by landmarks, seconds.
         missed: Detection rounds in a row that should have found it and did not.
         failed_landmarks: Measurements in a row in which the landmark model saw no face, before it
@@ -95,18 +97,22 @@ class Track:
         "missed",
         "motion",
         "number",
+        "reported_s",
         "score",
         "seen_s",
         "shown",
         "still_since_s",
     )
 
-    def __init__(self, number: int, label: str, detection: Detection, measured_s: float) -> None:
+    def __init__(
+        self, number: int, label: str, detection: Detection, measured_s: float, now_s: float
+    ) -> None:
         self.number = number
         self.label = label
         self.motion = KalmanFilter(detection.box, measured_s)
         self.score = detection.score
         self.seen_s = measured_s
+        self.reported_s = now_s
         self.landmarks_s = -math.inf
         self.missed = 0
         self.failed_landmarks = 0
@@ -169,12 +175,13 @@ class Tracker:
         """Forget what has been unseen for too long, or still for too long.
 
         Returns:
-            Numbers of the shown tracks that ended since the last call; each is told once.
+            Numbers of the shown tracks that ended since the last call; each is returned once.
         """
         kept = []
         for track in self._tracks:
             doubtful = not track.confirmed and track.missed
-            if doubtful or now_s - track.seen_s > self._forget_after_s:
+            # By the time of the report: a round that takes longer than that would else find nobody.
+            if doubtful or now_s - track.reported_s > self._forget_after_s:
                 if track.shown:
                     self._forgotten.append(track.number)
                 continue
@@ -197,19 +204,23 @@ class Tracker:
         detections: Sequence[Detection],
         measured_s: float,
         expected: Callable[[Box], bool] | None = None,
+        *,
+        now_s: float | None = None,
     ) -> tuple[Track | None, ...]:
         """Match one round of detections to the tracks, and begin tracks for the rest.
 
         Args:
             detections: Every face found in one frame, without duplicates.
             measured_s: Capture time of that frame, which may lie a little in the past.
-            expected: Tells whether the round should have found a face with a given box; without
+            expected: Says whether the round should have found a face with a given box; without
                 it, every face.
+            now_s: Capture time of the present frame; ``measured_s`` unless given.
 
         Returns:
             The track of each detection, in their order; ``None`` for faint ones that continue no
             track, and for those beyond twice ``max_faces``, the smallest first.
         """
+        now_s = measured_s if now_s is None else now_s
         order = sorted(range(len(detections)), key=lambda i: -detections[i].box.width)
         taken = order[: 2 * self._max_faces]
         found: list[Track | None] = [None] * len(detections)
@@ -218,19 +229,20 @@ class Tracker:
         for row, index in pairs:
             found[index] = before[row]
             self._confirm(before[row], detections[index], measured_s)
+            before[row].reported_s = now_s
         matched = {row for row, _ in pairs}
         for row, track in enumerate(before):
             if row not in matched and (expected is None or expected(track.box(measured_s))):
                 track.missed += 1
         for index in taken:
             if found[index] is None and detections[index].score >= START_SCORE:
-                found[index] = self._begin(detections[index], measured_s)
+                found[index] = self._begin(detections[index], measured_s, now_s)
         return tuple(found)
 
     def refine(self, track: Track, detection: Detection, measured_s: float) -> None:
         """Take in the landmarks' closer look at a face that is known to be ``track``."""
         if track.missed <= LOST:
-            track.landmarks_s = measured_s
+            track.landmarks_s = track.reported_s = measured_s
             self._see(track, detection, measured_s)
 
     def express(self, track: Track, blendshapes: NDArray[np.float32], measured_s: float) -> None:
@@ -268,9 +280,9 @@ class Tracker:
             track.shown = True
         return tuple(lately)
 
-    def _begin(self, detection: Detection, measured_s: float) -> Track:
+    def _begin(self, detection: Detection, measured_s: float, now_s: float) -> Track:
         self._count += 1
-        track = Track(self._count, self._label(), detection, measured_s)
+        track = Track(self._count, self._label(), detection, measured_s, now_s)
         self._tracks.append(track)
         return track
 

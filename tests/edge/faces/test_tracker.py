@@ -105,7 +105,7 @@ def test_identity_is_kept(people: list[Place], until_s: float) -> None:
 
 
 def test_a_face_that_returns_after_real_absence_is_new() -> None:
-    """After ``forget_after_s`` the old number is told as forgotten and never used again."""
+    """After ``forget_after_s`` the old number is reported as forgotten and never used again."""
     watch = tracker(forget_after_s=1.5)
     first = watch.associate([seen(100, 100)], 0.0)[0]
     assert first is not None
@@ -120,7 +120,7 @@ def test_a_face_that_returns_after_real_absence_is_new() -> None:
 
 
 def test_a_faint_face_must_be_seen_twice() -> None:
-    """A single weak detection is not shown, and ends without being told."""
+    """A single weak detection is not shown, and ends without a word."""
     watch = tracker()
     watch.associate([seen(100, 100, score=0.7)], 0.0)
     assert watch.visible(0.0) == ()
@@ -254,7 +254,7 @@ def test_keypoints_go_with_the_box() -> None:
     )
 )
 def test_laws(rounds: list[list[tuple[float, float, float]]]) -> None:
-    """No two detections share a track, numbers never return, all that ends is told once."""
+    """No two detections share a track, numbers never return, all that ends is reported once."""
     watch = tracker(forget_after_s=0.25, max_faces=5)
     shown: set[int] = set()
     ended: list[int] = []
@@ -269,3 +269,15 @@ def test_laws(rounds: list[list[tuple[float, float, float]]]) -> None:
         shown |= {t.number for t in visible}
     ended.extend(watch.advance(1e6))
     assert sorted(ended) == sorted(shown)
+
+
+def test_a_late_round_finds_faces_too() -> None:
+    """A detector that takes longer than a face is remembered for finds it all the same."""
+    watch = tracker(forget_after_s=1.5)
+    watch.associate([seen(100, 100)], 0.0, now_s=4.0)
+    assert watch.advance(4.0) == ()
+    assert [track.number for track in watch.visible(4.0)] == [1]
+    watch.associate([seen(102, 100)], 4.1, now_s=5.0)
+    assert watch.advance(6.4) == ()
+    assert [track.number for track in watch.visible(6.4)] == [1]
+    assert watch.advance(6.6) == (1,)
