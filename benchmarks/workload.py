@@ -16,7 +16,7 @@ from edge.assets import SAMPLE_CLIP, cache_folder, find_asset
 from edge.capture.clip import Clip
 from edge.capture.devices import open_capture
 from edge.capture.latest_frame import NewestFrame
-from edge.capture.protocol import CaptureState, Picture
+from edge.capture.protocol import CapturedImage, CaptureState
 from edge.values import Frame, frozen
 from emoshift.errors import CameraError, InputError, OutputError, UsageError
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.capture.protocol import Capture, Device
+    from edge.capture.protocol import Capture, CaptureDevice
     from edge.config import Config
 
 SYNTHETIC: Final = "synthetic"
@@ -38,12 +38,18 @@ _LEFT, _TOP, _WIDTH, _HEIGHT = 22, 5, 108, 125
 _SCALE: Final = 3.0
 """Makes the face about 150 pixels wide, as of someone half a metre from the camera."""
 _ROOM: Final = 0.92
-"""Share of its place that a person fills; the rest is room to move."""
+"""Share of its place that a person fills at most; the rest is room to move."""
+_FACE: Final = 49
+"""Width of the man's face in the clip, pixels."""
+_SWAY: Final = 0.4
+"""How far a person moves to each side and back within three seconds, face widths. A seated pupil
+does no more; flat out, where pictures follow one another as fast as they are read, much more would
+outrun the detector on a busy machine, and its faces would be lost."""
 _WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 5.0
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """Where the measured loop takes its frames from."""
 
     @property
@@ -99,7 +105,7 @@ class Request:
         return self.landmarks or ("every" if self.settled_pace == "flat-out" else "due")
 
 
-def open_source(request: Request, config: Config) -> Source:
+def open_source(request: Request, config: Config) -> FrameSource:
     """Open what is asked for.
 
     Raises:
@@ -111,7 +117,7 @@ def open_source(request: Request, config: Config) -> Source:
             raise UsageError("--pace flat-out: a camera has its own pace; leave it out")
         return Live(open_capture(config.camera))
     if request.source == SYNTHETIC:
-        pictures: Callable[[], Device] = lambda: Synthetic(request)  # noqa: E731 - one of two
+        pictures: Callable[[], CaptureDevice] = lambda: Synthetic(request)  # noqa: E731 - one of two
     else:
         clip = Path(request.source)
         Clip(clip)  # says at once what is wrong with it
@@ -140,7 +146,7 @@ class FlatOut:
 
     dropped = 0
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: CaptureDevice) -> None:
         self._device = device
         self._seq = 0
 
@@ -188,7 +194,7 @@ class Live:
 class Paced:
     """Gives pictures at a steady rate, as a camera does; a late reader gets the next at once."""
 
-    def __init__(self, device: Device, fps: float) -> None:
+    def __init__(self, device: CaptureDevice, fps: float) -> None:
         self._device = device
         self._gap_s = 1 / fps
         self._due_s = time.monotonic()
@@ -198,7 +204,7 @@ class Paced:
         """What the pictures are, and how many a second."""
         return f"{self._device.mode}, {1 / self._gap_s:.4g} frames a second"
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Wait until the next picture is due."""
         picture = self._device.read()
         self._due_s = max(self._due_s + self._gap_s, time.monotonic() - self._gap_s)
@@ -222,13 +228,13 @@ class Looped:
         """Which file it is."""
         return self._path.name
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Return the next picture; after the last one the first."""
         frame = next(self._frames, None)
         if frame is None:
             self._frames = Clip(self._path).frames()
             frame = next(self._frames)
-        return Picture(image=frame.image)
+        return CapturedImage(image=frame.image)
 
     def close(self) -> None:
         """Nothing is held open for long."""
@@ -264,7 +270,7 @@ class Synthetic:
         """Size of the pictures."""
         return f"{self._wall.shape[1]}x{self._wall.shape[0]}"
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Put the next picture together."""
         picture = self._wall.copy()
         wide, high = self._size
@@ -280,7 +286,7 @@ class Synthetic:
                 interpolation=cv2.INTER_LINEAR,
             )
         self._number += 1
-        return Picture(image=picture)
+        return CapturedImage(image=picture)
 
     def _person(self, number: int) -> NDArray[np.uint8]:
         """There and back again, so that nothing ever jumps."""
@@ -311,16 +317,20 @@ def places(faces: int, width: int, height: int) -> tuple[list[tuple[int, int, in
             best, columns = scale, wide
     rows = -(-faces // columns)
     scale = min(_SCALE, best * _ROOM)
-    if scale * 49 < 20:
+    if scale * _FACE < 20:
         raise UsageError(
             f"--faces {faces}: they would be smaller than 20 pixels; give a larger --size"
         )
     place_w, place_h = width / columns, height / rows
-    room_x, room_y = int(place_w - _WIDTH * scale), int(place_h - _HEIGHT * scale)
+    free_x, free_y = int(place_w - _WIDTH * scale) - 1, int(place_h - _HEIGHT * scale) - 1
+    sway = int(_SWAY * _FACE * scale)
+    room_x, room_y = min(free_x, sway), min(free_y, sway)
     found = []
     for index in range(faces):
         row, column = divmod(index, columns)
-        found.append((int(column * place_w), int(row * place_h), room_x - 1, room_y - 1))
+        left = int(column * place_w) + (free_x - room_x) // 2
+        top = int(row * place_h) + (free_y - room_y) // 2
+        found.append((left, top, room_x, room_y))
     return found, scale
 
 
