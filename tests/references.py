@@ -226,7 +226,7 @@ def value_words(value: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def low_to_high(value: dict[str, Any]) -> str:
-    """The range of a number, as far as it tells a reader anything."""
+    """The range of a number, as far as it is of use to a reader."""
     low, high = value["minimum"], value["maximum"]
     return f"{low:g} to {high:g}" if high <= 10_000 else f"at least {low:g}"
 

@@ -14,8 +14,8 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge.assets import SAMPLE_CLIP, find_asset
-from tests.edge.publish.conftest import CHANGE
 from tests.support.brokers import BrokerProcess
+from tests.support.events import CHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

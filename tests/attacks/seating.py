@@ -1,4 +1,4 @@
-"""An observer who knows the seating and sees every message: how often is one pupil's state told?
+"""An observer who knows the seating and sees every message: how often is a pupil's state known?
 
 Run ``python -m tests.attacks.seating`` for the figures of docs/security.md. Pupils are simulated:
 each keeps a state for some time and then draws another; the pupil observed keeps one state for the
@@ -38,7 +38,7 @@ class Found:
     """What the observer learns, as shares of pupils observed.
 
     Attributes:
-        certain: Whose state is told with certainty (a posterior of 0.99), and rightly.
+        certain: Whose state is known with certainty (a posterior of 0.99), and rightly.
         likely: Likewise with 0.95.
         right: Whose state is the observer's best guess.
         by_prior: Whose state would be guessed without any message.
@@ -71,28 +71,28 @@ def simulate_class(faces: int, target: int, rng: np.random.Generator) -> NDArray
     return found
 
 
-def told_of(states: NDArray[np.int64], window: ClassWindow) -> list[NDArray[np.int64] | None]:
-    """Return what the device tells of a lesson, window by window."""
+def counts_of(states: NDArray[np.int64], window: ClassWindow) -> list[NDArray[np.int64] | None]:
+    """Return what the device publishes of a lesson, window by window."""
     per_window = WINDOW_S // STEP_S
-    told = []
+    reported = []
     for start in range(0, len(states) - per_window + 1, per_window):
         for row in states[start : start + per_window]:
             window.add(Counter(STATES[state] for state in row))
         counts = window.close()
-        told.append(None if counts is None else np.array([counts.states[s] for s in STATES]))
-    return told
+        reported.append(None if counts is None else np.array([counts.states[s] for s in STATES]))
+    return reported
 
 
-def log_likelihood(told: NDArray[np.int64], means: NDArray[np.float64]) -> float:
+def log_likelihood(reported: NDArray[np.int64], means: NDArray[np.float64]) -> float:
     """Return how likely these counts are, given the true means."""
 
     def cdf(x: NDArray[np.float64]) -> NDArray[np.float64]:
         tail = 0.5 * np.exp(-np.abs(x) / NOISE_SCALE)
         return np.where(x < 0, tail, 1 - tail)
 
-    at = told.astype(float)
-    low = np.where(told == 0, -np.inf, at - 0.5)
-    high = np.where(told == 0, LEAST_COUNT - 0.5, at + 0.5)
+    at = reported.astype(float)
+    low = np.where(reported == 0, -np.inf, at - 0.5)
+    high = np.where(reported == 0, LEAST_COUNT - 0.5, at + 0.5)
     mass = cdf(high - means) - np.where(np.isinf(low), 0.0, cdf(low - means))
     return float(np.log(np.maximum(mass, 1e-300)).sum())
 
@@ -112,9 +112,9 @@ def observe(*, faces: int, pupils: int, windows: int, seed: int = 1) -> Found:
     for _ in range(pupils):
         target = int(rng.choice(len(STATES), p=PRIOR))
         states = simulate_class(faces, target, rng)
-        told = told_of(states, ClassWindow(min_faces=MIN_FACES, random=noise))
+        reported = counts_of(states, ClassWindow(min_faces=MIN_FACES, random=noise))
         logs = np.log(PRIOR)
-        for number, counts in enumerate(told[:windows]):
+        for number, counts in enumerate(reported[:windows]):
             if counts is None:
                 continue
             part = states[number * per_window : (number + 1) * per_window, 1:]
@@ -138,10 +138,10 @@ def observe(*, faces: int, pupils: int, windows: int, seed: int = 1) -> Found:
 
 
 def observe_moments(*, faces: int, pupils: int, seed: int = 1) -> float:
-    """Return the share of pupils whose state counts of each moment tell for certain.
+    """Return the share of pupils whose state counts of each moment give away for certain.
 
     The observer knows the seating alone, and nothing of the others: a count that all faces share
-    tells of each, and a pupil who leaves for a minute takes one face out of one count.
+    describes each, and a pupil who leaves for a minute takes one face out of one count.
     """
     rng = np.random.default_rng(seed)
     certain = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.host import has_throttled, how_measured, memory_now, read_device, read_state
-from benchmarks.reports.schema import Condition
+from benchmarks.reports.schema import MachineCondition
 
 PI_WORD = "sys/devices/platform/soc/soc:firmware/get_throttled"
 
@@ -18,7 +18,7 @@ def write(root, files):
 
 
 def state(throttled=None, events=None):
-    return Condition(
+    return MachineCondition(
         frequency_mhz=None, temperature_c=None, throttled=throttled, throttle_events=events, load=0
     )
 
@@ -60,7 +60,7 @@ def test_a_machine_that_tells_nothing(tmp_path):
         pytest.param(state(0x10000), state(0x50000), True, id="in another way than before"),
         pytest.param(state(events=3), state(events=3), False, id="PC, no event"),
         pytest.param(state(events=3), state(events=4), True, id="PC, an event"),
-        pytest.param(state(), state(), False, id="nothing told"),
+        pytest.param(state(), state(), False, id="nothing reported"),
     ],
 )
 def test_throttling(before, after, throttled):
@@ -75,7 +75,7 @@ def test_memory_of_this_process():
     assert pss_mb is None or 0 < pss_mb <= rss_mb * 1.05
 
 
-def test_emulation_is_told(monkeypatch):
+def test_emulation_is_reported(monkeypatch):
     """Under QEMU's user mode a report says so."""
     monkeypatch.delenv("QEMU_CPU", raising=False)
     assert how_measured() == "measured"

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from benchmarks.peers.compare import Comparison, compare_programs
+from benchmarks.peers.compare import PeerComparison, compare_programs
 from benchmarks.peers.registry import OURS, PROGRAMS
 from tests.support.handmade_bundle import write_bundle
 
@@ -26,12 +26,12 @@ def data_set(path, rows):
 @pytest.mark.clip
 @pytest.mark.usefixtures("sample_clip", "landmarker")
 def test_programs_run_in_turns(tmp_path):
-    """We run in turns with MediaPipe; who is not installed is told absent; all see every face."""
+    """We run in turns with MediaPipe; what is not installed is absent; all see every face."""
     pytest.importorskip("mediapipe", reason="needs MediaPipe: requirements/mediapipe.txt")
     rows = [(3, 10, "PrivateTest")] * 3 + [(4, 20, "Training")]
     data_set(tmp_path / "fer2013" / "fer2013.csv.zip", rows)
     report = compare_programs(
-        Comparison(
+        PeerComparison(
             rounds=3,
             frames=5,
             only=("mediapipe", "fer-haar"),

@@ -106,7 +106,7 @@ def test_foreign_folder_is_kept(tmp_path: Path) -> None:
     ],
 )
 def test_unwritable_place(place: Path) -> None:
-    """A place that cannot be written is told before any work, with exit code 73."""
+    """A place that cannot be written is reported before any work, with exit code 73."""
     with (
         pytest.raises(OutputError, match="cannot be written") as refused,
         staged(place, overwrite=False),

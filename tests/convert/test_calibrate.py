@@ -9,8 +9,8 @@ import pytest
 
 from convert.calibrate import choose
 from convert.datasets import (
-    Images,
-    Sequences,
+    ChannelSequences,
+    SplitImages,
     read_images,
     read_sequences,
     seven,
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def images(counts: list[int], split: str = "Training") -> Images:
+def images(counts: list[int], split: str = "Training") -> SplitImages:
     labels = np.repeat(np.arange(len(counts)), counts).astype(np.int8)
     crops = np.arange(len(labels), dtype=np.uint32)[:, None, None] + np.zeros((48, 48), np.uint32)
-    return Images(
+    return SplitImages(
         split=split,
         rows=np.arange(len(labels)),
         crops=crops.astype(np.uint8),
@@ -68,7 +68,7 @@ def test_training_only() -> None:
 
 
 def test_too_few() -> None:
-    """Fewer than a hundred labelled images are told with what to do."""
+    """Fewer than a hundred labelled images are reported with what to do."""
     with pytest.raises(InputError, match=r"99 labelled images in Training; .* --calibration"):
         choose(images([99]), Calibration())
 
@@ -124,7 +124,7 @@ def test_sequences_round_trip(tmp_path: Path) -> None:
     """Sequences come back within half a level."""
     rng = np.random.default_rng(1)
     some = rng.uniform(-4, 4, (3, 5, 2)).astype(np.float32)
-    given = Sequences(
+    given = ChannelSequences(
         calibration=some,
         held_out=some + 0.1,
         stills=some[0],
@@ -141,7 +141,7 @@ def test_sequences_round_trip(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"PK no", b""], ids=["missing", "damaged", "empty"])
 def test_bad_sequences(tmp_path: Path, content: bytes | None) -> None:
-    """A file of sequences that is missing or damaged is told in one line."""
+    """A file of sequences that is missing or damaged is reported in one line."""
     path = tmp_path / "s.npz"
     if content is not None:
         path.write_bytes(content)

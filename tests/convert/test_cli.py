@@ -1,4 +1,4 @@
-"""The command tells errors in one line with their exit code, and explains itself."""
+"""The command reports errors in one line with their exit code, and explains itself."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_without_a_data_folder_one_line_says_how_to_give_it(
 
 
 def test_missing_data(tmp_path: Path) -> None:
-    """Missing calibration data are told before anything is converted."""
+    """Missing calibration data are reported before anything is converted."""
     recipe = tmp_path / "r.toml"
     recipe.write_text(
         'name = "x"\nlicence = "x"\ntraining_data = ["x"]\nsources = "."\n'
@@ -166,7 +166,7 @@ def test_unproven(tmp_path: Path, changes: dict[str, object], words: str) -> Non
 
 
 def test_diff(tmp_path: Path) -> None:
-    """Equal bundles give 0; others tell what differs and give 1."""
+    """Equal bundles give 0; others show what differs and give 1."""
     a, b = (write_bundle(tmp_path / name) for name in "ab")
     c = write_bundle(tmp_path / "c", licence="other")
     assert run("diff", a, b).output == "the bundles are the same\n"

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from convert.cli import main
-from convert.converter import Job, convert_network
-from convert.datasets import Sequences, write_sequences
+from convert.converter import ConversionJob, convert_network
+from convert.datasets import ChannelSequences, write_sequences
 from edge.bundle.loader import default_bundle_path, load_bundle
 from edge.bundle.manifest import MANIFEST_NAME
 from emoshift.errors import InputError
@@ -85,7 +85,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     some = np.clip(rng.normal(0, 1, (30, 40, 5)).cumsum(axis=1) / 3, -4, 4).astype(np.float32)
     write_sequences(
         folder / "lstm_a.npz",
-        Sequences(
+        ChannelSequences(
             calibration=some,
             held_out=some[:, ::-1],
             stills=some[:, 0],
@@ -126,7 +126,7 @@ def test_bad_networks(sources: Path, name: str, kind: str, words: str) -> None:
     """A network that cannot be converted is one line that names the file and the reason."""
     (sources / "notes.keras").write_text("buy milk")
     head = "ferplus" if name in {"nan", "dynamic", "seven"} else None
-    job = Job(
+    job = ConversionJob(
         source=str(sources / f"{name}.keras"), kind=kind, head=head, classes=8, precision="int8"
     )
     rng = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""A difference between two bundles is told field by field."""
+"""A difference between two bundles is reported field by field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_equal(tmp_path: Path) -> None:
 
 
 def test_fields(tmp_path: Path) -> None:
-    """A changed field is told with both values, a member that is gone or new with its name."""
+    """A changed field is reported with both values, a member that is gone or new with its name."""
     a = read_manifest(write_bundle(tmp_path / "a", cnn_member(), cnn_member("old")))
     b = read_manifest(write_bundle(tmp_path / "b", cnn_member(temperature=2.0), lstm_member()))
     lines = differences(a, b)

@@ -1,4 +1,4 @@
-"""Inspecting tells operators, sizes and multiply-adds."""
+"""Inspecting lists operators, sizes and multiply-adds."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def test_quantise_replaces_the_precision(tmp_path: Path) -> None:
     ],
 )
 def test_refused(tmp_path: Path, data: dict[str, Any], words: str) -> None:
-    """Each impossible combination is told, with the file and exit code 78."""
+    """Each impossible combination is reported, with the file and exit code 78."""
     with pytest.raises(ConfigError) as refused:
         parse_recipe(data, tmp_path / "r.toml")
     assert words in str(refused.value)
@@ -84,7 +84,7 @@ def test_refused(tmp_path: Path, data: dict[str, Any], words: str) -> None:
     ],
 )
 def test_unreadable(tmp_path: Path, content: bytes | None, words: str) -> None:
-    """A recipe that cannot be read is told as such."""
+    """A recipe that cannot be read is refused as such."""
     path = tmp_path / "r.toml"
     if content is not None:
         path.write_bytes(content)

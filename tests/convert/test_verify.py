@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from convert.datasets import Images, Sequences
+from convert.datasets import ChannelSequences, SplitImages
 from convert.drift_baseline import count, measure_baseline
 from convert.predictions import fit, fuse, predict_all, stills_of
 from convert.recipe import Gate
@@ -26,11 +26,11 @@ N = 120
 
 
 @pytest.fixture
-def images() -> Images:
+def images() -> SplitImages:
     labels = np.tile([LABELS.index("happy"), LABELS.index("sad")], N // 2).astype(np.int8)
     labels[:10] = -1
     labels[10:20] = LABELS.index("contempt")
-    return Images(
+    return SplitImages(
         split="PublicTest",
         rows=np.arange(N) + 500,
         crops=halves(N),
@@ -40,12 +40,12 @@ def images() -> Images:
 
 
 @pytest.fixture
-def sequences() -> dict[str, Sequences]:
+def sequences() -> dict[str, ChannelSequences]:
     rng = np.random.default_rng(2)
     some = rng.uniform(-0.2, 0.2, (60, 50, 1)).astype(np.float32)
     rows = np.arange(40) + 530
     return {
-        "lstm_a": Sequences(
+        "lstm_a": ChannelSequences(
             calibration=some,
             held_out=some,
             stills=some[:40, 0],
@@ -58,14 +58,16 @@ def sequences() -> dict[str, Sequences]:
 
 
 def asked(
-    folder: Path, images: Images, sequences: dict[str, Sequences], *, worse: bool
+    folder: Path, images: SplitImages, sequences: dict[str, ChannelSequences], *, worse: bool
 ) -> tuple[list[ConvertedMember], SplitPredictions]:
     made = members(folder, worse=worse)
     predictions = predict_all(made, images, stills_of(sequences, report=False))
     return fit(made, predictions), predictions
 
 
-def test_faithful(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
+def test_faithful(
+    tmp_path: Path, images: SplitImages, sequences: dict[str, ChannelSequences]
+) -> None:
     """A network that equals its original passes every check."""
     made, predictions = asked(tmp_path, images, sequences, worse=False)
     report = judge(made, predictions, sequences, Gate(delegated=0))
@@ -74,7 +76,9 @@ def test_faithful(tmp_path: Path, images: Images, sequences: dict[str, Sequences
     assert all(r.n > 0 for r in report)
 
 
-def test_unfaithful(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
+def test_unfaithful(
+    tmp_path: Path, images: SplitImages, sequences: dict[str, ChannelSequences]
+) -> None:
     """A network that predicts otherwise fails, and the report names what and by how much."""
     made, predictions = asked(tmp_path, images, sequences, worse=True)
     failed = failures(judge(made, predictions, sequences, Gate()))
@@ -83,14 +87,16 @@ def test_unfaithful(tmp_path: Path, images: Images, sequences: dict[str, Sequenc
     assert any(line.startswith("ensemble:") for line in failed)
 
 
-def test_too_large(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
+def test_too_large(
+    tmp_path: Path, images: SplitImages, sequences: dict[str, ChannelSequences]
+) -> None:
     """A bundle beyond its size is stopped."""
     made, predictions = asked(tmp_path, images, sequences, worse=False)
     failed = failures(judge(made, predictions, sequences, Gate(most_bytes=1000, delegated=0)))
     assert failed == ["ensemble: bytes, at most 1000, found 20512"]
 
 
-def test_fit(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
+def test_fit(tmp_path: Path, images: SplitImages, sequences: dict[str, ChannelSequences]) -> None:
     """What is fitted favours the member that knows, and both precisions get the same numbers."""
     made, _ = asked(tmp_path, images, sequences, worse=False)
     weights = {d.member.name: d.member.weight for d in made}
@@ -101,7 +107,7 @@ def test_fit(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) ->
 
 
 def test_fusion_leaves_out_the_unseen(
-    tmp_path: Path, images: Images, sequences: dict[str, Sequences]
+    tmp_path: Path, images: SplitImages, sequences: dict[str, ChannelSequences]
 ) -> None:
     """Where landmarks are missing the image member's own calibrated prediction stands."""
     made, predictions = asked(tmp_path, images, sequences, worse=False)
@@ -112,7 +118,9 @@ def test_fusion_leaves_out_the_unseen(
     assert not np.allclose(fused[30:70], alone[30:70], atol=1e-5)
 
 
-def test_figures(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
+def test_figures(
+    tmp_path: Path, images: SplitImages, sequences: dict[str, ChannelSequences]
+) -> None:
     """Every figure says on how many rows, of what, in which precision it was measured."""
     made, predictions = asked(tmp_path, images, sequences, worse=False)
     by_name = {(m.name, m.precision): m for m in measure(made[0], predictions) if m.views == 1}
@@ -134,7 +142,9 @@ def test_long_sequences() -> None:
     assert long_sequences(channels[:3]).shape == (3, 48, 1)
 
 
-def test_baseline(tmp_path: Path, images: Images, sequences: dict[str, Sequences]) -> None:
+def test_baseline(
+    tmp_path: Path, images: SplitImages, sequences: dict[str, ChannelSequences]
+) -> None:
     """What was seen while building is counted, so that the same again is no drift."""
     made, predictions = asked(tmp_path, images, sequences, worse=False)
     baseline = measure_baseline(made, predictions, sequences)

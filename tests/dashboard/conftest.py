@@ -71,7 +71,7 @@ def mqtt(tmp_path: Path) -> Iterator[int]:
 
 @pytest.fixture
 def room() -> Classroom:
-    """A classroom that always tells the same story."""
+    """A classroom that always publishes the same story."""
     return Classroom(Address("school", "room-1"), seed=1)
 
 

@@ -23,7 +23,7 @@ from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
 from dashboard.charts import find_charts  # noqa: E402
 from dashboard.simulate.classroom import Classroom, make_school  # noqa: E402
 from dashboard.simulate.history import write_past  # noqa: E402
-from dashboard.simulate.publish import Load, Simulator  # noqa: E402
+from dashboard.simulate.publish import PublishingLoad, Simulator  # noqa: E402
 from dashboard.store.accounts import People, Role  # noqa: E402
 from dashboard.store.database import open_store  # noqa: E402
 from dashboard.store.read import Archive  # noqa: E402
@@ -112,7 +112,7 @@ class Site:
         wait_until(lambda: any(w.connected for w in self.archive.workers()), timeout_s=150)
         return process
 
-    def tell(self, message: Any) -> None:
+    def publish(self, message: Any) -> None:
         """Let a device publish something."""
         published = self.device.publish(
             message.topic, message.payload, qos=message.qos, retain=message.retain
@@ -120,7 +120,7 @@ class Site:
         published.wait_for_publish(10)
 
     def introduce(self, room: Classroom) -> None:
-        """Let a device come online and tell of its class."""
+        """Let a device come online and publish its class."""
         now_ms = time.time_ns() // 1_000_000
         for message in (
             room.info(),
@@ -128,7 +128,7 @@ class Site:
             room.health(now_ms),
             room.summary(now_ms),
         ):
-            self.tell(message)
+            self.publish(message)
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +143,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         process = found.start()
         stop = threading.Event()
         simulator = Simulator(settings(port, found.database).broker, found.rooms[1:])
-        thread = threading.Thread(target=simulator.run, args=(Load(rate=2), stop), daemon=True)
+        thread = threading.Thread(
+            target=simulator.run, args=(PublishingLoad(rate=2), stop), daemon=True
+        )
         thread.start()
         for room in found.rooms[:1]:
             found.introduce(room)
@@ -195,7 +197,7 @@ def speak(site: Site, stop: threading.Event, rooms: list[Classroom]) -> None:
     """Keep classes fresh while a page is looked at."""
     while not stop.wait(1):
         for room in rooms:
-            site.tell(room.summary(time.time_ns() // 1_000_000))
+            site.publish(room.summary(time.time_ns() // 1_000_000))
 
 
 def no_complaints(page: Page) -> list[str]:
@@ -237,17 +239,17 @@ def axe(page: Page) -> list[str]:
 
 
 def test_class_page_is_live(site, browser):
-    """Counts and transitions are seen as they are told, copies once, and without a reload."""
+    """Counts and transitions are seen as they come, copies once, and without a reload."""
     room = site.rooms[0]
     context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
     summary = room.summary(time.time_ns() // 1_000_000)
-    site.tell(summary)
+    site.publish(summary)
     states = json.loads(summary.payload)["states"]
     for state, count in states.items():
         sync_api.expect(page.locator(f"[data-state={state}] .count")).to_have_text(str(count))
     event = room.change(time.time_ns() // 1_000_000)
     for _ in range(3):
-        site.tell(event)
+        site.publish(event)
     name = json.loads(event.payload)["event_id"]
     sync_api.expect(page.locator(f"[data-event='{name}']")).to_have_count(1)
     if find_charts() is not None:
@@ -270,10 +272,10 @@ def test_a_small_class_is_not_shown(site, browser):
 
 
 def test_history_goes_where_it_belongs(site, browser):
-    """An event told late is no news: it is placed by its onset and announced to nobody."""
+    """An event that comes late is no news: it is placed by its onset and announced to nobody."""
     room = site.rooms[0]
     context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
-    site.tell(room.summary(time.time_ns() // 1_000_000))
+    site.publish(room.summary(time.time_ns() // 1_000_000))
     late = room.change(time.time_ns() // 1_000_000 - 20 * 60_000)
     body = json.loads(late.payload) | {"historical": True}
     before = site.archive.count_events()
@@ -308,9 +310,9 @@ def test_fleet_page(site, browser):
     assert weights == sorted(weights, reverse=True)
     page.fill("#filter", "room-101")
     sync_api.expect(page.locator("#fleet tbody tr:visible")).to_have_count(1)
-    site.tell(site.rooms[0].status("offline"))
+    site.publish(site.rooms[0].status("offline"))
     sync_api.expect(page.locator("#fleet tbody tr:visible .pill")).to_have_text("offline")
-    site.tell(site.rooms[0].status("online", session=2))
+    site.publish(site.rooms[0].status("online", session=2))
     sync_api.expect(page.locator("#fleet tbody tr:visible .pill")).to_have_text("online")
     page.fill("#filter", "")
     page.click("thead button[data-key=id]")
@@ -326,7 +328,7 @@ def test_device_page(site, browser):
     room = site.rooms[0]
     context, page = open_page(browser, site, "admin", f"/device/{ROOM}")
     event = room.change(time.time_ns() // 1_000_000)
-    site.tell(event)
+    site.publish(event)
     name = json.loads(event.payload)["event_id"]
     sync_api.expect(page.locator(f"tr[data-event='{name}']")).to_have_count(1)
     site.device.publish(event.topic, b"{broken", qos=1).wait_for_publish(10)
@@ -342,7 +344,7 @@ def test_device_page(site, browser):
 
 
 def test_viewers_are_refused(site, browser):
-    """A viewer who types a device's address is refused, and told so."""
+    """A viewer who types a device's address is refused, and says so."""
     context, page = open_page(browser, site, "viewer", "/about")
     answer = page.goto(f"/device/{ROOM}")
     assert answer is not None
@@ -397,13 +399,13 @@ def test_every_width(site, browser, width, options):
         "/about",
     ):
         page.goto(path)
-        site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
+        site.publish(site.rooms[0].summary(time.time_ns() // 1_000_000))
         page.wait_for_load_state("networkidle" if "about" in path else "load")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
         small = page.evaluate(SMALL_TARGETS)
         assert small == [], path
     page.goto(f"/class/{ROOM}")
-    site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
+    site.publish(site.rooms[0].summary(time.time_ns() // 1_000_000))
     sync_api.expect(page.locator("[data-state=happy] .count")).not_to_have_text("\u2013")
     if width == 390 and options.get("color_scheme") == "dark":
         sync_api.expect(page.locator("#lessons tbody tr").first).to_be_visible()
@@ -413,7 +415,7 @@ def test_every_width(site, browser, width, options):
 
 def test_without_scripts(site, browser):
     """A browser without scripts shows the numbers of the moment, and says that it does."""
-    site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
+    site.publish(site.rooms[0].summary(time.time_ns() // 1_000_000))
     context, page = open_page(browser, site, "viewer", f"/class/{ROOM}", java_script_enabled=False)
     sync_api.expect(page.locator("main")).to_contain_text("Scripts are switched off")
     counts = page.locator(".count").all_text_contents()
@@ -455,7 +457,7 @@ def test_seen_within_the_bar(site, browser, record_property):
     """Events are visible soon after they are on the wire; the figures are recorded, not judged."""
     room = Classroom(Address("school-1", "room-101"), seed=77)
     context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
-    site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
+    site.publish(site.rooms[0].summary(time.time_ns() // 1_000_000))
     page.evaluate(WATCH)
     sent = {}
     for _ in range(int(os.environ.get("EMOSHIFT_LATENCY_EVENTS", "25"))):
@@ -492,8 +494,8 @@ def test_the_pages_survive_a_restart(tmp_path, browser):
         process = site.start()
         sync_api.expect(page.locator("#banner")).to_be_empty(timeout=60_000)
         event = site.rooms[0].change(time.time_ns() // 1_000_000)
-        site.tell(site.rooms[0].summary(time.time_ns() // 1_000_000))
-        site.tell(event)
+        site.publish(site.rooms[0].summary(time.time_ns() // 1_000_000))
+        site.publish(event)
         name = json.loads(event.payload)["event_id"]
         sync_api.expect(page.locator(f"[data-event='{name}']")).to_have_count(1)
         context.close()
@@ -512,7 +514,7 @@ def test_a_thousand_devices(tmp_path, browser, record_property):
         site = Site(tmp_path, port)
         process = site.start()
         many = Simulator(settings(port, site.database).broker, make_school(1000, seed=2))
-        load = Load(rate=50, class_s=20)
+        load = PublishingLoad(rate=50, class_s=20)
         thread = threading.Thread(target=many.run, args=(load, stop), daemon=True)
         thread.start()
         context, page = open_page(browser, site, "admin", "/fleet")

@@ -23,7 +23,7 @@ def client(tmp_path, monkeypatch):
     engine.dispose()
 
 
-def test_a_missing_library_is_told(client):
+def test_a_missing_library_is_reported(client):
     """Without it the address answers with the command that mends it."""
     answer = client.get("/charts.js")
     assert answer.status_code == 404

@@ -63,18 +63,18 @@ def test_setting_the_clock_hides_no_class(room, step_ms):
 
 
 @pytest.mark.parametrize(
-    ("changed", "later_ms", "told"),
+    ("changed", "later_ms", "reported"),
     [
         pytest.param({}, 0, True, id="large enough"),
         pytest.param({"suppressed": True, "faces": None, "states": None}, 0, False, id="withheld"),
         pytest.param({}, CLASS_STALE_MS + 1, False, id="stale"),
     ],
 )
-def test_what_is_told_of_a_class(room, changed, later_ms, told):
-    """A class is told while it is large enough, fresh, and its device online."""
+def test_what_is_shown_of_a_class(room, changed, later_ms, reported):
+    """A class is shown while it is large enough, fresh, and its device online."""
     state = after(read(room.status("online")), read(room.summary(NOW_MS), **changed))
     found = shown_summary(state, NOW_MS + later_ms, min_faces=5)
-    assert (found is not None) is told
+    assert (found is not None) is reported
 
 
 def test_the_stricter_wish_counts(room):

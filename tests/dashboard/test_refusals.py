@@ -16,7 +16,7 @@ from dashboard.ingest.supervisor import Supervisor
 from dashboard.simulate.classroom import Classroom
 from dashboard.store.database import open_store
 from dashboard.store.dead_letters import DeadLetters
-from dashboard.store.write import History
+from dashboard.store.write import HistoryWriter
 from emoshift.topics import Address
 from tests.dashboard.test_worker import publish, simulate, working
 from tests.faults.report import add_to_report
@@ -73,7 +73,7 @@ def test_one_refused_event_is_kept(mqtt, database, history, capsys):
     assert letter.payload == messages[6].payload
     assert "not this one" in letter.reason
     accept(database)
-    DeadLetters(engine).retry(letter, History(engine))
+    DeadLetters(engine).retry(letter, HistoryWriter(engine))
     assert archive.count_events() == 20
     assert DeadLetters(engine).read() == []
     figures = {"events": 20, "stored at once": 19, "dead letters": 1, "stored after retry": 20}

@@ -20,7 +20,7 @@ from dashboard.store.database import open_store
 from dashboard.store.read import Archive
 from dashboard.store.registry import WAITING, approve, enrolments, forget_device
 from dashboard.store.retention import RetentionPolicy, purge
-from dashboard.store.write import History
+from dashboard.store.write import HistoryWriter
 from emoshift.local_broker import free_port
 from emoshift.messages import Message, Problem, read_message
 from emoshift.settings import BrokerSettings
@@ -47,7 +47,7 @@ def count(engine, table) -> int:
 
 def test_a_flood_of_names(engine):
     """Of twenty thousand names the stated number is approved, a few wait, nothing else is kept."""
-    history = History(engine, automatic=10)
+    history = HistoryWriter(engine, automatic=10)
     history.write(gather([status_of(ROOM)]))
     for start in range(0, 20_000, 2000):
         history.write(gather(fakes(2000, start=start)))
@@ -62,7 +62,7 @@ def test_a_flood_of_names(engine):
 
 def test_waiting_makes_room(engine):
     """A name that is not heard again makes room in the list for a device that is."""
-    history = History(engine, automatic=0)
+    history = HistoryWriter(engine, automatic=0)
     history.write(gather(fakes(WAITING)))
     later_ms = NOW_MS + 3_600_000
     history.write(gather([status_of(REAL, later_ms)]))
@@ -75,10 +75,10 @@ def test_waiting_makes_room(engine):
 def test_forgetting_leaves_nothing(engine):
     """A forgotten device is gone from every table; other writers learn of it; it waits again."""
     room = Classroom(ROOM, seed=1)
-    told = [room.status("online"), room.info(), room.health(NOW_MS), room.summary(NOW_MS)]
-    told += [room.change(NOW_MS + n) for n in range(20)]
-    batch = gather([read_message(m.topic, m.payload, received_ms=NOW_MS) for m in told])
-    one, other = History(engine), History(engine)
+    reported = [room.status("online"), room.info(), room.health(NOW_MS), room.summary(NOW_MS)]
+    reported += [room.change(NOW_MS + n) for n in range(20)]
+    batch = gather([read_message(m.topic, m.payload, received_ms=NOW_MS) for m in reported])
+    one, other = HistoryWriter(engine), HistoryWriter(engine)
     one.write(batch)
     other.write(batch)
     assert forget_device(engine, ROOM, now_ms=NOW_MS) >= 20
@@ -95,14 +95,14 @@ def test_forgetting_leaves_nothing(engine):
 def test_ageing(engine):
     """Boots without events go, and devices that were silent for long."""
     room, day_ms = Classroom(ROOM, seed=1), 86_400_000
-    told = [room.change(NOW_MS)]
-    history = History(engine)
-    history.write(gather([read_message(m.topic, m.payload, received_ms=NOW_MS) for m in told]))
+    reported = [room.change(NOW_MS)]
+    history = HistoryWriter(engine)
+    history.write(gather([read_message(m.topic, m.payload, received_ms=NOW_MS) for m in reported]))
     keep = RetentionPolicy(events_days=10, minutes_days=400, audit_days=10, devices_days=100)
     purge(engine, keep, now_ms=NOW_MS + 50 * day_ms)
     assert (count(engine, t.BOOT), count(engine, t.DEVICE)) == (0, 1)
     again = json.loads(room.change(NOW_MS + 50 * day_ms).payload)
-    topic = told[0].topic
+    topic = reported[0].topic
     message = read_message(topic, json.dumps(again).encode(), received_ms=NOW_MS + 50 * day_ms)
     assert history.write(gather([message])).new == 1
     assert len(list(Archive(engine).events(1, 0, NOW_MS + 99 * day_ms))) == 1
@@ -113,7 +113,7 @@ def test_ageing(engine):
 def test_the_hub_knows_enrolled_devices_alone(sqlite):
     """Live pages hold what a worker has enrolled; what is forgotten leaves them."""
     engine = open_store(sqlite)
-    History(engine).write(gather([status_of(ROOM)]))
+    HistoryWriter(engine).write(gather([status_of(ROOM)]))
     archive = Archive(engine)
 
     async def story() -> None:
@@ -122,7 +122,7 @@ def test_the_hub_knows_enrolled_devices_alone(sqlite):
         for message in fakes(5000):
             hub.apply(message, False)
         assert set(hub.devices) == {ROOM}
-        History(engine).write(gather([status_of(REAL)]))
+        HistoryWriter(engine).write(gather([status_of(REAL)]))
         assert hub.retain(archive.addresses()) == {REAL}
         hub.restore(archive.devices())
         assert hub.devices[REAL].status is not None
@@ -137,7 +137,7 @@ def test_the_hub_knows_enrolled_devices_alone(sqlite):
 def test_commands(sqlite):
     """Devices are added, approved and forgotten by name; what is wrong is one line."""
     engine = open_store(sqlite)
-    History(engine, automatic=0).write(gather([status_of(ROOM)]))
+    HistoryWriter(engine, automatic=0).write(gather([status_of(ROOM)]))
     engine.dispose()
 
     def run(*arguments: str) -> tuple[int, str]:
@@ -150,7 +150,7 @@ def test_commands(sqlite):
     assert run("approve", "school/room-1")[0] == 0
     assert run("add", "school/room-2")[0] == 0
     assert run("list")[1].count("approved") == 2
-    port = str(free_port())  # nobody listens there, which is told
+    port = str(free_port())  # nobody listens there, which the log says
     code, said = run("forget", "school/room-1", "--broker", f"127.0.0.1:{port}")
     assert code == 0
     assert said.startswith("school/room-1: forgotten, 0 rows deleted\nWarning: retained messages")
@@ -161,7 +161,7 @@ def test_commands(sqlite):
 def test_forgetting_clears_retained_messages(sqlite, mqtt):
     """What the broker keeps of a forgotten device is cleared; that of others stays."""
     engine = open_store(sqlite)
-    History(engine).write(gather([status_of(ROOM)]))
+    HistoryWriter(engine).write(gather([status_of(ROOM)]))
     engine.dispose()
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
     client.connect("127.0.0.1", mqtt)

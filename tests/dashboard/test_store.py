@@ -1,4 +1,4 @@
-"""History: each event once, minutes that add up, nothing told that points at somebody."""
+"""History: each event once, minutes that add up, nothing shown that points at somebody."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dashboard.store.lessons import end_lesson, start_lesson
 from dashboard.store.migrations import STEPS, migrate, version
 from dashboard.store.read import Archive
 from dashboard.store.retention import RetentionPolicy, purge
-from dashboard.store.write import History
+from dashboard.store.write import HistoryWriter
 from emoshift.emotions import EMOTIONS
 from emoshift.errors import StoreError, UnavailableError, UsageError
 from emoshift.messages import Message, MessageError, Problem, Transition, read_message
@@ -43,19 +43,19 @@ def changed(message, **values) -> Message:
 
 
 def a_lesson(room: Classroom, minutes: int = 3) -> list[Message]:
-    told = []
+    reported = []
     for at_ms in range(MINUTE, MINUTE + minutes * MINUTE_MS, 6000):
-        told.append(read(room.change(at_ms + 1000), at_ms + 1500))
-        told.append(read(room.summary(at_ms + 2000), at_ms + 2500))
-    return told
+        reported.append(read(room.change(at_ms + 1000), at_ms + 1500))
+        reported.append(read(room.summary(at_ms + 2000), at_ms + 2500))
+    return reported
 
 
 def test_each_event_once(engine, room):
     """However often and in whatever parts a lesson is delivered, it is stored once."""
-    lesson, history, chance = a_lesson(room), History(engine), random.Random(1)
+    lesson, history, chance = a_lesson(room), HistoryWriter(engine), random.Random(1)
     first = history.write(gather(lesson))
     again = [history.write(gather(chance.sample(lesson, 20))) for _ in range(5)]
-    other = History(engine).write(gather(lesson))
+    other = HistoryWriter(engine).write(gather(lesson))
     assert (first.new, first.duplicates) == (30, 0)
     assert [w.new for w in (*again, other)] == [0] * 6
     archive = Archive(engine)
@@ -70,10 +70,10 @@ def test_each_event_once(engine, room):
 @given(st.lists(st.lists(st.integers(0, 29), max_size=12), max_size=12))
 def test_any_delivery_order_counts_the_same(tmp_path_factory, parts):
     """Minutes add up to the events stored, in whatever order and how often those came."""
-    told = a_lesson(Classroom(ROOM, seed=1))
-    lesson = [message for message in told if isinstance(message.body, Transition)]
+    reported = a_lesson(Classroom(ROOM, seed=1))
+    lesson = [message for message in reported if isinstance(message.body, Transition)]
     engine = open_store(str(tmp_path_factory.mktemp("law") / "history.db"))
-    history = History(engine)
+    history = HistoryWriter(engine)
     for part in parts:
         history.write(gather(lesson[index] for index in part))
     wanted = len({index for part in parts for index in part})
@@ -84,9 +84,9 @@ def test_any_delivery_order_counts_the_same(tmp_path_factory, parts):
     assert sum(sum(row[2:]) for row in rows) == wanted
 
 
-def test_a_small_class_is_not_told(engine):
+def test_a_small_class_is_not_reported(engine):
     """A minute with one summary withheld is withheld, its transitions with it."""
-    room, history = Classroom(ROOM, seed=1), History(engine)
+    room, history = Classroom(ROOM, seed=1), HistoryWriter(engine)
     lesson = a_lesson(room, minutes=3)
     hidden = changed(
         room.summary(MINUTE + MINUTE_MS + 59_000), suppressed=True, faces=None, states=None
@@ -99,10 +99,10 @@ def test_a_small_class_is_not_told(engine):
 
 
 def test_history_belongs_where_it_began(engine, room):
-    """An event told hours later is placed at its onset; one without a clock at its arrival."""
+    """An event that comes hours late is placed at its onset; one without a clock at its arrival."""
     late = changed(room.change(NOW_MS - 5 * 3_600_000), historical=True)
     unset = changed(room.change(1_000_000), clock_synced=False)
-    History(engine).write(gather([late, unset]))
+    HistoryWriter(engine).write(gather([late, unset]))
     events = list(Archive(engine).events(1, 0, 2 * NOW_MS))
     assert [event.historical for event in events] == [False, True]
     assert NOW_MS - 1000 < events[0].placed_ms <= NOW_MS
@@ -110,14 +110,14 @@ def test_history_belongs_where_it_began(engine, room):
 
 
 def test_another_devices_boot_is_forged(engine, room):
-    """A device that tells events of another's outbox is not believed."""
+    """A device that sends events of another's outbox is not believed."""
     mine = room.change(NOW_MS)
     thief = json.loads(mine.payload) | {"device": "room-2", "seq": 9}
     thief["event_id"] = f"{thief['boot_id']}:9"
     stolen = read_message(
         mine.topic.replace("room-1", "room-2"), json.dumps(thief).encode(), received_ms=NOW_MS
     )
-    written = History(engine).write(gather([read(mine), stolen]))
+    written = HistoryWriter(engine).write(gather([read(mine), stolen]))
     assert written.new == 1
     problems = Archive(engine).problems()
     assert [(p.address.device, p.problem, p.count) for p in problems] == [("room-2", "forged", 1)]
@@ -125,7 +125,7 @@ def test_another_devices_boot_is_forged(engine, room):
 
 def test_problems_of_strangers_share_one_entry(engine, room):
     """Refused messages are counted by device; inventing names fills no table."""
-    history, batch = History(engine), gather([read(room.status("online"))])
+    history, batch = HistoryWriter(engine), gather([read(room.status("online"))])
     for number in range(100):
         stranger = Address("school", f"invented-{number}")
         why = MessageError(Problem.MALFORMED, "wrong", stranger)
@@ -138,17 +138,17 @@ def test_problems_of_strangers_share_one_entry(engine, room):
 
 
 @pytest.mark.parametrize(
-    ("told", "wanted"),
+    ("reported", "wanted"),
     [
         pytest.param([("online", 3), ("offline", 2)], "online", id="a late will means nothing"),
         pytest.param([("stopped", 3), ("online", 3)], "stopped", id="in any order"),
         pytest.param([("offline", 3), ("online", 4)], "online", id="back again"),
     ],
 )
-def test_presence(engine, room, told, wanted):
+def test_presence(engine, room, reported, wanted):
     """The session number says which status is the last, not the order of arrival."""
-    history = History(engine)
-    for state, session in told:
+    history = HistoryWriter(engine)
+    for state, session in reported:
         history.write(gather([read(room.status(state, session=session))]))
     assert Archive(engine).device(ROOM).status["state"] == wanted
 
@@ -156,7 +156,7 @@ def test_presence(engine, room, told, wanted):
 def test_health_and_notes(engine, room):
     """Health is kept by minute, and what changes is noted."""
     messages = [read(room.health(NOW_MS + m), NOW_MS + m) for m in (0, MINUTE_MS, 2 * MINUTE_MS)]
-    History(engine).write(gather([read(room.status("online")), read(room.info()), *messages]))
+    HistoryWriter(engine).write(gather([read(room.status("online")), read(room.info()), *messages]))
     archive = Archive(engine)
     found = archive.health_history(1, MINUTE, MINUTE + 10 * MINUTE_MS)
     assert len(found) == 3
@@ -167,7 +167,7 @@ def test_health_and_notes(engine, room):
 def test_retention(engine, room):
     """What is too old goes, what is not stays."""
     old = [changed(room.change(NOW_MS - 100 * 86_400_000)) for _ in range(3)]
-    History(engine).write(gather([*old, *a_lesson(room)]))
+    HistoryWriter(engine).write(gather([*old, *a_lesson(room)]))
     gone = purge(
         engine,
         RetentionPolicy(events_days=90, minutes_days=400, audit_days=180, devices_days=400),
@@ -187,7 +187,7 @@ def test_retention(engine, room):
 
 def test_lessons(engine, room):
     """A lesson that begins ends the one before; only a running one can be ended."""
-    History(engine).write(gather([read(room.status("online"))]))
+    HistoryWriter(engine).write(gather([read(room.status("online"))]))
     start_lesson(engine, 1, title="Mathematics", by="anna", now_ms=NOW_MS)
     start_lesson(engine, 1, title="Biology", by="anna", now_ms=NOW_MS + 10)
     assert end_lesson(engine, 1, by=None, now_ms=NOW_MS + 20)
@@ -225,7 +225,7 @@ def test_migration_keeps_what_was_there(database, room):
     """A database of the first version becomes one of this, with its events."""
     engine = open_engine(database)
     migrate(engine)
-    History(engine).write(gather(a_lesson(room)))
+    HistoryWriter(engine).write(gather(a_lesson(room)))
     with engine.begin() as connection:  # what a program of the first version leaves
         later = (t.ENROLMENT, t.REGISTRY, t.ACCESS, t.CLASS_GROUP, t.KNOWN_BROWSER, t.AUDIT)
         for table in (*later, t.ANNOTATION, t.SESSION, t.ACCOUNT, t.LESSON):
@@ -258,7 +258,7 @@ def test_no_database(setting):
 
 def test_an_undone_batch_can_be_written_again(engine, room):
     """A transaction that fails leaves nothing behind, not even numbers learned in it."""
-    history = History(engine)
+    history = HistoryWriter(engine)
     lesson = a_lesson(room)
     broken = Batch(seen={ROOM: NOW_MS})
     broken.transitions.append((ROOM, None, NOW_MS))
@@ -288,15 +288,15 @@ def test_numbers_that_leap(engine, room):
     near = [read(room.change(NOW_MS)) for _ in range(5)]
     boot = json.loads(room.change(NOW_MS).payload)["boot_id"]
     far = changed(room.change(NOW_MS), seq=2**53 - 1, event_id=f"{boot}:{2**53 - 1}")
-    assert History(engine).write(gather([far, *near])).new == 6
-    again = History(engine).write(gather([*near, far, *near]))
+    assert HistoryWriter(engine).write(gather([far, *near])).new == 6
+    again = HistoryWriter(engine).write(gather([*near, far, *near]))
     assert (again.new, again.duplicates) == (0, 11)
 
 
 def test_drift_is_judged_by_its_rise(engine):
     """A device's drift is compared with its own first week; a young device is left out."""
     hours = {"steady": (24 * 30, 3.0, 3.0), "risen": (24 * 30, 3.0, 3.4), "young": (24, 3.0, 9.0)}
-    history = History(engine)
+    history = HistoryWriter(engine)
     for name, (ago, first, last) in hours.items():
         room = Classroom(Address("school-1", name), seed=1)
         for at in (ago, ago - 5, 5, 1):
@@ -310,12 +310,12 @@ def test_drift_is_judged_by_its_rise(engine):
 
 
 def test_windows_of_time_are_counted_once(engine, room):
-    """A device that tells of windows alone: its counts and changes stand in the minute, once."""
+    """A device that publishes windows alone: its counts and changes stand in the minute, once."""
     changes = dict.fromkeys(EMOTIONS, 0) | {"happy": 4}
-    told = changed(room.summary(NOW_MS), window_s=600, changes=changes)
-    history = History(engine)
+    reported = changed(room.summary(NOW_MS), window_s=600, changes=changes)
+    history = HistoryWriter(engine)
     for _ in range(3):  # the publisher repeats it while the device lives
-        history.write(gather([told]))
+        history.write(gather([reported]))
     archive = Archive(engine)
     assert archive.count_tallied() == 4
     (bucket,) = archive.class_history(1, NOW_MS - 60_000, NOW_MS + 60_000)

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.store.read import Bucket
-from dashboard.web.summary import MIN_MINUTES, Figures, figures, summarise
+from dashboard.web.summary import MIN_MINUTES, LessonFigures, figures, summarise
 
 WORDS = gettext.NullTranslations()
 EVEN = (0.0, 0.0, 0.0, 0.3, 0.1, 0.0, 0.6, 0.0)
 
 
-def lesson(changes: float, shares: tuple[float, ...] = EVEN) -> Figures:
-    return Figures(minutes=40, faces=24.0, changes=changes, shares=shares)
+def lesson(changes: float, shares: tuple[float, ...] = EVEN) -> LessonFigures:
+    return LessonFigures(minutes=40, faces=24.0, changes=changes, shares=shares)
 
 
 @pytest.mark.parametrize(

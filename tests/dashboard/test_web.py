@@ -369,7 +369,7 @@ def test_two_lessons_side_by_side(client):
 
 
 def test_numbers_without_scripts(client):
-    """A browser without scripts is told so; a class of nobody shows one reason and no axes."""
+    """A browser without scripts says so; a class of nobody shows one reason and no axes."""
     sign_in(client, "viewer")
     page = client.get(f"/class/{ROOM}", headers=HTML).text
     assert "Scripts are switched off" in page

@@ -16,7 +16,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from dashboard.ingest.worker import Worker
 from dashboard.simulate.classroom import Classroom, make_school
-from dashboard.simulate.publish import Load, Simulator
+from dashboard.simulate.publish import PublishingLoad, Simulator
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
 from emoshift.local_broker import free_port, local_broker
@@ -62,14 +62,14 @@ def publish(port: int, messages: list[tuple[str, bytes]]) -> None:
 
 
 def simulate(config: Config, *, events: int, rate: float = 4000) -> None:
-    told = Simulator(config.broker, make_school(6, seed=1), connections=2).run(
-        Load(rate=rate, events=events), threading.Event()
+    reported = Simulator(config.broker, make_school(6, seed=1), connections=2).run(
+        PublishingLoad(rate=rate, events=events), threading.Event()
     )
-    assert told.transitions == events
+    assert reported.transitions == events
 
 
 def test_everything_is_stored(mqtt, database, history):
-    """What devices tell is in the history, each event once, in both databases."""
+    """What devices publish is in the history, each event once, in both databases."""
     config = settings(mqtt, database)
     with working(config) as worker:
         simulate(config, events=500)
@@ -127,7 +127,7 @@ def test_bad_messages_are_counted(mqtt, sqlite, history):
 
 
 def test_the_broker_keeps_what_comes_while_no_worker_is_there(mqtt, sqlite, history):
-    """Events told while the worker is away are stored when it is back."""
+    """Events published while the worker is away are stored when it is back."""
     config = settings(mqtt, sqlite)
     with working(config):
         simulate(config, events=50)
@@ -173,9 +173,11 @@ def test_restarts_lose_and_double_nothing(tmp_path, sqlite, history):
         stack.callback(lambda: (worker.terminate(), worker.wait()))
         wait_until(lambda: any(w.connected for w in archive.workers()))
         simulator = Simulator(config.broker, rooms, connections=2)
-        told: list[int] = []
+        published: list[int] = []
         thread = threading.Thread(
-            target=lambda: told.append(simulator.run(Load(rate=150, events=3000), stop).transitions)
+            target=lambda: published.append(
+                simulator.run(PublishingLoad(rate=150, events=3000), stop).transitions
+            )
         )
         thread.start()
         for _ in range(3):  # a worker that is killed in the middle of its work
@@ -186,14 +188,14 @@ def test_restarts_lose_and_double_nothing(tmp_path, sqlite, history):
         first.close()  # and a broker that is restarted
         stack.enter_context(local_broker(tmp_path, port=port, persistent=True))
         thread.join(timeout=120)
-        assert told == [3000]
+        assert published == [3000]
         wait_until(lambda: archive.count_events() == 3000, timeout_s=60)
     assert sum(archive.missing(device.id) for device in archive.devices()) == 0
 
 
 @pytest.mark.slow
 def test_an_old_broker(tmp_path, sqlite, history):
-    """A broker that speaks MQTT 3.1.1 alone is served too, without being told."""
+    """A broker that speaks MQTT 3.1.1 alone is served too, with nothing to configure."""
     pytest.importorskip("amqtt")
     port = free_port()
     config = settings(port, sqlite)

@@ -123,7 +123,7 @@ def test_an_altered_copy_is_no_copy(
     assert find_asset(wanted) == altered
 
 
-def test_a_cache_that_cannot_be_written_is_told(
+def test_a_cache_that_cannot_be_written_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")

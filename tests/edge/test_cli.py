@@ -55,9 +55,9 @@ def test_check_reports_every_problem_and_opens_nothing(tmp_path: Path) -> None:
     assert refused.returncode == 78
     assert refused.stderr.startswith(f"Error: {wrong}: 2 problems")
     assert "Traceback" not in refused.stderr
-    assert edge("check", str(good)).stdout.startswith(f"{good}: good\nSingle faces are told of")
+    assert edge("check", str(good)).stdout.startswith(f"{good}: good\nSingle faces are published:")
     good.write_text("[privacy]\npublish = 'class'\n")
-    assert "No single face is told of" in edge("check", str(good)).stdout
+    assert "No single face is published:" in edge("check", str(good)).stdout
 
 
 def test_run_needs_a_legal_basis(tmp_path: Path) -> None:

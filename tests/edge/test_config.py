@@ -58,7 +58,7 @@ def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
         pytest.param("[camera]\nfps = nan\n", "camera.fps", id="not a number"),
     ],
 )
-def test_a_problem_is_told(tmp_path: Path, text: str, said: str) -> None:
+def test_a_problem_is_reported(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "edge.toml"
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
@@ -75,7 +75,7 @@ def test_secrets_are_not_shown() -> None:
     assert "sesame" not in str(caught.value)
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_config(tmp_path / "none.toml")
 

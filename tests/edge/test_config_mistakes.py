@@ -1,4 +1,4 @@
-"""Mistakes in a configuration, as people make them: handled, or told in a sentence."""
+"""Mistakes in a configuration, as people make them: handled, or reported in a sentence."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_machine_id_is_never_told(tmp_path: Path) -> None:
+def test_the_machine_id_is_never_sent(tmp_path: Path) -> None:
     """The digest is stable, differs between machines, and does not hold the id."""
     one, other = tmp_path / "one", tmp_path / "other"
     one.write_text("0123456789abcdef0123456789abcdef\n")

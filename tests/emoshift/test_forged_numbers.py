@@ -32,25 +32,25 @@ def seqs(updates: list[object]) -> list[int]:
 
 def test_one_device_does_not_silence_another() -> None:
     """Another device that sends the largest number under a boot id changes nothing."""
-    dedup, told = Deduplicator(), []
-    told += dedup.accept(event(1), "school/room-1")
+    dedup, reported = Deduplicator(), []
+    reported += dedup.accept(event(1), "school/room-1")
     dedup.accept(event(LAST), "school/evil")
     for seq in range(2, 200):
-        told += dedup.accept(event(seq), "school/room-1")
-    assert seqs(told) == list(range(1, 200))
+        reported += dedup.accept(event(seq), "school/room-1")
+    assert seqs(reported) == list(range(1, 200))
 
 
 @given(st.lists(st.integers(2_000_000, LAST), max_size=5), st.integers(2, 50))
 def test_numbers_far_ahead_are_told_and_lose_nothing(forged: list[int], count: int) -> None:
-    """A number that cannot be right is reported, and every event of the device still told."""
-    dedup, told = Deduplicator(), []
-    told += dedup.accept(event(1))
+    """A number that cannot be right is reported; every event of the device is still passed on."""
+    dedup, reported = Deduplicator(), []
+    reported += dedup.accept(event(1))
     for seq in forged:
         if seq - 1 not in forged:  # one that follows another is believed
             assert isinstance(dedup.accept(event(seq))[0], FarAhead)
     for seq in range(2, count):
-        told += dedup.accept(event(seq))
-    assert seqs(told) == list(range(1, count))
+        reported += dedup.accept(event(seq))
+    assert seqs(reported) == list(range(1, count))
 
 
 def test_a_device_that_really_is_far_ahead() -> None:
@@ -64,11 +64,11 @@ def test_a_device_that_really_is_far_ahead() -> None:
 
 def test_a_forged_session_is_not_believed() -> None:
     """The largest session number does not make every later status of a device a late one."""
-    told, now = StatusFilter(), int(time.time())
-    assert told.accept("t", "i", 1000, Presence.ONLINE)  # its clock was not set
-    assert not told.accept("t", "i", LAST, Presence.OFFLINE)
-    assert not told.accept("t", "i", now + FAR_SESSIONS + 1000, Presence.OFFLINE)
-    assert told.accept("t", "i", now, Presence.ONLINE)
+    reported, now = StatusFilter(), int(time.time())
+    assert reported.accept("t", "i", 1000, Presence.ONLINE)  # its clock was not set
+    assert not reported.accept("t", "i", LAST, Presence.OFFLINE)
+    assert not reported.accept("t", "i", now + FAR_SESSIONS + 1000, Presence.OFFLINE)
+    assert reported.accept("t", "i", now, Presence.ONLINE)
 
 
 @pytest.mark.parametrize(

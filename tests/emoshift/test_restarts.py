@@ -5,23 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emoshift.restarts import FILE, LONGEST_S, forget_starts, wait_before_start
+from tests.support.clocks import SleepingClock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Clock:
-    """A clock that waiting moves."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now_s += seconds
-
-
-def starts(environment: dict[str, str], clock: Clock, lives_s: list[float]) -> list[float]:
+def starts(environment: dict[str, str], clock: SleepingClock, lives_s: list[float]) -> list[float]:
     waits = []
     for life_s in lives_s:
         waits.append(wait_before_start(environment, sleep=clock.sleep, now_s=lambda: clock.now_s))
@@ -32,13 +22,13 @@ def starts(environment: dict[str, str], clock: Clock, lives_s: list[float]) -> l
 def test_short_lives_wait_longer_and_longer(tmp_path: Path) -> None:
     """Three starts are free, then each waits twice as long, up to a minute."""
     environment = {FILE: str(tmp_path / "starts")}
-    waits = starts(environment, Clock(), [1.0] * 10)
+    waits = starts(environment, SleepingClock(), [1.0] * 10)
     assert waits == [0, 0, 0, 4, 8, 16, 32, LONGEST_S, LONGEST_S, LONGEST_S]
 
 
 def test_a_long_life_or_a_clean_stop_begins_anew(tmp_path: Path) -> None:
     """What ran for long, or was stopped, starts at once."""
-    environment, clock = {FILE: str(tmp_path / "starts")}, Clock()
+    environment, clock = {FILE: str(tmp_path / "starts")}, SleepingClock()
     assert starts(environment, clock, [1.0] * 4 + [3600.0, 1.0])[-1] == 0
     starts(environment, clock, [1.0] * 5)
     forget_starts(environment)

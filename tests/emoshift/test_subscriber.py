@@ -1,4 +1,4 @@
-"""The subscriber's helper: each event once, in order, gaps told, late last wills ignored."""
+"""The subscriber's helper: each event once, in order, gaps reported, late last wills ignored."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from emoshift.subscriber import (
     StatusFilter,
     Unreadable,
 )
-from tests.edge.publish.conftest import CHANGE
+from tests.support.events import CHANGE
 
 A, B = "a" * 32, "b" * 32
 BASE = "emoshift/v1/school/room-12"
@@ -40,19 +40,19 @@ def event(seq: int, boot: str = A) -> Transition:
 
 
 def story(numbers: list[int]) -> list[str]:
-    """What is told of events that come in this order."""
-    dedup, told = Deduplicator(), []
+    """What is passed on of events that come in this order."""
+    dedup, reported = Deduplicator(), []
     for number in numbers:
         for heard in dedup.accept(event(number)):
             if isinstance(heard, Gap):
-                told.append(f"gap {heard.first}-{heard.last}")
+                reported.append(f"gap {heard.first}-{heard.last}")
             else:
-                told.append(f"{heard.event.seq}{' late' if heard.late else ''}")
-    return told
+                reported.append(f"{heard.event.seq}{' late' if heard.late else ''}")
+    return reported
 
 
 @pytest.mark.parametrize(
-    ("numbers", "told"),
+    ("numbers", "reported"),
     [
         pytest.param([1, 2, 3], ["1", "2", "3"], id="in order"),
         pytest.param([1, 2, 1, 2, 3], ["1", "2", "3"], id="repeated"),
@@ -62,9 +62,9 @@ def story(numbers: list[int]) -> list[str]:
         pytest.param([5, 3], ["5"], id="from before we listened"),
     ],
 )
-def test_story(numbers: list[int], told: list[str]) -> None:
-    """Each event is told once; what is missing is told when it is noticed."""
-    assert story(numbers) == told
+def test_story(numbers: list[int], reported: list[str]) -> None:
+    """Each event is passed on once; what is missing is reported when it is noticed."""
+    assert story(numbers) == reported
 
 
 @settings(deadline=None)
@@ -73,30 +73,30 @@ def test_every_event_once_and_every_gap_true(heard: list[tuple[str, int]]) -> No
     """For any mixture of repeats, losses and disorder: once each, and gaps are what is missing."""
     dedup = Deduplicator()
     first: dict[str, int] = {}
-    told: dict[str, list[int]] = {A: [], B: []}
+    reported: dict[str, list[int]] = {A: [], B: []}
     missing: dict[str, set[int]] = {A: set(), B: set()}
     for boot, number in heard:
         first.setdefault(boot, number)
         for item in dedup.accept(event(number, boot)):
             if isinstance(item, NewEvent):
-                told[boot].append(item.event.seq)
+                reported[boot].append(item.event.seq)
                 missing[boot].discard(item.event.seq)
             else:
                 assert item.boot_id == boot
                 missing[boot].update(range(item.first, item.last + 1))
     for boot, since in first.items():
         came = {n for b, n in heard if b == boot and n >= since}
-        assert len(told[boot]) == len(set(told[boot]))
-        assert set(told[boot]) == came
+        assert len(reported[boot]) == len(set(reported[boot]))
+        assert set(reported[boot]) == came
         assert missing[boot] == set(range(since, max(came) + 1)) - came
 
 
 def test_a_backlog_is_no_gap() -> None:
-    """What waits behind a newer event follows; only what is missing in the end is told."""
+    """What waits behind a newer event follows; only what is missing in the end is reported."""
     dedup = Deduplicator()
     newest = event(1001).model_copy(update={"backlog": True})
-    told = [dedup.accept(e) for e in (newest, event(1), event(2), event(4), event(1002))]
-    assert [type(item) for items in told for item in items] == [
+    reported = [dedup.accept(e) for e in (newest, event(1), event(2), event(4), event(1002))]
+    assert [type(item) for items in reported for item in items] == [
         NewEvent,
         NewEvent,
         NewEvent,
@@ -105,7 +105,7 @@ def test_a_backlog_is_no_gap() -> None:
         Gap,
         NewEvent,
     ]
-    gaps = [(x.first, x.last) for items in told for x in items if isinstance(x, Gap)]
+    gaps = [(x.first, x.last) for items in reported for x in items if isinstance(x, Gap)]
     assert gaps == [(3, 3), (5, 1000)]
 
 
@@ -119,7 +119,7 @@ def ledger(*boots: tuple[str, int, int], lost: tuple[tuple[str, int, int], ...] 
 
 
 def test_the_ledger_shows_what_is_missing_at_the_end() -> None:
-    """Events after the last one that came, and whole boot ids, are told and can be asked for."""
+    """Events after the last that came, and whole boot ids, are reported and can be asked for."""
     dedup = Deduplicator()
     dedup.accept(event(5))
     sent = ledger((A, 3, 9), (B, 2, 4), lost=((A, 8, 8),))
@@ -136,7 +136,7 @@ def test_the_ledger_shows_what_is_missing_at_the_end() -> None:
 
 
 def test_a_stranger_misses_nothing() -> None:
-    """Who has heard nothing of a device is told no gaps by its ledger."""
+    """Whoever has heard nothing of a device sees no gaps in its ledger."""
     dedup = Deduplicator()
     assert dedup.compare(ledger((A, 1, 9))) == []
     assert dedup.wanted(ledger((A, 1, 9))) == []
@@ -145,17 +145,17 @@ def test_a_stranger_misses_nothing() -> None:
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 60), max_size=60), st.integers(0, 59))
 def test_a_restart_changes_nothing(numbers: list[int], at: int) -> None:
-    """Going on from what was written tells the same as never having stopped."""
+    """Going on from what was written gives the same as never having stopped."""
 
-    def tell(restart: bool) -> list[object]:
-        dedup, told = Deduplicator(), []
+    def replay(restart: bool) -> list[object]:
+        dedup, reported = Deduplicator(), []
         for place, number in enumerate(numbers):
             if restart and place == at:
                 dedup = Deduplicator.from_json(dedup.to_json())
-            told += dedup.accept(event(number))
-        return told
+            reported += dedup.accept(event(number))
+        return reported
 
-    assert tell(restart=True) == tell(restart=False)
+    assert replay(restart=True) == replay(restart=False)
 
 
 @given(st.lists(st.tuples(st.integers(1, 50), st.integers(0, 9)), max_size=30))
@@ -242,7 +242,7 @@ def test_what_is_not_ours_is_passed_over(topic: str, payload: bytes) -> None:
     ).map(lambda data: json.dumps(data).encode()),
 )
 def test_noise_is_told_and_harms_nothing(kind: str, payload: bytes) -> None:
-    """Whatever somebody publishes on our topics, it is at most told as unreadable."""
+    """Whatever somebody publishes on our topics, at most it is reported as unreadable."""
     reader = Interpreter()
     assert all(isinstance(n, Unreadable) for n in reader.read(f"{BASE}/{kind}", payload))
     assert len(reader.read(f"{BASE}/transition", event(1).to_json().encode())) == 1
@@ -257,15 +257,15 @@ def test_a_number_that_is_none(session: str) -> None:
 
 def test_statuses_of_everybody_are_not_kept() -> None:
     """Somebody who makes up devices does not fill the subscriber's memory."""
-    told = StatusFilter()
+    reported = StatusFilter()
     for number in range(5 * INSTANCES):
-        assert told.accept("topic", str(number), 1, ON)
-    assert told.accept("topic", "0", 1, ON), "the longest silent was forgotten"
-    assert not told.accept("topic", str(5 * INSTANCES - 1), 1, ON)
+        assert reported.accept("topic", str(number), 1, ON)
+    assert reported.accept("topic", "0", 1, ON), "the longest silent was forgotten"
+    assert not reported.accept("topic", str(5 * INSTANCES - 1), 1, ON)
 
 
 def test_leaps_cost_nothing() -> None:
-    """Numbers that leap far ahead, again and again, are told as gaps and do not pile up work."""
+    """Numbers that leap far ahead again and again are reported as gaps and pile up no work."""
     dedup = Deduplicator()
     for leap in range(200):
         heard = dedup.accept(event(1 + leap * 50_000))
@@ -274,6 +274,6 @@ def test_leaps_cost_nothing() -> None:
 
 
 def test_a_retained_event_is_ignored() -> None:
-    """An event that somebody retained would be told at every connect."""
+    """An event that somebody retained would be passed on at every connect."""
     raw = event(1).to_json().encode()
     assert Interpreter().read(f"{BASE}/transition", raw, retained=True) == []

@@ -64,7 +64,7 @@ def main(frames: int) -> int:
 def _follow(watching: Watching, frames: int) -> list[tuple[float, int, float]]:
     """Read frames and memory at each health message, while one face is on."""
     readings: list[tuple[float, int, float]] = []
-    started_s = told_s = time.monotonic()
+    started_s = logged_s = time.monotonic()
     seen = -1
     while (health := watching.health()).get("frames", 0) < frames:
         assert watching.code is None, watching.log()
@@ -76,8 +76,8 @@ def _follow(watching: Watching, frames: int) -> list[tuple[float, int, float]]:
         own_mb = _anonymous_mb(watching.process.pid)
         if health["faces"] == 1:
             readings.append((now_s - started_s, seen, own_mb))
-        if now_s - told_s >= 30:
-            told_s = now_s
+        if now_s - logged_s >= 30:
+            logged_s = now_s
             print(  # noqa: T201 - a command
                 f"{now_s - started_s:6.0f} s  {seen:7d} frames  {own_mb:7.2f} MB"
                 f"  faces {health['faces']:2d}  level {health['level']}",

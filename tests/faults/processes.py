@@ -14,40 +14,22 @@ import signal
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from edge.config import load_config
 from edge.daemon.watchdog import run_publish_service
-from edge.outbox.event import TransitionEvent
 from edge.outbox.settings import Limits
 from edge.outbox.store import Outbox
 from emoshift.clock import read_clock
-from emoshift.emotions import Emotion
 from emoshift.systemd import Notifier
+from tests.support.events import CHANGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.process import BaseProcess
 
     from emoshift.clock import ClockReading
-
-CHANGE: Final = TransitionEvent(
-    device="room-12",
-    camera="front",
-    model="default-1",
-    track="kx3q",
-    before=Emotion.NEUTRAL,
-    after=Emotion.HAPPY,
-    confidence=0.9,
-    onset=datetime(2026, 11, 21, 9, 30, tzinfo=UTC),
-    decided=datetime(2026, 11, 21, 9, 30, 1, tzinfo=UTC),
-    dwell_s=4.0,
-    latency_ms=20,
-    clock_synced=True,
-    degraded=False,
-)
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "edge.publish.publisher"])

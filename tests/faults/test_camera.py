@@ -86,13 +86,15 @@ def test_pictures_that_show_nothing(watching: Watching) -> None:
     with watching:
         watching.until("the man", 120.0, faces=1, brightness=lambda b: b > 0.1)
         watching.show("dark")
-        told = watching.until("the dark", faces=0, brightness=lambda b: b is not None and b < 0.02)
-        assert told["camera_state"] == "streaming"
+        reported = watching.until(
+            "the dark", faces=0, brightness=lambda b: b is not None and b < 0.02
+        )
+        assert reported["camera_state"] == "streaming"
         watching.show("noise")
         watching.until("the noise", sharpness=lambda s: s is not None and s > 5000)
         watching.show("black")  # to the last bit, as behind a cover: its time stamps go on
-        told = watching.until("the black", brightness=lambda b: b == 0)
-        assert told["camera_state"] == "streaming"
+        reported = watching.until("the black", brightness=lambda b: b == 0)
+        assert reported["camera_state"] == "streaming"
         watching.show("man")
         watching.until("the man again", camera_state="streaming", faces=1)
         assert watching.stop() == 0
@@ -104,8 +106,8 @@ def test_a_camera_that_repeats_one_picture(watching: Watching) -> None:
     with watching:
         watching.until("the man", 120.0, faces=1)
         watching.show("frozen")
-        told = watching.until("the loss", camera_state="lost")
-        assert (told["brightness"], told["sharpness"]) == (None, None)
+        reported = watching.until("the loss", camera_state="lost")
+        assert (reported["brightness"], reported["sharpness"]) == (None, None)
         time.sleep(8.0)
         watching.show("man")
         watching.until("the man again", camera_state="streaming", faces=1)
@@ -130,30 +132,30 @@ def test_other_sizes_in_mid_stream(watching: Watching) -> None:
 
 @pytest.mark.skipif(find_detector() is None, reason="needs YuNet or BlazeFace: edge assets fetch")
 def test_from_nobody_to_thirty(watching: Watching) -> None:
-    """Faces come and go, none to thirty and back; each count is told and none stays behind.
+    """Faces come and go, none to thirty and back; each count is reported and none stays behind.
 
-    A whole class is a population: how far it is from the bundle's baseline is told, too. When the
-    camera is lost, nobody is told how the class felt when it was last seen.
+    A whole class is a population: how far it is from the bundle's baseline is reported, too. When
+    the camera is lost, nothing more is published of how the class felt when it was last seen.
     """
     with watching:
         watching.until("the man", 120.0, faces=1)
         for name, faces in (("none", 0), ("four", 4), ("thirty", 30), ("none", 0), ("one", 1)):
             watching.show(name)
-            told = watching.until(name, 240.0, faces=faces)
+            reported = watching.until(name, 240.0, faces=faces)
             if name == "four":
-                assert told["drift"] is None, "four people are no population"
+                assert reported["drift"] is None, "four people are no population"
             if name == "thirty":
-                told = watching.until("the drift", 240.0, drift=lambda d: d is not None)
-                assert told["drift"] >= told["drift_confidence"] > 0
-                assert watching.told("class")["faces"] >= 5
+                reported = watching.until("the drift", 240.0, drift=lambda d: d is not None)
+                assert reported["drift"] >= reported["drift_confidence"] > 0
+                assert watching.reported("class")["faces"] >= 5
                 watching.show("unplugged")
                 watching.until("the loss", camera_state="lost", faces=0)
-                wait_until(lambda: watching.told("class")["suppressed"])
+                wait_until(lambda: watching.reported("class")["suppressed"])
         assert watching.stop() == 0
 
 
 def test_a_camera_that_hangs_for_good(watching: Watching) -> None:
-    """A camera that answers no more is told as lost, and then ends the process: 74, try again."""
+    """A camera that answers no more is reported as lost, then ends the process: 74, try again."""
     with watching:
         watching.until("the man", 120.0, faces=1)
         watching.show("stuck")

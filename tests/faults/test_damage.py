@@ -1,4 +1,4 @@
-"""The outbox damaged at random, thousands of times: everything is sent, or told as lost."""
+"""The outbox damaged at random, thousands of times: everything is sent, or reported as lost."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 
 from edge.outbox.settings import Limits
 from edge.outbox.store import Outbox
-from tests.faults.processes import CHANGE
 from tests.faults.report import add_to_report
 from tests.support.damage import damage_files
+from tests.support.events import CHANGE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def make_stored(folder: Path) -> Stored:
 
 
 def recover(path: Path) -> tuple[set[str], set[str], int]:
-    """Start both sides, send everything; returns what was sent and told as lost, and what else."""
+    """Start both sides, send everything; returns what was sent, what is lost, and what else."""
     sent: set[str] = set()
     with Outbox.open(path, Limits(), writer=True) as writer:
         fresh = writer.append([replace(CHANGE, track="after")])
@@ -82,10 +82,10 @@ def recover(path: Path) -> tuple[set[str], set[str], int]:
 
 @pytest.mark.timeout(1800)
 def test_random_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever is damaged, what is not sent is told as lost, and new events are sent."""
+    """Whatever is damaged, what is not sent is reported as lost, and new events are sent."""
     stored = make_stored(tmp_path)
     chance, kinds, took_s = random.Random(20261126), Counter[str](), []
-    told = silent = overtold = 0
+    found_lost = silent = overreported = 0
     for number in range(DAMAGES):
         folder = tmp_path / "try"
         shutil.copytree(stored.folder, folder)
@@ -98,9 +98,9 @@ def test_random_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
         took_s.append(time.monotonic() - began_s)
         missing = stored.waiting - sent
         kinds[f"{kind}: {'lost' if missing else 'nothing lost'}"] += 1
-        told += len(missing & lost)
+        found_lost += len(missing & lost)
         silent += len(missing - lost)
-        overtold += len((lost - missing) & stored.waiting)
+        overreported += len((lost - missing) & stored.waiting)
         assert not missing - lost, (
             f"damage {number} ({kind}): {len(missing - lost)} lost in silence"
         )
@@ -114,9 +114,9 @@ def test_random_damage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
             "damages": DAMAGES,
             "events waiting in each": len(stored.waiting),
             "outcomes": dict(sorted(kinds.items())),
-            "events lost and told": told,
+            "events lost and reported": found_lost,
             "events lost in silence": silent,
-            "events sent and told as lost": overtold,
+            "events sent and reported as lost": overreported,
             "recovery median, most (s)": [round(took_s[len(took_s) // 2], 3), round(took_s[-1], 3)],
         },
     )

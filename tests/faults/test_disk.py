@@ -13,9 +13,10 @@ import pytest
 
 from edge.outbox.settings import OutboxState
 from edge.outbox.store import Outbox
-from tests.edge.publish.conftest import Listening, Running, changes, make_config
 from tests.faults.report import add_to_report
 from tests.faults.test_storm import WHOLE
+from tests.support.events import changes
+from tests.support.publishing import Listening, Running, make_config
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def test_a_disk_fills_up(
             "sent": len(ear.tracks),
             "lost": 2 * EVENTS + 1 - len(set(ear.tracks) - {f"t{2 * EVENTS + 1}"}),
             "waiting when the publisher is started again": waiting,
-            "told as lost": losses,
+            "reported as lost": losses,
             "state while it was full": state.value,
             "until it stores again once there is room (s)": round(recovered_s, 3),
         },

@@ -70,7 +70,7 @@ def mark(source: Path, target: Path, frames: int = 40) -> np.ndarray:
 
 
 def pieces(block: np.ndarray) -> list[bytes]:
-    """Pieces of the mark in every form it might be told in."""
+    """Pieces of the mark in every form it might be carried in."""
     planes = [block, block[..., ::-1], cv2.cvtColor(block, cv2.COLOR_BGR2GRAY), block[..., 0]]
     raw = [
         bytes(np.ascontiguousarray(p)[row].tobytes()[:PIECE_BYTES])

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.outbox.store import Outbox
-from tests.edge.publish.conftest import Listening
 from tests.faults.processes import Child, decide, publish
 from tests.faults.report import add_to_report
 from tests.support.brokers import BadWire, BrokerProcess
+from tests.support.publishing import Listening
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Storm:
         return self.vision.kills + self.publish.kills + self.broker_kills
 
     def committed(self) -> list[tuple[str, str]]:
-        """Event id and track of every event that the vision process was told is stored."""
+        """Event id and track of every event that the vision process knows to be stored."""
         lines = self.ledger.read_text().split("\n")[:-1]  # the last may be cut by a kill
         return [(a, b) for a, _, b in (line.partition(" ") for line in lines)]
 
@@ -140,27 +140,27 @@ def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     add_to_report(capsys, "storm of kills", report)
     assert report["events lost"] == 0
     assert report["events repeated after the helper"] == 0
-    assert report["gaps told and never filled"] == 0
+    assert report["gaps reported and never filled"] == 0
 
 
 def _report(storm: Storm, seconds: float) -> dict[str, object]:
-    told = Counter(storm.ear.tracks)
+    reported = Counter(storm.ear.tracks)
     committed = [track for _, track in storm.committed()]
-    missing = [track for track in committed if track not in told]
+    missing = [track for track in committed if track not in reported]
     gaps = sum(gap.count for gap in storm.ear.gaps)
     with Outbox.open(storm.outbox, writer=False) as outbox:
         set_aside, losses = outbox.stats().set_aside, outbox.losses()
-    lost_and_told = sum(loss.count for loss in losses)
+    lost_and_reported = sum(loss.count for loss in losses)
     return {
         "broker": storm.broker.kind,
         "seconds": round(seconds),
         "faults injected": dict(storm.injected),
         "processes killed": storm.kills,
         "events committed": len(committed),
-        "events told": sum(told.values()),
+        "events passed on": sum(reported.values()),
         "events lost": len(missing),
         "set aside": set_aside,
-        "told as lost by the ledger": lost_and_told,
-        "events repeated after the helper": sum(n - 1 for n in told.values()),
-        "gaps told and never filled": gaps - storm.ear.late,
+        "reported as lost by the ledger": lost_and_reported,
+        "events repeated after the helper": sum(n - 1 for n in reported.values()),
+        "gaps reported and never filled": gaps - storm.ear.late,
     }

@@ -16,10 +16,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from emoshift.messages import Transition
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import Gap, NewEvent, listen
-from tests.edge.publish.conftest import Running, changes, make_config
 from tests.faults.report import add_to_report
 from tests.faults.test_storm import WHOLE
 from tests.support.brokers import MOSQUITTO, BrokerProcess, wait_until
+from tests.support.events import changes
+from tests.support.publishing import Running, make_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,8 +169,8 @@ def test_three_subscribers(
             "stored by the dashboard": stored,
             "lost at the dashboard": total - stored,
             "lost at the helper (restarted in between)": lost_by(helper.came, total),
-            "told twice by the helper": sum(n > 1 for n in helper.came.values()),
-            "gaps told by the helper, filled since": len(helper.gaps),
+            "passed on twice by the helper": sum(n > 1 for n in helper.came.values()),
+            "gaps reported by the helper, filled since": len(helper.gaps),
             "lost at a subscriber that asks for nothing": lost_by(plain.came, total),
             "until everything was there (s)": round(took_s, 1),
         },

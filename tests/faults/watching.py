@@ -1,4 +1,4 @@
-"""The vision process as a real process in front of a camera that does what a test tells it."""
+"""The vision process as a real process in front of a camera that does what a test asks of it."""
 
 from __future__ import annotations
 
@@ -171,9 +171,9 @@ class Watching:
 
     def health(self) -> dict[str, Any]:
         """The last health message; empty before the first."""
-        return self.told("health")
+        return self.reported("health")
 
-    def told(self, kind: str) -> dict[str, Any]:
+    def reported(self, kind: str) -> dict[str, Any]:
         """The last message of a kind that waits for the publisher; empty before the first."""
         if self._outbox is None:
             if not (self._folder / "outbox.db").exists():
@@ -181,8 +181,8 @@ class Watching:
             self._outbox = Outbox.open(self._folder / "outbox.db", writer=False)
         for snapshot in self._outbox.snapshots():
             if snapshot.kind == kind:
-                told: dict[str, Any] = json.loads(snapshot.body)
-                return told
+                reported: dict[str, Any] = json.loads(snapshot.body)
+                return reported
         return {}
 
     def until(self, what: str, timeout_s: float = 60.0, **wanted: object) -> dict[str, Any]:
@@ -190,12 +190,12 @@ class Watching:
         until_s = time.monotonic() + timeout_s
         while time.monotonic() < until_s:
             assert self.code is None, f"{what}: vision ended with {self.code}: {self.log()}"
-            told = self.health()
-            if told and all(
-                wish(told[key]) if callable(wish) else told[key] == wish
+            reported = self.health()
+            if reported and all(
+                wish(reported[key]) if callable(wish) else reported[key] == wish
                 for key, wish in wanted.items()
             ):
-                return told
+                return reported
             time.sleep(0.02)
         raise TimeoutError(f"{what}: not within {timeout_s} s; last {self.health()}\n{self.log()}")
 

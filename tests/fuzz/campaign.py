@@ -112,8 +112,8 @@ def _run_once(
     left = int(arguments[-1])
     count = folder / "count"
     count.write_bytes(bytes(16))
-    told = folder / "input"
-    told.write_bytes(b"")
+    input_file = folder / "input"
+    input_file.write_bytes(b"")
     command = [sys.executable, "-m", "tests.fuzz.worker", *arguments]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log) as process:
         child, done, moved = psutil.Process(process.pid), 0, _Moment.of(None)
@@ -123,7 +123,7 @@ def _run_once(
             now = _Moment.of(child)
             if newest != done:
                 done, moved = newest, now
-            patience_s = hang_s if told.stat().st_size else START_S
+            patience_s = hang_s if input_file.stat().st_size else START_S
             if now.wall_s >= until_s or moved.hangs(now, patience_s):
                 process.kill()
                 break
@@ -136,5 +136,5 @@ def _run_once(
         outcome.crashes += not hung
         name = f"{'hang' if hung else 'crash'}-{outcome.crashes + outcome.hangs}"
         shutil.copy(folder / "input", folder / f"{name}.bin")
-        told = {"code": process.returncode, "log": (folder / "log").read_text()[-2000:]}
-        (folder / f"{name}.json").write_text(json.dumps(told, indent=2))
+        outcome = {"code": process.returncode, "log": (folder / "log").read_text()[-2000:]}
+        (folder / f"{name}.json").write_text(json.dumps(outcome, indent=2))

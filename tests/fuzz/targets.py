@@ -27,12 +27,12 @@ from edge.transitions import TransitionDetector, TransitionParameters
 from edge.values import Features
 from emoshift.errors import EmoshiftError
 from emoshift.messages import Presence, Status
-from emoshift.mqtt.connection import Connected, ConnectionEvent, Lost, Message, Received
+from emoshift.mqtt.connection import Connected, ConnectionEvent, Lost, OutgoingMessage, Received
 from emoshift.mqtt.paho import Broker, PahoConnection
 from emoshift.subscriber import Interpreter
-from tests.edge.publish.conftest import CHANGE
 from tests.fuzz.media import PictureFolder, Table, Video
 from tests.fuzz.mutate import mutate_bytes, mutate_json
+from tests.support.events import CHANGE
 
 if TYPE_CHECKING:
     import random
@@ -204,7 +204,7 @@ class _Memory:
         events, self._events = self._events, []
         return events
 
-    def send(self, _message: Message) -> int:
+    def send(self, _message: OutgoingMessage) -> int:
         return next(self._tokens)
 
     def subscribe(self, *_topics: str) -> None:
@@ -264,7 +264,7 @@ class Wire:
         self._data = data[1:]
         link = PahoConnection(self._broker, protocol="5" if data[0] else "3.1.1")
         link.open()
-        link.send(Message(topic="a", payload="{}", qos=1, retain=False))
+        link.send(OutgoingMessage(topic="a", payload="{}", qos=1, retain=False))
         link.subscribe("a/status")
         for _ in range(200):
             if any(isinstance(event, Lost) for event in link.turn(0.02)):

@@ -31,7 +31,7 @@ def test_a_short_run_finds_nothing(tmp_path: Path, target: str) -> None:
     [("broken: raises", "errors"), ("broken: dies", "crashes"), ("broken: hangs", "hangs")],
 )
 def test_what_is_broken_is_found(tmp_path: Path, target: str, seen: str) -> None:
-    """A reader that raises, dies or hangs is told, with the input that made it do so."""
+    """A reader that raises, dies or hangs is reported, with the input that made it do so."""
     outcome = run_campaign(target, tmp_path, seconds=300.0, executions=1, hang_s=2.0, losses=1)
     assert getattr(outcome, seen) >= 1
     assert not outcome.clean

@@ -33,15 +33,15 @@ def main(name: str, seed: int, folder: Path, executions: int) -> None:
     with (
         (folder / "count").open("r+b") as file,
         mmap.mmap(file.fileno(), 16) as count,
-        (folder / "input").open("r+b", buffering=0) as told,
+        (folder / "input").open("r+b", buffering=0) as input_file,
         open_target(name) as target,
     ):
         done = 0
         while done != executions:
             data = target.make(chance)
-            told.seek(0)
-            told.truncate()
-            told.write(data)
+            input_file.seek(0)
+            input_file.truncate()
+            input_file.write(data)
             try:
                 target.run(data)
             except Exception as why:  # noqa: BLE001 - whatever comes is what is looked for

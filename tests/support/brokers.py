@@ -98,6 +98,7 @@ class BadWire:
 
     Attributes:
         keep: Set to a byte array to have all that is carried kept in it.
+        held_bytes: Received and not passed on, about.
     """
 
     def __init__(self, port: int) -> None:
@@ -113,6 +114,7 @@ class BadWire:
         self._open.set()
         self._lock = threading.Lock()
         self.keep: bytearray | None = None
+        self.held_bytes = 0
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -161,7 +163,9 @@ class BadWire:
     def _pump(self, source: socket.socket, sink: socket.socket, back: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(4096):
+                self.held_bytes += len(data)
                 self._open.wait()
+                self.held_bytes -= len(data)
                 if self.keep is not None:
                     self.keep += data
                 if back and self._back_left is not None:

@@ -25,7 +25,7 @@ def write_fer(
 ) -> Path:
     """Write ``fer2013.csv`` and ``fer2013new.csv`` with images a small network can tell apart.
 
-    Each image is noise with one brighter band whose height tells the emotion.
+    Each image is noise with one brighter band whose height stands for the emotion.
     """
     rng = np.random.default_rng(5)
     folder.mkdir(parents=True, exist_ok=True)

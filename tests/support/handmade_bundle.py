@@ -140,7 +140,7 @@ def adding_model() -> bytes:
 
 
 def spec(role: str, name: str, shape: tuple[int, ...], scale: float) -> dict[str, Any]:
-    """Return a tensor as the manifest tells it."""
+    """Return a tensor as the manifest describes it."""
     return {
         "role": role,
         "name": name,

@@ -26,7 +26,7 @@ class Sorted(layers.Layer):
 
 
 def picture(*, side: int | None = 48, classes: int = 8) -> keras.Model:
-    """Return a network that tells a bright band's height."""
+    """Return a network that reads a bright band's height."""
     inputs = keras.Input((side, side, 1), name="crop")
     x = layers.AveragePooling2D((2, 4), padding="same")(inputs) if side else inputs
     x = layers.Conv2D(8, 3, padding="same", activation="relu")(x)

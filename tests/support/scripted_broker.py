@@ -1,4 +1,4 @@
-"""A broker of MQTT 5 that answers as a test tells it to: any reason code, any limit."""
+"""A broker of MQTT 5 that answers as a test asks it to: any reason code, any limit."""
 
 from __future__ import annotations
 

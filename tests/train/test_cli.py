@@ -47,7 +47,7 @@ def test_help_shows_an_example(name: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told", "code"),
+    ("arguments", "said", "code"),
     [
         pytest.param(["evaluate", "none.keras", "--data", "."], "no such file", 66, id="no net"),
         pytest.param(
@@ -65,12 +65,12 @@ def test_help_shows_an_example(name: str | None) -> None:
         ),
     ],
 )
-def test_expected_errors_are_one_line(arguments: list[str], told: str, code: int) -> None:
+def test_expected_errors_are_one_line(arguments: list[str], said: str, code: int) -> None:
     """The exit codes are the project's."""
     with CliRunner().isolated_filesystem():
         found = CliRunner().invoke(main, arguments)
     assert found.exit_code == code
-    assert told in found.output
+    assert said in found.output
     assert found.output.count("\n") == 1
 
 
@@ -98,17 +98,17 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     shared = ["--data", str(made_up), "--cache", str(tmp_path / "cache")]
     runs = ["--runs", str(tmp_path / "runs")]
 
-    def told(*arguments: str) -> str:
+    def run_train(*arguments: str) -> str:
         found = CliRunner().invoke(main, arguments, catch_exceptions=False)
         assert found.exit_code == 0, found.output
         return found.output
 
     recipe = ["--recipe", str(tmp_path / "1.toml")]
-    first = told("run", "--name", "one", *recipe, *shared, *runs).split()[-1]
+    first = run_train("run", "--name", "one", *recipe, *shared, *runs).split()[-1]
     recipe = ["--recipe", str(tmp_path / "2.toml"), "--resume", f"{first}/best_checkpoint.npz"]
     faster = ["--keep", "1", "--precision", "bfloat16"]
-    second = told("run", "--name", "two", *faster, *recipe, *shared, *runs).split()[-1]
-    listed = told("list", *runs)
+    second = run_train("run", "--name", "two", *faster, *recipe, *shared, *runs).split()[-1]
+    listed = run_train("list", *runs)
     assert re.search(r"-one +residual +1 +ferplus_accuracy 0\.\d{4} \(epoch 1\) +finished", listed)
     assert re.search(
         r"-two +residual +2 +ferplus_accuracy 0\.\d{4} \(epoch [12]\) +finished", listed
@@ -120,7 +120,7 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     assert 'precision: "float32" -> "bfloat16"' in changed
     assert json.loads((folder / "experiment_config.json").read_text())["resumed"].endswith(".npz")
 
-    assert told("report", second).strip().endswith("learning_curves.png")
+    assert run_train("report", second).strip().endswith("learning_curves.png")
     assert {path.name for path in folder.iterdir()} >= {
         "best_checkpoint.npz",
         "classification_report.txt",
@@ -131,9 +131,9 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
         "training_history.csv",
     }
     net = str(tmp_path / "net.keras")
-    assert "epoch 2" in told("export", second, "-o", net)
+    assert "epoch 2" in run_train("export", second, "-o", net)
     report = tmp_path / "report"
-    found = told("evaluate", net, "--mirrored", "--tau", "1", "--report", str(report), *shared)
+    found = run_train("evaluate", net, "--mirrored", "--tau", "1", "--report", str(report), *shared)
     assert "2 views" in found
     assert "divided by class shares to the power 1: FER+8 accuracy" in found
     assert "FER2013-7 accuracy" in found
@@ -147,7 +147,7 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
         peak = made_up / "ckplus48" / "CK+48" / emotion / f"{name}.png"
         peak.parent.mkdir(parents=True)
         cv2.imwrite(str(peak), np.full((48, 48), 99, np.uint8))
-    found = told("evaluate", net, "--split", "CK+48", "--tau", "1", *shared)
+    found = run_train("evaluate", net, "--split", "CK+48", "--tau", "1", *shared)
     assert "never trained on" in found
     assert "ferplus head, tau 0: accuracy" in found
     assert "fer2013 head, tau 1: accuracy" in found

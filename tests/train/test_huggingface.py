@@ -56,8 +56,12 @@ def vit(tmp_path: Path) -> Path:
     )
     folder = tmp_path / "vit"
     transformers.ViTForImageClassification(config).save_pretrained(folder)
-    told = {"image_mean": [0.4] * 3, "image_std": [0.2] * 3, "size": {"height": 32, "width": 32}}
-    (folder / "preprocessor_config.json").write_text(json.dumps(told), encoding="utf-8")
+    preprocessing = {
+        "image_mean": [0.4] * 3,
+        "image_std": [0.2] * 3,
+        "size": {"height": 32, "width": 32},
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing), encoding="utf-8")
     return folder
 
 
@@ -67,7 +71,7 @@ def options(made_up: Path, tmp_path: Path) -> list[str]:
     return [str(word) for option in folders.items() for word in option]
 
 
-def told(*arguments: str) -> str:
+def run_train(*arguments: str) -> str:
     found = CliRunner().invoke(main, arguments, catch_exceptions=False)
     assert found.exit_code == 0, found.output
     return found.output
@@ -77,7 +81,7 @@ def fine_tuned(vit: Path, options: list[str], folder: Path, *more: str, epochs: 
     recipe = folder / f"{epochs}.toml"
     recipe.write_text(TOY.format(epochs=epochs), encoding="utf-8")
     call = ["--model", str(vit), "--recipe", str(recipe), "--runs", str(folder / "runs"), *options]
-    output = told("run", "--name", f"e{epochs}", *call, *more)
+    output = run_train("run", "--name", f"e{epochs}", *call, *more)
     return folder / "runs" / output.strip().splitlines()[-1].rsplit("/", 1)[-1]
 
 
@@ -122,9 +126,9 @@ def test_from_checkpoint_to_teacher(
         "net",
         "training_history.csv",
     }
-    assert "n = 16" in told("evaluate", str(run / "net"), *options)
+    assert "n = 16" in run_train("evaluate", str(run / "net"), *options)
     teacher = tmp_path / "teacher.npz"
-    assert "64 images" in told("teach", str(run / "net"), "-o", str(teacher), *options)
+    assert "64 images" in run_train("teach", str(run / "net"), "-o", str(teacher), *options)
     train = read_images(made_up, tmp_path / "cache", "Training")
     taught = read_teacher(teacher, train.rows)
     np.testing.assert_allclose(taught.ferplus.sum(axis=1), 1.0, atol=1e-5)
@@ -139,7 +143,9 @@ def fine_tuned_with(teacher: Path, vit: Path, options: list[str], folder: Path) 
     recipe = folder / "taught.toml"
     recipe.write_text(TOY.format(epochs=1) + "teacher_share = 0.5\n", encoding="utf-8")
     call = ["--model", str(vit), "--recipe", str(recipe), "--runs", str(folder / "runs"), *options]
-    output = told("run", "--name", "taught", *call, "--teacher", str(teacher), "--happy", "2.5")
+    output = run_train(
+        "run", "--name", "taught", *call, "--teacher", str(teacher), "--happy", "2.5"
+    )
     return folder / "runs" / output.strip().splitlines()[-1].rsplit("/", 1)[-1]
 
 

@@ -87,7 +87,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "reported"),
     [
         pytest.param({}, "model: missing, expected one of residual, huggingface", id="no model"),
         pytest.param({"model": "resnet"}, "model: found 'resnet', expected one", id="unknown"),
@@ -101,11 +101,11 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_recipe_of_no_run_says_so(table: dict[str, object], told: str) -> None:
+def test_a_recipe_of_no_run_says_so(table: dict[str, object], reported: str) -> None:
     """With what is expected, and which command takes it."""
     with pytest.raises(ConfigError) as caught:
         parse_run_recipe(table, where="x.toml")
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 def test_a_missing_recipe_and_broken_toml_are_expected_errors(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_missing_recipe_and_broken_toml_are_expected_errors(tmp_path: Path) ->
 
 
 def test_earlier_keys_are_read_and_named(tmp_path: Path) -> None:
-    """A recipe of an earlier version gives the same run; each old key is told with its new name."""
+    """A recipe of an earlier version gives the same run; each old key is named with its new one."""
     lines: list[str] = []
     path = tmp_path / "old.toml"
     path.write_text(
@@ -190,7 +190,7 @@ def test_phases_keep_their_shares_and_the_highest_rate_is_as_requested() -> None
 
 
 def test_a_run_names_a_recipe() -> None:
-    """Neither recipe nor model, or a model that is not shipped, is told with what there is."""
+    """Neither recipe nor model, or a model that is not shipped, is reported with what there is."""
     with pytest.raises(UsageError, match="--model NAME"):
         recipe_of(RunOptions(name="x"))
     with pytest.raises(InputError, match=r"expected one of .*model_x"):
@@ -204,7 +204,7 @@ def config(name: str, **recipe: object) -> RunConfig:
 
 
 def test_changes_name_every_value_that_differs() -> None:
-    """Nested keys are told by their path; what stayed is not told."""
+    """Nested keys are reported by their path; what stayed is not reported."""
     before = {"rate": 0.1, "net": {"stem": 16, "top": 0}, "old": True}
     after = {"rate": 0.1, "net": {"stem": 24, "top": 0}, "new": [1]}
     assert changes(before, after) == ["net.stem: 16 -> 24", "new: null -> [1]", "old: true -> null"]

@@ -5,22 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.classroom.actors import Actor
+from benchmarks.classroom.actors import ClassroomActor
 from benchmarks.classroom.layouts import board, classroom
-from benchmarks.classroom.scene import Scene, SimulatedFace, Truth
+from benchmarks.classroom.scene import ClassroomScene, SimulatedFace, TrueFaces
 from benchmarks.classroom.score import Score
 from edge.values import Box, Face
 
 
 @pytest.fixture
-def actors() -> tuple[Actor, ...]:
+def actors() -> tuple[ClassroomActor, ...]:
     """One person whose face is a white square in the middle of a grey head."""
     head = np.full((120, 100, 3), 60, dtype=np.uint8)
     head[35:85, 25:75] = 255
     alpha = np.ones((120, 100), dtype=np.float32)
     box = Box(x=25, y=35, width=50, height=50)
     return (
-        Actor(
+        ClassroomActor(
             name="square",
             heads=(head, head),
             alpha=alpha,
@@ -36,12 +36,14 @@ def pupil(**settings: object) -> SimulatedFace:
     return SimulatedFace(**(usual | settings))  # type: ignore[arg-type]
 
 
-def scene(*pupils: SimulatedFace) -> Scene:
-    return Scene(width_px=320, height_px=240, fps=10.0, pupils=pupils, seed=1)
+def scene(*pupils: SimulatedFace) -> ClassroomScene:
+    return ClassroomScene(width_px=320, height_px=240, fps=10.0, pupils=pupils, seed=1)
 
 
 @pytest.mark.parametrize("width_px", [14.0, 40.0, 90.0])
-def test_the_face_is_where_the_truth_says(actors: tuple[Actor, ...], width_px: float) -> None:
+def test_the_face_is_where_the_truth_says(
+    actors: tuple[ClassroomActor, ...], width_px: float
+) -> None:
     """At every size the known box is the painted face."""
     frame, (truth,) = scene(pupil(width_px=width_px)).render(actors, 0)
     assert truth.box.width == pytest.approx(width_px)
@@ -55,7 +57,7 @@ def test_the_face_is_where_the_truth_says(actors: tuple[Actor, ...], width_px: f
     assert around.mean() < 150
 
 
-def test_nearer_people_hide_farther_ones(actors: tuple[Actor, ...]) -> None:
+def test_nearer_people_hide_farther_ones(actors: tuple[ClassroomActor, ...]) -> None:
     """Who stands behind, or behind a book, is less visible."""
     near, far = pupil(width_px=60.0), pupil(width_px=30.0)
     _, truths = scene(near, far).render(actors, 0)
@@ -66,7 +68,7 @@ def test_nearer_people_hide_farther_ones(actors: tuple[Actor, ...]) -> None:
     assert hidden.visible < 0.5 < back.visible
 
 
-def test_a_scene_is_always_alike(actors: tuple[Actor, ...]) -> None:
+def test_a_scene_is_always_alike(actors: tuple[ClassroomActor, ...]) -> None:
     """The same seed gives the same pictures, another one others."""
     pictures = [
         classroom(actors, faces=6, width_px=320, height_px=240, seed=seed).render(actors, 7)[0]
@@ -77,7 +79,7 @@ def test_a_scene_is_always_alike(actors: tuple[Actor, ...]) -> None:
 
 
 @pytest.mark.parametrize("faces", [1, 7, 30])
-def test_everyone_has_a_seat(actors: tuple[Actor, ...], faces: int) -> None:
+def test_everyone_has_a_seat(actors: tuple[ClassroomActor, ...], faces: int) -> None:
     """On a board every face lies whole in the picture and hides no other."""
     _, truths = board(actors, faces=faces, face_px=20).render(actors, 0)
     assert len(truths) == faces
@@ -95,8 +97,8 @@ def face(track: int, x: float) -> Face:
     )
 
 
-def truth(pupil: int, x: float, visible: float = 1.0) -> Truth:
-    return Truth(pupil=pupil, box=Box(x=x, y=0, width=10, height=10), visible=visible)
+def truth(pupil: int, x: float, visible: float = 1.0) -> TrueFaces:
+    return TrueFaces(pupil=pupil, box=Box(x=x, y=0, width=10, height=10), visible=visible)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def truth(pupil: int, x: float, visible: float = 1.0) -> Truth:
     ],
 )
 def test_score(
-    story: list[tuple[list[Face], list[Truth]]], recall: float, switches: int, false: int
+    story: list[tuple[list[Face], list[TrueFaces]]], recall: float, switches: int, false: int
 ) -> None:
     """Recall, switches and false tracks of a story of frames, ten a second."""
     score = Score()

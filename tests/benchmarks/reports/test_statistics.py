@@ -50,7 +50,7 @@ def test_thinning_keeps_order_and_ends(values, most):
 
 
 def test_a_ratio_is_found_with_its_interval():
-    """Twice as slow is told as 2, surely; the same is told as 1, surely not slower."""
+    """Twice as slow is 2, surely; the same is 1, surely not slower."""
     noise = np.random.default_rng(3).gamma(50, 0.02, 400)
     twice = bootstrap_ratio(2 * noise[::-1], noise, percentile(50))
     assert twice.low < 2 < twice.high

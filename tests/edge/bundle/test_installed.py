@@ -108,14 +108,14 @@ def test_links_that_lead_elsewhere_are_ignored(library: Library, target: str) ->
     assert library.current() is None
 
 
-def test_a_library_that_cannot_be_written_is_told(tmp_path: Path, first: Path) -> None:
+def test_a_library_that_cannot_be_written_is_reported(tmp_path: Path, first: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
         Library(tmp_path / "file" / "models").install(first, check=accept)
 
 
 def test_the_self_check_runs_the_bundle(library: Library, second: Path) -> None:
-    """A bundle that tells pictures apart passes on this device."""
+    """A bundle that tells images apart passes on this device."""
     library.install(second, check=check_bundle)
 
 

@@ -177,7 +177,7 @@ def first(data: dict[str, Any]) -> Any:
     ],
 )
 def test_refused(bundle: Path, damage: Callable[[Path], object], words: str) -> None:
-    """Whatever is wrong is told in one line that names the file, with exit code 66."""
+    """Whatever is wrong is reported in one line that names the file, with exit code 66."""
     damage(bundle)
     with pytest.raises(BundleError) as refused:
         load_bundle(bundle)
@@ -189,7 +189,7 @@ def test_refused(bundle: Path, damage: Callable[[Path], object], words: str) -> 
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    """A folder that is not there is told with what to do about it."""
+    """A folder that is not there is reported with what to do about it."""
     with pytest.raises(BundleError, match=r"no such bundle folder; set models\.bundle"):
         load_bundle(tmp_path / "absent")
 

@@ -53,7 +53,7 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_cut_clip_is_told(tmp_path: Path, sample_clip: Path, share: float) -> None:
+def test_a_cut_clip_is_reported(tmp_path: Path, sample_clip: Path, share: float) -> None:
     """A file that was cut short while copying ends in an error, not in silence."""
     whole = sample_clip.read_bytes()
     cut = tmp_path / "cut.mp4"

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from edge.capture.latest_frame import MOST_FAILED, NewestFrame
-from edge.capture.protocol import CaptureState, Picture
+from edge.capture.protocol import CapturedImage, CaptureState
 from emoshift.errors import CameraError
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-GONE = Picture(image=np.zeros((1, 1, 3), np.uint8))
+GONE = CapturedImage(image=np.zeros((1, 1, 3), np.uint8))
 
 
 class FedDevice:
@@ -28,11 +28,11 @@ class FedDevice:
     mode = "32x32 TEST"
 
     def __init__(self) -> None:
-        self.pictures: queue.Queue[Picture | None] = queue.Queue()
+        self.pictures: queue.Queue[CapturedImage | None] = queue.Queue()
         self.closed = threading.Event()
         self.finished = threading.Event()
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         while not self.finished.is_set():
             try:
                 picture = self.pictures.get(timeout=0.05)
@@ -47,8 +47,8 @@ class FedDevice:
         self.closed.set()
 
 
-def picture(value: int, stamp_s: float | None = None) -> Picture:
-    return Picture(image=np.full((32, 32, 3), value, dtype=np.uint8), stamp_s=stamp_s)
+def picture(value: int, stamp_s: float | None = None) -> CapturedImage:
+    return CapturedImage(image=np.full((32, 32, 3), value, dtype=np.uint8), stamp_s=stamp_s)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_a_stamp_that_stands_still_is_a_loss(
 
 def test_another_form_of_picture_is_a_reason(device: FedDevice, capture: NewestFrame) -> None:
     """Pictures that nobody understands are one line, not a crash."""
-    odd = Picture(image=np.zeros((4, 4, 2), np.uint8))
+    odd = CapturedImage(image=np.zeros((4, 4, 2), np.uint8))
     device.pictures.put(odd)
     wait_until(lambda: capture.status().state is CaptureState.LOST)
     assert "camera.pixel_format" in capture.status().reason

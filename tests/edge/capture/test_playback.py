@@ -10,28 +10,16 @@ import pytest
 from edge.capture.clip import Clip
 from edge.capture.playback import Playback
 from edge.capture.protocol import CaptureState
+from tests.support.clocks import SleepingClock
 from tests.support.videos import noise, write_clip
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Clock:
-    """A clock that moves when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now_s = 100.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-    def sleep(self, seconds: float) -> None:
-        self.now_s += seconds
-
-
 def test_frames_come_when_they_are_due(counting_clip: Path) -> None:
     """A reader that keeps up gets every frame at its time."""
-    clock = Clock()
+    clock = SleepingClock(now_s=100.0)
     playback = Playback(Clip(counting_clip), clock=clock, sleep=clock.sleep)
     seen = []
     while (frame := playback.next_frame(1.0)) is not None:
@@ -43,7 +31,7 @@ def test_frames_come_when_they_are_due(counting_clip: Path) -> None:
 
 def test_a_slow_reader_gets_fewer_frames_not_older_ones(counting_clip: Path) -> None:
     """Frames that were overtaken are dropped and counted."""
-    clock = Clock()
+    clock = SleepingClock(now_s=100.0)
     playback = Playback(Clip(counting_clip), clock=clock, sleep=clock.sleep)
     ages = []
     while (frame := playback.next_frame(1.0)) is not None:
@@ -59,7 +47,7 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
     """A clip of variable frame rate is played by its time stamps, not by an average."""
     times_s = [0.0, 0.04, 0.08, 1.5, 1.54, 4.0]
     clip = write_clip(tmp_path / "phone.mp4", noise(6), times_s=times_s)
-    clock = Clock()
+    clock = SleepingClock(now_s=100.0)
     playback = Playback(Clip(clip), clock=clock, sleep=clock.sleep)
     seen = []
     while playback.status().state is CaptureState.RUNNING:
@@ -72,7 +60,7 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
 def test_a_clip_that_breaks_off_says_why(tmp_path: Path) -> None:
     """What could not be read is the reason of the end."""
     black = write_clip(tmp_path / "black.mp4", [np.zeros((64, 96, 3), np.uint8)] * 5)
-    clock = Clock()
+    clock = SleepingClock(now_s=100.0)
     playback = Playback(Clip(black), clock=clock, sleep=clock.sleep)
     while playback.next_frame(1.0) is not None:
         pass

@@ -83,13 +83,16 @@ class Driver:
         ),
         pytest.param(WEBCAM, {"fps": 10}, "1280x720 YUYV, 10 frames a second", id="a slow rate"),
         pytest.param(
-            WEBCAM, {"pixel_format": "YUYV"}, "1280x720 YUYV, 10 frames a second", id="told raw"
+            WEBCAM,
+            {"pixel_format": "YUYV"},
+            "1280x720 YUYV, 10 frames a second",
+            id="raw asked for",
         ),
         pytest.param(
             WEBCAM,
             {"pixel_format": "MJPG", "width": 640, "height": 480},
             "640x480 MJPG, 30 frames a second",
-            id="told MJPEG",
+            id="MJPEG asked for",
         ),
         pytest.param(RAW_ONLY, {}, "1280x720 YUYV, 9 frames a second", id="no MJPEG there"),
         pytest.param(GREY_ONLY, {}, "640x480 GREY, 30 frames a second", id="grey"),

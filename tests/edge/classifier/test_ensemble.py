@@ -145,7 +145,7 @@ def test_levels(tmp_path: Path) -> None:
 
 
 def test_timings(tmp_path: Path) -> None:
-    """With a clock each member's time is told; one that was left out took none."""
+    """With a clock each member's time is reported; one that was left out took none."""
     ticks = itertools.count()
     two = make(tmp_path, cnn_member("c0"), cnn_member("c1"), clock=lambda: float(next(ticks)))
     two.classify([face()])

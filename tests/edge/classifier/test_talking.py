@@ -1,4 +1,4 @@
-"""Who talks is told from the mouth's motion to and fro."""
+"""Who talks is seen in the mouth's motion to and fro."""
 
 from __future__ import annotations
 

@@ -7,10 +7,11 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  face [0-9a-f]+ +(\w+) -> (\w+) +\d+%")
@@ -80,9 +81,9 @@ def test_a_camera_needs_a_legal_basis() -> None:
 def test_ctrl_c_leaves_nothing_behind(sample_clip: Path) -> None:
     """An interrupted demonstration ends all its processes, without a trace on the screen."""
     process = start(str(sample_clip))
-    deadline_s = time.monotonic() + 60
-    while len(below := children(process.pid)) < 4 and time.monotonic() < deadline_s:
-        time.sleep(0.05)  # broker, supervisor, both processes
+    # Broker, supervisor, both processes.
+    wait_until(lambda: len(children(process.pid)) >= 4 or process.poll() is not None, 60.0)
+    below = children(process.pid)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -92,7 +93,7 @@ def test_ctrl_c_leaves_nothing_behind(sample_clip: Path) -> None:
 
 
 def test_a_clip_that_is_none_is_refused(tmp_path: Path) -> None:
-    """The wrong file is told in one line, before anything is started."""
+    """The wrong file is reported in one line, before anything is started."""
     letter = tmp_path / "letter.mp4"
     letter.write_text("Dear parents")
     process = start(str(letter))

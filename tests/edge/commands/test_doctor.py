@@ -35,7 +35,7 @@ def broker_port(tmp_path: Path) -> Iterator[int]:
 def test_the_broker_is_asked_to_sign_in(
     tmp_path: Path, password: str, good: bool, word: str
 ) -> None:
-    """The configured name and password are tried, and a refusal is told with its hint."""
+    """The configured name and password are tried, and a refusal is reported with its hint."""
     file = tmp_path / "passwords"
     file.touch(mode=0o600)
     subprocess.run(["mosquitto_passwd", "-b", file, "room-12", "right"], check=True)
@@ -84,7 +84,7 @@ def test_a_good_device(tmp_path: Path, counting_clip: Path, broker_port: int) ->
 
 
 def test_each_fault_is_found(tmp_path: Path) -> None:
-    """Every fault is told, with what was found and what to do."""
+    """Every fault is reported, with what was found and what to do."""
     found = findings(
         {
             "camera": {"source": "/dev/video97"},

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from edge.cli import main
 from edge.outbox.store import Outbox
-from tests.edge.publish.conftest import changes
+from tests.support.events import changes
 
 if TYPE_CHECKING:
     from pathlib import Path

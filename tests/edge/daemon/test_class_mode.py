@@ -41,12 +41,12 @@ def test_what_the_vision_process_hands_over(
     config = parse_config(settings, where="test")
     with Outbox.from_config(config.outbox, writer=False) as outbox:
         events = outbox.peek()
-        told = {snapshot.kind: json.loads(snapshot.body) for snapshot in outbox.snapshots()}
+        reported = {snapshot.kind: json.loads(snapshot.body) for snapshot in outbox.snapshots()}
     single = publish == "transitions"
     assert bool(events) is single
-    assert told["info"]["publish"] == publish
-    assert (told["health"]["faces"] is not None) is single
+    assert reported["info"]["publish"] == publish
+    assert (reported["health"]["faces"] is not None) is single
     if not single:
-        assert told["class"]["suppressed"]
-        assert told["class"]["window_s"] == 60
+        assert reported["class"]["suppressed"]
+        assert reported["class"]["window_s"] == 60
         assert b'"track"' not in (tmp_path / "outbox.db").read_bytes()

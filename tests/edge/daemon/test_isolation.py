@@ -314,7 +314,7 @@ def test_the_probe_reaches_out_without_isolation(
     ],
 )
 def test_which_sources_need_the_network(source: str, needs: bool) -> None:
-    """Only a stream over the network keeps the network open, and that is told."""
+    """Only a stream over the network keeps the network open, and that is reported."""
     assert needs_network(source) is needs
 
 

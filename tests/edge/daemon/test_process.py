@@ -1,4 +1,4 @@
-"""What systemd is told, and when the watchdog starves."""
+"""What systemd hears, and when the watchdog starves."""
 
 from __future__ import annotations
 

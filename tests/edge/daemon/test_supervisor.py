@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -35,12 +34,15 @@ notifier = Notifier.from_environment()
 steps = story.split(",")
 step = steps[min(start, len(steps) - 1)]
 if step.isdecimal():
-    time.sleep(0.2)
     sys.exit(int(step))
+ready = False
 while True:
-    time.sleep(0.05)
     if step != "silent":
         notifier.ready()
+        if not ready:
+            say("is ready")
+            ready = True
+    time.sleep(0.05)  # between two signs of life
 """
 RUN = """
 import logging, sys
@@ -65,26 +67,36 @@ class Run:
         self._folder = folder
         (folder / "process.py").write_text(STAND_IN)
         (folder / "log").write_text("")
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(folder), vision, publish],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(Path.cwd())},
-        )
+        with (folder / "stderr").open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", RUN, str(folder), vision, publish],
+                stderr=stderr,
+                env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+            )
 
     @property
     def log(self) -> str:
         """What the stand-ins have written."""
         return (self._folder / "log").read_text()
 
+    @property
+    def said(self) -> str:
+        """What the supervisor has logged so far."""
+        return (self._folder / "stderr").read_text()
+
     def pids(self) -> list[int]:
         """Process numbers of all stand-ins ever started."""
         return [int(line.split()[-1]) for line in self.log.splitlines() if "starts" in line]
 
+    def pid_of(self, name: str) -> int:
+        """Process number of the first stand-in of that name."""
+        return next(
+            int(line.split()[-1]) for line in self.log.splitlines() if f"{name} starts" in line
+        )
+
     def end(self) -> tuple[int, str]:
         """Wait for the end; exit code and standard error."""
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
+        return self.process.wait(timeout=60), self.said
 
 
 def test_a_clean_stop_ends_vision_first(tmp_path: Path) -> None:
@@ -100,8 +112,8 @@ def test_a_clean_stop_ends_vision_first(tmp_path: Path) -> None:
     ]
 
 
-def test_a_crashed_half_is_started_again(tmp_path: Path) -> None:
-    """An exit code that may pass leads to another start, and is told."""
+def test_a_crashed_process_is_started_again(tmp_path: Path) -> None:
+    """An exit code that may pass leads to another start, and is logged."""
     run = Run(tmp_path, vision="74,on", publish="1,69,on")
     wait_until(lambda: len(run.pids()) == 5)
     run.process.send_signal(signal.SIGINT)
@@ -142,15 +154,15 @@ def test_reload_restarts_only_what_it_concerns(tmp_path: Path) -> None:
     run = Run(tmp_path, vision="on", publish="on")
     wait_until(lambda: len(run.pids()) == 2)
     file = tmp_path / "edge.toml"
-    for text in ("[mqtt]\nhots = 3\n", '[mqtt]\nusername = "school"\n'):
-        file.write_text(text)
-        run.process.send_signal(signal.SIGHUP)
-        time.sleep(1.0)
+    file.write_text("[mqtt]\nhots = 3\n")
+    run.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "unknown key mqtt.hots; did you mean host?" in run.said)
+    file.write_text('[mqtt]\nusername = "school"\n')
+    run.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(run.pids()) == 3)
     run.process.send_signal(signal.SIGTERM)
     code, said = run.end()
     assert code == 0
-    assert "unknown key mqtt.hots; did you mean host?" in said
     assert "reloaded: publish is started anew" in said
     assert run.log.count("publish starts") == 2
 
@@ -177,8 +189,8 @@ def test_a_frozen_process_is_started_anew(tmp_path: Path, number: int) -> None:
     run = Run(tmp_path, vision="on", publish="on")
     wait_until(lambda: len(run.pids()) == 2)
     name = ("vision", "publish")[number]
-    pid = next(int(line.split()[-1]) for line in run.log.splitlines() if f"{name} starts" in line)
-    time.sleep(0.5)  # it must have said that it is ready
+    pid = run.pid_of(name)
+    wait_until(lambda: f"{name} is ready" in run.log)
     os.kill(pid, signal.SIGSTOP)
     wait_until(lambda: run.log.count(f"{name} starts") == 2)
     assert not psutil.pid_exists(pid)
@@ -191,8 +203,11 @@ def test_a_frozen_process_is_started_anew(tmp_path: Path, number: int) -> None:
 def test_a_process_that_never_was_ready_is_left_alone(tmp_path: Path) -> None:
     """Starting may take long on a small board; only who was ready can be frozen."""
     run = Run(tmp_path, vision="silent", publish="on")
-    wait_until(lambda: len(run.pids()) == 2)
-    time.sleep(3)
+    wait_until(lambda: len(run.pids()) == 2 and "publish is ready" in run.log)
+    os.kill(
+        run.pid_of("publish"), signal.SIGSTOP
+    )  # is killed after its patience, the same for both
+    wait_until(lambda: run.log.count("publish starts") == 2)
     run.process.send_signal(signal.SIGTERM)
     assert run.end()[0] == 0
     assert run.log.count("vision starts") == 1

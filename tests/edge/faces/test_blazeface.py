@@ -54,7 +54,7 @@ def test_windows_are_about_as_fine_as_asked(region: Region) -> None:
 @pytest.mark.clip
 @pytest.mark.parametrize("face_px", [26, 40, 90])
 def test_a_row_of_faces(blazeface: Path, sample_frames: list[Frame], face_px: int) -> None:
-    """Each face is told once, wherever the windows cut the picture."""
+    """Each face is reported once, wherever the windows cut the picture."""
     head = sample_frames[0].image[20:120, 40:140]
     size = round(face_px * 100 / 56)  # the face is 56 of the 100 pixels wide
     small = cv2.resize(head, (size, size), interpolation=cv2.INTER_AREA)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ from edge.faces.tracker import Detection
 from edge.faces.yunet import IDLE_S, KEPT, YuNet
 from edge.values import Box, Face, Frame
 from emoshift.errors import InputError, UnavailableError
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from edge.faces.backend import FaceFinder
@@ -109,12 +111,15 @@ def test_a_replay_repeats_itself(models: Models, sample_frames: list[Frame]) -> 
 @pytest.mark.clip
 def test_a_thread_of_its_own(models: Models, sample_frames: list[Frame]) -> None:
     """Live, the detector works beside the caller, and the face is found all the same."""
+    times = itertools.count()
+
+    def find_again() -> bool:
+        seq = next(times)
+        frame = replace(sample_frames[0], seq=seq, captured_s=seq / 30)
+        return bool(finder.find(frame))
+
     with open_faces(Faces(), **models) as finder:
-        found = 0
-        for frame in sample_frames[:60]:
-            found += len(finder.find(frame))
-            time.sleep(0.005)
-    assert found > 30
+        wait_until(find_again)
 
 
 @pytest.mark.clip
@@ -131,7 +136,7 @@ def test_without_the_classroom_detector(landmarker: Path) -> None:
 def test_blazeface_takes_yunets_place(
     landmarker: Path, blazeface: Path, sample_frames: list[Frame]
 ) -> None:
-    """Full-range BlazeFace follows a face too; its name and what it lacks are told."""
+    """Full-range BlazeFace follows a face too; its name and what it lacks are given."""
     with open_faces(Faces(), landmarker=landmarker, detector=blazeface, random_seed=1) as finder:
         assert finder.name == "direct (blazeface full range)"
         assert "YuNet" in finder.reason
@@ -240,7 +245,7 @@ def test_a_poster_is_ignored(models: Models, sample_frames: list[Frame]) -> None
 
 
 class Scripted:
-    """A detector that finds what it is told."""
+    """A detector that finds what it is given."""
 
     name = "scripted"
     smallest_px = 10.0
@@ -251,7 +256,7 @@ class Scripted:
         self.rounds = 0
 
     def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
-        """Find the boxes told, whatever the picture."""
+        """Find the boxes given, whatever the picture."""
         del image, region
         self.rounds += 1
         unit = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
@@ -349,7 +354,7 @@ def test_the_landmark_budget_goes_round(models: Models, sample_frames: list[Fram
     assert {measured.count(track) for track in measured[-8:]} <= {4, 5, 6, 7}
 
 
-def test_what_fails_on_the_thread_is_told(blank: Blank) -> None:
+def test_what_fails_on_the_thread_is_reported(blank: Blank) -> None:
     """An error of the detector reaches the caller."""
 
     class Broken(Scripted):
@@ -359,8 +364,7 @@ def test_what_fails_on_the_thread_is_told(blank: Blank) -> None:
     runner = AsyncRunner(Broken([]))
     frame = Frame(image=blank(64, 64), seq=0, captured_s=0.0)
     runner.submit(frame, Region(x=0, y=0, width=64, height=64, scale=1.0))
-    while runner.busy:
-        time.sleep(0.005)
+    wait_until(lambda: not runner.busy)
     with pytest.raises(RuntimeError, match="detector broke"):
         runner.poll()
     runner.close()

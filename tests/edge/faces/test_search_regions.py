@@ -68,7 +68,7 @@ def test_laws(
                 assert any(a <= x < a + w and b <= y < b + h for a, b, w, h in seen)
 
 
-def test_a_cut_face_is_told() -> None:
+def test_a_cut_face_is_reported() -> None:
     """A face at an inner edge of a tile is cut; one at the edge of the picture is not."""
     planner = SearchRegionPlanner(smallest_px=10, wanted_px=14)
     tile = Region(x=0, y=0, width=700, height=720, scale=0.7)

@@ -1,4 +1,4 @@
-"""Counts over windows of time: what is told, what is not, and what an observer makes of it."""
+"""Counts over windows of time: what is published, what is not, and what an observer makes of it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_means_over_the_window() -> None:
 
 @given(st.lists(st.dictionaries(st.sampled_from([*Emotion, None]), st.integers(0, 12)), max_size=9))
 def test_nothing_of_small_groups(samples: list[dict[Emotion | None, int]]) -> None:
-    """One moment with too few faces, and the window tells nothing at all."""
+    """One moment with too few faces, and the window publishes nothing at all."""
     one = window(noise=2.0)
     for sample in samples:
         one.add(sample)
@@ -52,13 +52,13 @@ def test_nothing_of_small_groups(samples: list[dict[Emotion | None, int]]) -> No
     message = summarise_window(counts, device="d", camera="c", at=AT, window_s=600)
     assert message.suppressed is small
     if small:
-        told = json.loads(message.to_json())
-        assert (told["faces"], told["states"], told["changes"]) == (None, None, None)
+        reported = json.loads(message.to_json())
+        assert (reported["faces"], reported["states"], reported["changes"]) == (None, None, None)
 
 
 @given(st.integers(0, 2**32), st.integers(5, 30))
 def test_small_counts_are_withheld(seed: int, faces: int) -> None:
-    """A count of one or two is never told, and every message is one of the contract."""
+    """A count of one or two is never published, and every message is one of the contract."""
     one = window(noise=2.0, seed=seed)
     one.add(Counter({Emotion.HAPPY: faces - 1, Emotion.SAD: 1}))
     message = summarise_window(one.close(), device="d", camera="c", at=AT, window_s=600)
@@ -99,7 +99,7 @@ def test_health_tells_no_faces() -> None:
 def test_no_pupil_is_told_with_certainty(faces: int) -> None:
     """Who knows all others' states and sees a whole lesson is certain of none, and guesses badly.
 
-    Counts of each moment tell of everybody who leaves the room once.
+    Counts of each moment show everybody who leaves the room once.
     """
     assert observe_moments(faces=faces, pupils=50) == 1.0
     found = observe(faces=faces, pupils=200, windows=4)

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bundle.manifest import Baseline, Histogram
+from edge.bundle.manifest import DriftBaseline, Histogram
 from edge.health.drift import ENOUGH, FADE_S, DriftGauge, stability_index
 from edge.values import Prediction
 
 EVEN = Histogram(name="jawOpen", edges=(-1.0, 0.0, 1.0), shares=(0.25, 0.25, 0.25, 0.25))
-BASELINE = Baseline(
+BASELINE = DriftBaseline(
     blendshapes=(EVEN, EVEN.model_copy(update={"name": "mouthPucker"})),
     confidence=Histogram(name="confidence", edges=(0.5,), shares=(0.5, 0.5)),
     described="by hand",
@@ -41,35 +41,35 @@ def test_the_same_is_no_drift() -> None:
     """What looks like the baseline has distance zero."""
     gauge = DriftGauge(BASELINE)
     watch(gauge, LIKE_IT, 0.2, 0.8, times=600)
-    told = gauge.read()
-    assert told.blendshapes == pytest.approx(0.0, abs=1e-9)
-    assert told.largest == pytest.approx(0.0, abs=1e-9)
+    reported = gauge.read()
+    assert reported.blendshapes == pytest.approx(0.0, abs=1e-9)
+    assert reported.largest == pytest.approx(0.0, abs=1e-9)
 
 
-def test_each_side_is_told() -> None:
+def test_each_side_is_reported() -> None:
     """Channels and confidence drift apart from each other; the larger one stands for both."""
     gauge = DriftGauge(BASELINE)
     watch(gauge, LIKE_IT, 0.9, 0.9, times=600)
-    told = gauge.read()
-    assert told.blendshapes == pytest.approx(0.0, abs=1e-9)
-    assert told.confidence is not None
-    assert told.largest == told.confidence > 1.0
+    reported = gauge.read()
+    assert reported.blendshapes == pytest.approx(0.0, abs=1e-9)
+    assert reported.confidence is not None
+    assert reported.largest == reported.confidence > 1.0
 
 
-def test_too_little_is_not_told() -> None:
+def test_too_little_is_not_reported() -> None:
     """Before enough faces were seen, nothing is said."""
     gauge = DriftGauge(BASELINE)
     watch(gauge, LIKE_IT[:1], 0.9, times=int(ENOUGH) - 1)
     assert gauge.read().largest is None
 
 
-@pytest.mark.parametrize(("people", "told"), [(2, False), (9, False), (12, True)])
-def test_a_few_people_are_no_population(people: int, told: bool) -> None:
+@pytest.mark.parametrize(("people", "reported"), [(2, False), (9, False), (12, True)])
+def test_a_few_people_are_no_population(people: int, reported: bool) -> None:
     """However long two people are watched, they are not compared with thousands."""
     gauge = DriftGauge(BASELINE)
     for second in range(2000):
         gauge.add(LIKE_IT, say(*[0.9] * people), float(second))
-    assert (gauge.read().largest is not None) is told
+    assert (gauge.read().largest is not None) is reported
 
 
 def test_the_head_pose_is_not_counted() -> None:
@@ -79,7 +79,7 @@ def test_the_head_pose_is_not_counted() -> None:
     assert gauge.read().blendshapes == pytest.approx(0.0, abs=1e-9)
 
 
-def test_without_a_baseline_nothing_is_told() -> None:
+def test_without_a_baseline_nothing_is_reported() -> None:
     """A bundle built before there were baselines is no reason to fail, or to make figures up."""
     gauge = DriftGauge(None)
     watch(gauge, LIKE_IT, 0.9, times=1000)

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.outbox.event import Source, describe_change
+from edge.outbox.event import EventSource, describe_change
 from edge.values import Transition
 from emoshift.clock import ClockReading
 from emoshift.emotions import Emotion
 
-SOURCE = Source(device="room-12", camera="front", model="default-1")
+SOURCE = EventSource(device="room-12", camera="front", model="default-1")
 CLOCK = ClockReading(monotonic_s=100.0, utc_s=1_800_000_000.0, synced=True)
 SMILE = Transition(
     track=3,

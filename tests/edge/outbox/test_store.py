@@ -13,8 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,53 +20,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.outbox.event import TransitionEvent
 from edge.outbox.records import COLUMNS, StoredEvent, checksum
 from edge.outbox.settings import Limits, OutboxState
 from edge.outbox.store import Outbox
-from emoshift.clock import ClockReading, boot_session
-from emoshift.emotions import Emotion
+from emoshift.clock import boot_session
 from emoshift.errors import OutboxError
+from tests.support.clocks import SetClock
+from tests.support.events import CHANGE, changes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-CHANGE = TransitionEvent(
-    device="room-12",
-    camera="front",
-    model="default-1",
-    track="kx3q",
-    before=Emotion.NEUTRAL,
-    after=Emotion.HAPPY,
-    confidence=0.9,
-    onset=datetime(2026, 11, 21, 9, 30, tzinfo=UTC),
-    decided=datetime(2026, 11, 21, 9, 30, 1, tzinfo=UTC),
-    dwell_s=4.0,
-    latency_ms=20,
-    clock_synced=True,
-    degraded=False,
-)
 
-
-def changes(count: int, start: int = 0) -> list[TransitionEvent]:
-    return [replace(CHANGE, track=f"t{start + i}") for i in range(count)]
+ROOT = Path(__file__).parents[3]
 
 
 def tracks(rows: Sequence[StoredEvent]) -> list[str]:
     return [row.event.track for row in rows]
-
-
-@dataclass
-class Clock:
-    """A clock that a test sets."""
-
-    monotonic_s: float = 1000.0
-    utc_s: float = 1_800_000_000.0
-    synced: bool = True
-
-    def __call__(self) -> ClockReading:
-        """Read it."""
-        return ClockReading(monotonic_s=self.monotonic_s, utc_s=self.utc_s, synced=self.synced)
 
 
 @pytest.fixture
@@ -162,7 +130,7 @@ def test_snapshots_keep_the_latest(path: Path) -> None:
 
 def test_sessions_grow(path: Path) -> None:
     """Session numbers grow over restarts, clock steps and the loss of the file."""
-    clock = Clock(utc_s=1000.0)
+    clock = SetClock(utc_s=1000.0)
     with Outbox.open(path, writer=False, clock=clock) as outbox:
         numbers = [outbox.next_session(), outbox.next_session()]
     clock.utc_s = 10.0
@@ -202,7 +170,7 @@ def test_too_large(path: Path, caplog: pytest.LogCaptureFixture) -> None:
 )
 def test_too_old(path: Path, monotonic_s: float, utc_s: float, synced: bool, kept: int) -> None:
     """Within one run of the kernel age is what the monotonic clock says, whatever dates say."""
-    clock = Clock()
+    clock = SetClock()
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
         outbox.append(changes(1))
         clock.monotonic_s += monotonic_s
@@ -234,7 +202,7 @@ def of_another_kernel(path: Path) -> None:
 )
 def test_too_old_after_a_reboot(path: Path, then: bool, now: bool, kept: int) -> None:
     """Across reboots only dates of clocks that were set can make an event old."""
-    clock = Clock(synced=then)
+    clock = SetClock(synced=then)
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
         outbox.append(changes(1))
         of_another_kernel(path)
@@ -464,22 +432,18 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from dataclasses import replace
-sys.path.insert(0, {tests!r})
-from test_store import CHANGE
-from edge.outbox.event import TransitionEvent
+sys.path.insert(0, {root!r})
 from edge.outbox.store import Outbox
+from tests.support.events import changes
 outbox = Outbox.open(Path({path!r}), writer=True)
-for i in range({count}):
-    event = outbox.append([replace(CHANGE, track=f"t{{i}}")])[0]
-    print(event.event_id, flush=True)
+for change in changes({count}):
+    print(outbox.append([change])[0].event_id, flush=True)
 """
 
 
 def start_writer(path: Path, count: int) -> subprocess.Popen[str]:
-    code = WRITER.format(tests=str(Path(__file__).parent), path=str(path), count=count)
+    code = WRITER.format(root=str(ROOT), path=str(path), count=count)
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
     )
@@ -518,16 +482,16 @@ def test_two_processes(path: Path) -> None:
 
 def test_killed_writer_loses_nothing_it_committed(path: Path) -> None:
     """A writer killed at any moment has stored every event it got back a number for."""
-    told = []
+    reported = []
     for _ in range(5):
         with start_writer(path, 10_000) as process:
-            told += [process.stdout.readline().strip() for _ in range(20)]
+            reported += [process.stdout.readline().strip() for _ in range(20)]
             process.kill()
-            told += [line.strip() for line in process.stdout if line.endswith("\n")]
+            reported += [line.strip() for line in process.stdout if line.endswith("\n")]
     with Outbox.open(path, writer=False) as outbox:
         stored = [row.event.event_id for row in outbox.peek(limit=100_000)]
     assert len(stored) == len(set(stored))
-    assert [event for event in stored if event in set(told)] == told
+    assert [event for event in stored if event in set(reported)] == reported
 
 
 def test_boot_session_names_this_boot() -> None:
@@ -567,8 +531,8 @@ def test_a_power_cut_loses_nothing_committed(
 def test_only_events_wait_for_the_disk(path: Path, tmp_path: Path) -> None:
     """Storing an event syncs the log once; acknowledging and snapshots sync nothing."""
     code = (
-        f"import sys, os; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from pathlib import Path; from test_store import changes\n"
+        f"import sys, os; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path; from tests.support.events import changes\n"
         "from edge.outbox.store import Outbox\n"
         f"writer = Outbox.open(Path({str(path)!r}), writer=True)\n"
         f"reader = Outbox.open(Path({str(path)!r}), writer=False)\n"
@@ -599,8 +563,8 @@ def test_a_file_of_the_first_release(tmp_path: Path) -> None:
     """A file of the release before keeps every event, its place, the counters and the snapshots."""
     path = tmp_path / "outbox.db"
     shutil.copyfile(Path(__file__).parent / "outbox-layout-1.db", path)
-    reader = Outbox.open(path, writer=False, clock=Clock())
-    with Outbox.open(path, writer=True, clock=Clock()) as outbox:
+    reader = Outbox.open(path, writer=False, clock=SetClock())
+    with Outbox.open(path, writer=True, clock=SetClock()) as outbox:
         assert tracks(outbox.peek()) == [f"t{i}" for i in range(10, 50)]
         assert {row.event.boot_id for row in outbox.peek()} != {outbox.boot_id}
         outbox.append(changes(1, start=50))
@@ -639,7 +603,7 @@ def test_a_damaged_file_of_the_first_release(tmp_path: Path) -> None:
     ],
 )
 def test_any_damaged_column(path: Path, change: str) -> None:
-    """A change in any column holds up nothing; the event is set aside, counted and told as lost."""
+    """A change in any column holds up nothing; the event is set aside and reported as lost."""
     with Outbox.open(path, writer=True) as outbox, Outbox.open(path, writer=False) as reader:
         stored = outbox.append(changes(3))
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as raw:
@@ -656,8 +620,8 @@ def test_any_damaged_column(path: Path, change: str) -> None:
         assert reader.stats().depth == 0
 
 
-def test_a_torn_log_is_told(path: Path, tmp_path: Path) -> None:
-    """Commits that a damaged log takes with it are missing, and told as lost."""
+def test_a_torn_log_is_reported(path: Path, tmp_path: Path) -> None:
+    """Commits that a damaged log takes with it are missing, and reported as lost."""
     with Outbox.open(path, writer=True) as outbox:
         outbox.append(changes(5))
         first = Path(f"{path}-wal").stat().st_size
@@ -670,9 +634,9 @@ def test_a_torn_log_is_told(path: Path, tmp_path: Path) -> None:
         assert [(x.boot_id, x.first, x.last) for x in outbox.losses()] == [(boot, 6, 10)]
 
 
-def test_dropped_events_are_told(path: Path) -> None:
-    """What is dropped because of its age is told as lost, with the reason."""
-    clock = Clock()
+def test_dropped_events_are_reported(path: Path) -> None:
+    """What is dropped because of its age is reported as lost, with the reason."""
+    clock = SetClock()
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
         outbox.append(changes(3))
         clock.monotonic_s += 101.0
@@ -683,7 +647,7 @@ def test_dropped_events_are_told(path: Path) -> None:
 
 def test_what_was_sent_can_be_had_again(path: Path) -> None:
     """Acknowledged events are kept for the stated time, and then are no loss."""
-    clock = Clock()
+    clock = SetClock()
     with Outbox.open(path, Limits(keep_sent_s=100.0), writer=True, clock=clock) as outbox:
         boot = outbox.append(changes(5))[0].boot_id
         outbox.ack([row.id for row in outbox.peek(limit=4)])
@@ -702,7 +666,7 @@ def test_damaged_files_age_out(path: Path) -> None:
     """A file that was set aside is removed after the age of the oldest event."""
     fill(path, 3)
     path.write_bytes(b"x" * 5000)
-    clock = Clock(utc_s=time.time())
+    clock = SetClock(utc_s=time.time())
     with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
         outbox.expire()
         assert len(list(path.parent.glob("*.damaged-*"))) == 1
@@ -712,7 +676,7 @@ def test_damaged_files_age_out(path: Path) -> None:
 
 
 def test_what_the_broker_refuses_is_set_aside(path: Path) -> None:
-    """It is kept, told as lost until it is tried again, and can be removed."""
+    """It is kept, reported as lost until it is tried again, and can be removed."""
     with Outbox.open(path, writer=True) as outbox:
         outbox.append(changes(3))
         outbox.refuse(2, "not authorized")

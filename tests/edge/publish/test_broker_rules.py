@@ -6,7 +6,6 @@ import json
 import logging
 import subprocess
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -21,8 +20,9 @@ from emoshift.errors import ConfigError
 from emoshift.messages import Info, Presence, Status, format_date, read_schema, summarise_class
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import StatusFilter
-from tests.edge.publish.conftest import CHANGE, Listening, Running, changes, make_config
 from tests.support.brokers import BadWire, BrokerProcess
+from tests.support.events import CHANGE, changes
+from tests.support.publishing import Listening, Running, make_config
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def test_a_forged_status_is_outnumber(
 ) -> None:
     """A forged `offline` with a larger session does not stay: the device outbids it."""
     outbox.append(changes(0))
-    told = StatusFilter()
+    reported = StatusFilter()
     with Running(make_config(tmp_path, broker.port)):
         wait_until(lambda: state_of(watcher) == "online")
         online = Status.from_json(str(watcher.last("status")))
@@ -196,7 +196,7 @@ def test_a_forged_status_is_outnumber(
             for topic, payload, _ in watcher.seen
             if topic.endswith("/status")
             and (status := Status.from_json(payload))
-            and told.accept(topic, status.instance, status.session, status.state)
+            and reported.accept(topic, status.instance, status.session, status.state)
         ]
     assert believed[-1] is Presence.ONLINE
 
@@ -254,7 +254,7 @@ def test_there_are_no_commands(
 def test_the_class_is_cleared_when_nobody_watches(
     tmp_path: Path, broker: BrokerProcess, watcher: Watcher, outbox: Outbox
 ) -> None:
-    """A class summary of an earlier run of the kernel is not told, and an old one is removed."""
+    """A class summary of an earlier run of the kernel is not sent, and an old one is removed."""
     import sqlite3
 
     watcher.publish("class", '{"left": "by an earlier run"}', retain=True)
@@ -283,7 +283,6 @@ def test_refused_credentials_are_said_once(
         config = make_config(tmp_path, broker.port, username="school", password_file=str(password))
         with Running(config):
             wait_until(lambda: "check username and password_file" in caplog.text)
-            time.sleep(1.0)
         assert caplog.text.count("next attempt") == 1
         assert "wrong" not in caplog.text
         assert outbox.stats().depth == 3
@@ -387,7 +386,7 @@ def test_tls_refused(
 def test_missing_files_are_configuration_errors(
     tmp_path: Path, settings: dict[str, str], complaint: str
 ) -> None:
-    """A file that is not there is told at once, with the setting that names it."""
+    """A file that is not there is reported at once, with the setting that names it."""
     with pytest.raises(ConfigError, match=complaint) as caught:
         run_publisher(make_config(tmp_path, 1, **settings), threading.Event())
     assert caught.value.exit_code == 78
@@ -409,5 +408,5 @@ def test_the_password_comes_from_the_credentials_folder(
 
 
 def test_dates_of_the_wire() -> None:
-    """Dates are told in UTC to the millisecond."""
+    """Dates are written in UTC to the millisecond."""
     assert format_date(CHANGE.onset) == "2026-11-21T09:30:00.000Z"

@@ -1,4 +1,4 @@
-"""How an event is told after it has waited: its date corrected, its age admitted."""
+"""How an event is sent after it has waited: its date corrected, its age admitted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from edge.outbox.records import StoredEvent
 from edge.publish.delivery import HISTORICAL_AFTER_S, finalise_event
 from emoshift.clock import ClockReading
-from tests.edge.publish.conftest import CHANGE
+from tests.support.events import CHANGE
 
 if TYPE_CHECKING:
     from emoshift.messages import Transition
 
 
-def told(
+def finalised(
     *,
     waited_s: float = 0.0,
     clock_moved_s: float = 0.0,
@@ -24,7 +24,7 @@ def told(
     now: bool = True,
     boot_session: str = "this",
 ) -> Transition:
-    """Store an event at monotonic second 100, tell it ``waited_s`` later."""
+    """Store an event at monotonic second 100, finalise it ``waited_s`` later."""
     event = replace(CHANGE, clock_synced=then).numbered("a" * 32, 1)
     row = StoredEvent(
         id=1, event=event, boot_session=boot_session, monotonic_s=100.0, utc_s=1000.0, synced=then
@@ -45,10 +45,10 @@ def told(
     ],
 )
 def test_history(waited_s: float, boot_session: str, historical: bool) -> None:
-    """What is told long after it happened says so, whatever the wall clock did."""
-    assert told(waited_s=waited_s, boot_session=boot_session).historical is historical
+    """What is sent long after it happened says so, whatever the wall clock did."""
+    assert finalised(waited_s=waited_s, boot_session=boot_session).historical is historical
     assert (
-        told(waited_s=waited_s, boot_session=boot_session, clock_moved_s=1e9).historical
+        finalised(waited_s=waited_s, boot_session=boot_session, clock_moved_s=1e9).historical
         is historical
     )
 
@@ -64,6 +64,8 @@ def test_history(waited_s: float, boot_session: str, historical: bool) -> None:
 )
 def test_dates(then: bool, now: bool, boot_session: str, moved_s: float) -> None:
     """Dates of a clock that was set after the event are corrected by as much as it moved."""
-    event = told(then=then, now=now, boot_session=boot_session, clock_moved_s=3600.0, waited_s=5.0)
+    event = finalised(
+        then=then, now=now, boot_session=boot_session, clock_moved_s=3600.0, waited_s=5.0
+    )
     assert (event.decided - CHANGE.decided).total_seconds() == moved_s
     assert event.clock_synced is (then or moved_s > 0)

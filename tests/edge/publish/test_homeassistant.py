@@ -15,7 +15,8 @@ from edge.config import HomeAssistant
 from edge.publish.homeassistant import Discovery
 from emoshift.emotions import Emotion
 from emoshift.messages import summarise_class
-from tests.edge.publish.conftest import CHANGE, Running, make_config
+from tests.support.events import CHANGE
+from tests.support.publishing import Running, make_config
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ def test_every_entity_is_complete(announced):
 
 
 def test_class_counts_are_read(announced):
-    """A class that is told gives numbers; one too small gives none."""
+    """A class that is shown gives numbers; one too small gives none."""
     part = announced["components"]["emoshift_school_room_12_happy"]
     at = datetime(2026, 11, 21, tzinfo=UTC)
     names = {"device": "room-12", "camera": "front", "at": at, "min_faces": 5}
-    told = summarise_class({Emotion.HAPPY: 6}, **names).to_json()
+    reported = summarise_class({Emotion.HAPPY: 6}, **names).to_json()
     hidden = summarise_class({Emotion.HAPPY: 2}, **names).to_json()
-    assert rendered(part["value_template"], told) == "6"
+    assert rendered(part["value_template"], reported) == "6"
     assert rendered(part["value_template"], hidden) == "None"
 
 

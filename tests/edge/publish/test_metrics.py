@@ -16,8 +16,8 @@ from emoshift.emotions import Emotion
 from emoshift.errors import UnavailableError
 from emoshift.messages import ClassSummary, Health, Info, Percentiles, summarise_class
 from emoshift.topics import Address
-from tests.edge.publish.conftest import Running, make_config
 from tests.support.brokers import BrokerProcess, free_port
+from tests.support.publishing import Running, make_config
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:

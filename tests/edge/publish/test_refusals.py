@@ -11,9 +11,10 @@ import pytest
 from edge.publish import delivery
 from emoshift.mqtt.connection import Failure, Lost, Subscribed
 from emoshift.mqtt.paho import _FAILURES, Broker, PahoConnection
-from tests.edge.publish.conftest import Running, changes, make_config
 from tests.faults.report import add_to_report
 from tests.support.brokers import wait_until
+from tests.support.events import changes
+from tests.support.publishing import Running, make_config
 from tests.support.scripted_broker import Rules, ScriptedBroker
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def test_one_event_is_refused(
     caplog: pytest.LogCaptureFixture,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It is tried a few times and set aside, told as lost and kept; all others are sent."""
+    """It is tried a few times and set aside, reported as lost and kept; all others are sent."""
     with ScriptedBroker(Rules(puback=refuse_third(code))) as broker:
         outbox.append(changes(8))
         with Running(make_config(tmp_path, broker.port)):
@@ -84,7 +85,7 @@ def test_one_event_is_refused(
             "events decided": 8 + delivery.TRIES + 1,
             "sent": len(came),
             "set aside": outbox.stats().set_aside,
-            "told as lost": sum(loss.count for loss in outbox.losses()),
+            "reported as lost": sum(loss.count for loss in outbox.losses()),
             "waiting": outbox.stats().depth,
             "offered to the broker": len(broker.offered),
             "connections": broker.connects,
@@ -154,7 +155,7 @@ def test_a_broker_that_offers_less(
     assert word in caplog.text
 
 
-def test_a_refused_subscription_is_told(
+def test_a_refused_subscription_is_reported(
     tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The device's own guard says that the broker does not let it read its topics."""
@@ -191,7 +192,7 @@ CODES = [*range(0x80, 0x8B), 0x8C, 0x90, 0x95, 0x97, 0x9A, 0x9B, 0x9C, 0x9D, 0x9
 
 @pytest.mark.parametrize("code", CODES, ids=hex)
 def test_every_refusal_has_a_hint(code: int) -> None:
-    """Each reason code of a CONNACK is told with a hint of its own."""
+    """Each reason code of a CONNACK is reported with a hint of its own."""
     with ScriptedBroker(Rules(connack=lambda _: code)) as broker:
         connection = PahoConnection(
             Broker(host="127.0.0.1", port=broker.port, client_id="x"), protocol="5"

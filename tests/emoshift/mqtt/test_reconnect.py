@@ -96,7 +96,7 @@ def test_one_hang_up_is_no_refusal_of_the_protocol() -> None:
 
 @pytest.mark.parametrize("failure", [Failure.HUNG_UP, Failure.SILENT])
 def test_a_protocol_once_accepted_is_not_given_up_for_a_cut_wire(failure: Failure) -> None:
-    """3.1.1 does not tell whether anybody listens, so events would be lost on subscribers."""
+    """3.1.1 does not say whether anybody listens, so events would be lost on subscribers."""
     link = plan()
     accept(link)
     link.fail(Failure.LOST, "said", 1.0)

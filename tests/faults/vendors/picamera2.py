@@ -1,4 +1,4 @@
-"""A camera that does what a test tells it: stands in for the Raspberry Pi's own library.
+"""A camera that does what a test asks of it: stands in for the Raspberry Pi's own library.
 
 The daemon under test imports it as ``picamera2`` (its folder is on PYTHONPATH), so that everything
 from the adapter on is the real thing, in a real process. The folder that FAULTY_CAMERA names holds

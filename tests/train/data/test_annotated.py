@@ -110,7 +110,7 @@ def test_the_first_rows_of_both_files_are_an_honest_excerpt(folder: Path) -> Non
 def test_an_unofficial_file_is_named_once(
     folder: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    """A line tells both checksums, also when the pictures come out of the cache."""
+    """A line names both checksums, also when the pictures come out of the cache."""
     with caplog.at_level(logging.WARNING):
         read_annotated(folder, tmp_path / "cache")
         read_annotated(folder, tmp_path / "cache")

@@ -72,7 +72,7 @@ def test_frames_stand_together_in_time(recordings: Path) -> None:
     assert not found.problems.lines
 
 
-def test_a_cut_recording_is_told(recordings: Path) -> None:
+def test_a_cut_recording_is_reported(recordings: Path) -> None:
     """Two frames are no sequence; the others are read all the same."""
     folder = recordings / "ckplus48" / "CK+48" / "happy"
     (folder / "S000_002_00000010.png").unlink()

@@ -1,4 +1,4 @@
-"""Folder readers take what people have, and tell what they left out."""
+"""Folder readers take what people have, and list what they left out."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def test_other_words_sizes_and_colour(tmp_path: Path) -> None:
 
 
 def test_what_is_left_out_is_named(tmp_path: Path) -> None:
-    """A broken file, an empty one, a text and a folder of no emotion are told by name."""
+    """A broken file, an empty one, a text and a folder of no emotion are reported by name."""
     put(tmp_path / "sad" / "good.png")
     put(tmp_path / "bored" / "x.png")
     for name, content in (("cut.png", b"\x89PNG"), ("empty.jpg", b""), ("note.txt", b"hello")):
         (tmp_path / "sad" / name).write_bytes(content)
     tree = read_tree(tmp_path)
     assert tree.names == ("sad/good.png",)
-    told = "\n".join(tree.problems.lines)
+    reported = "\n".join(tree.problems.lines)
     for name in ("bored/", "sad/cut.png", "sad/empty.jpg", "sad/note.txt"):
-        assert name in told
+        assert name in reported
 
 
 def test_nothing_to_read_is_an_expected_error(tmp_path: Path) -> None:

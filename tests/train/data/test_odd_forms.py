@@ -1,4 +1,4 @@
-"""FER2013, FER+ and folders in every form that circulates: read, or told in one line."""
+"""FER2013, FER+ and folders in every form that circulates: read, or reported in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The readers keep the official order, and tell what they could not read."""
+"""The readers keep the official order, and list what they could not read."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def votes(**given: int) -> Votes:
 
 
 def test_damaged_rows_are_counted_and_named_and_the_rest_keeps_its_place(tmp_path: Path) -> None:
-    """A bad row is told by number; the rows after it keep their row numbers."""
+    """A bad row is reported by number; the rows after it keep their row numbers."""
     path = tmp_path / "fer2013.csv"
     path.write_text(DAMAGED.format(good=" ".join(["7"] * 2304)), encoding="ascii")
     found = read_fer2013(path)

@@ -46,16 +46,16 @@ def test_grouping(classes: tuple[str, ...], names: tuple[str, ...], index: list[
 
 
 @pytest.mark.parametrize(
-    ("classes", "told"),
+    ("classes", "reported"),
     [
         pytest.param(("happy", "bored"), "bored", id="no emotion"),
         pytest.param(("happy", "joy=happy+sad"), "happy is named twice", id="twice"),
         pytest.param(("happy",), "two at least", id="one alone"),
     ],
 )
-def test_wrong_classes_are_told(classes: tuple[str, ...], told: str) -> None:
+def test_wrong_classes_are_reported(classes: tuple[str, ...], reported: str) -> None:
     """The message says which class."""
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=reported):
         grouping(classes, SEVEN)
 
 

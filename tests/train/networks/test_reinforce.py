@@ -28,7 +28,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_one_step_is_the_formula(seed: int) -> None:
-    """Of two actions the reward tells which was taken; the step is rate * (earned - b) * grad."""
+    """Of two actions the reward shows which was taken; the step is rate * (earned - b) * grad."""
     net = linear(2, 3)
     policy = Policy(net, reward=1.0, penalty=2.0, decay=0.75, seed=seed)
     policy.compile(optimizer=keras.optimizers.SGD(0.5))

@@ -236,7 +236,7 @@ def test_a_checkpoint_of_another_network_is_refused(made_up: Path, tmp_path: Pat
         load_checkpoint(tmp_path / "none.npz")
 
 
-def test_too_few_images_are_told(made_up: Path, tmp_path: Path) -> None:
+def test_too_few_images_are_reported(made_up: Path, tmp_path: Path) -> None:
     """A batch larger than the data set would train nothing."""
     with pytest.raises(InputError, match="found 64 images, expected at least one batch of 65"):
         residual(made_up, tmp_path, RESIDUAL.model_copy(update={"batch_size": 65}))

@@ -98,22 +98,24 @@ def test_more_trials_go_on_and_another_search_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("extra", "told"),
+    ("extra", "reported"),
     [
         pytest.param("rate = { least = 0.1, most = 0.01 }", "space.rate: found 0.1", id="order"),
         pytest.param('optimisers = ["magic"]', "optimisers[0]", id="optimiser"),
         pytest.param("rates = 3", "space.rates: unknown", id="key"),
     ],
 )
-def test_a_wrong_space_is_told(extra: str, told: str, measured: list[str], tmp_path: Path) -> None:
+def test_a_wrong_space_is_reported(
+    extra: str, reported: str, measured: list[str], tmp_path: Path
+) -> None:
     """Before anything is trained."""
     wrong = recipe(tmp_path, trials=1, extra=extra)
     found = CliRunner().invoke(main, ["tune", "--name", "toy", *measured, "--recipe", wrong])
     assert found.exit_code == 78
-    assert told in found.output
+    assert reported in found.output
 
 
-def test_half_an_address_is_told(
+def test_half_an_address_is_reported(
     measured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that would wait for ever for a chief without a port says so."""
@@ -166,8 +168,8 @@ def test_a_killed_search_goes_on(measured: list[str], tmp_path: Path) -> None:
             break
         time.sleep(0.1)
     running.send_signal(signal.SIGKILL)
-    told = running.communicate()[0]
-    assert begun.exists(), told
+    output = running.communicate()[0]
+    assert begun.exists(), output
     config = tmp_path / "runs" / "tune-cut" / "experiment_config.json"
     config.write_text(config.read_text(encoding="utf-8").replace("100000", "1"), encoding="utf-8")
     call = ["tune", "--name", "cut", *measured, "--recipe", recipe(tmp_path, trials=2)]
