@@ -485,14 +485,14 @@ def peers(
 
     One processor each; medians with intervals.
 
-    Whoever is not installed is told absent, with the reason.
+    What is not installed is listed as absent, with the reason.
 
     \b
     Example:
       edge-bench peers --install
       edge-bench peers --only mediapipe --rounds 30
     """
-    from benchmarks.peers.compare import Comparison, compare_programs
+    from benchmarks.peers.compare import PeerComparison, compare_programs
     from benchmarks.peers.environment import environment_folder
     from benchmarks.peers.environment import install as make
     from benchmarks.peers.registry import PROGRAMS
@@ -504,7 +504,7 @@ def peers(
     if install:
         make(lambda line: click.echo(line, err=True))
     report = compare_programs(
-        Comparison(
+        PeerComparison(
             rounds=at_least_one(rounds),
             frames=at_least_one(frames),
             only=only,
@@ -541,7 +541,7 @@ def suite(*, only: tuple[str, ...], bundle: str, results: Path) -> None:
     """
     from benchmarks.suite import run_suite
 
-    where = run_suite(only, bundle, results, tell=lambda line: click.echo(line, err=True))
+    where = run_suite(only, bundle, results, log=lambda line: click.echo(line, err=True))
     click.echo(where)
 
 

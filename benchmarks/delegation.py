@@ -13,9 +13,9 @@ DELEGATE = "DELEGATE"
 
 
 def delegated_share(content: bytes) -> float | None:
-    """Share of a model's operators that XNNPACK runs, 0 to 1; ``None`` where it cannot be told.
+    """Share of a model's operators that XNNPACK runs, 0 to 1; ``None`` where it is not known.
 
-    The runtime has no public way to ask; where its private one is gone, nothing is told.
+    The runtime has no public way to ask; where its private one is gone, the share is not known.
 
     Args:
         content: The ``.tflite`` file.

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.reports.schema import Condition, Device
+from benchmarks.reports.schema import MachineCondition, MachineInfo
 from edge import __version__
 from edge.health.board import board_name, read_condition
 from edge.litert import runtime_name
@@ -23,7 +23,7 @@ _PAST: Final = 0b1111 << 16
 _LIBRARIES: Final = ("numpy", "opencv-python-headless", "mediapipe", "tensorflow")
 
 
-def read_device(root: Path = Path("/")) -> Device:
+def read_device(root: Path = Path("/")) -> MachineInfo:
     """Describe the machine.
 
     Args:
@@ -34,7 +34,7 @@ def read_device(root: Path = Path("/")) -> Device:
     top = _numbers(root, "sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq")
     frequency_mhz = max(top) / 1000 if top else max(_cpuinfo_mhz(root), default=None)
     words = [name, f"{cores} cores", platform.machine()]
-    return Device(
+    return MachineInfo(
         name=name,
         key=re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-"),
         machine=platform.machine(),
@@ -45,7 +45,7 @@ def read_device(root: Path = Path("/")) -> Device:
     )
 
 
-def read_state(root: Path = Path("/")) -> Condition:
+def read_state(root: Path = Path("/")) -> MachineCondition:
     """Read frequency, temperature, throttling and load."""
     present = [
         khz / 1000
@@ -53,7 +53,7 @@ def read_state(root: Path = Path("/")) -> Condition:
     ] or _cpuinfo_mhz(root)
     events = _numbers(root, "sys/devices/system/cpu/cpu[0-9]*/thermal_throttle/*_throttle_count")
     words = _numbers(root, "sys/devices/platform/soc/soc:firmware/get_throttled", base=16)
-    return Condition(
+    return MachineCondition(
         frequency_mhz=round(sum(present) / len(present), 1) if present else None,
         temperature_c=read_condition(root / "sys").temperature_c,
         throttled=words[0] if words else None,
@@ -62,8 +62,8 @@ def read_state(root: Path = Path("/")) -> Condition:
     )
 
 
-def has_throttled(before: Condition, after: Condition) -> bool:
-    """Tell whether the chip slowed itself down between two readings.
+def has_throttled(before: MachineCondition, after: MachineCondition) -> bool:
+    """Whether the chip slowed itself down between two readings.
 
     On a Raspberry Pi: something is so now, or a mark of the past has newly been set.
     """
@@ -93,7 +93,7 @@ def software() -> dict[str, str]:
 
 
 def memory_now(root: Path = Path("/proc/self")) -> tuple[float, float | None]:
-    """Resident and proportional size of this process, megabytes; the second where it is told."""
+    """Resident and proportional size of this process, megabytes; the second where known."""
     pages = int((root / "statm").read_text(encoding="ascii").split()[1])
     rss_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
     try:

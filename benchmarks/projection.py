@@ -21,7 +21,16 @@ from benchmarks.recorder import Recorder
 from benchmarks.reference_models import Precision, mobilenet_v1
 from benchmarks.reports.schema import Distribution, Interval, ProjectReport, Reference
 from benchmarks.reports.statistics import summarise
-from benchmarks.run import AFTER, LATENCY, Loop, Tally, open_loop, record, warm_up, workload_of
+from benchmarks.run import (
+    AFTER,
+    LATENCY,
+    FrameCounts,
+    Loop,
+    open_loop,
+    record,
+    warm_up,
+    workload_of,
+)
 from edge.bundle.installed import configured_bundle
 from edge.litert import TFLiteModel
 from emoshift.errors import UsageError
@@ -54,7 +63,7 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class TargetBoard:
     """A board and what is published of it."""
 
     name: str
@@ -68,7 +77,7 @@ def known_targets() -> tuple[str, ...]:
     return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
 
 
-def read_target(name: str) -> Target:
+def read_target(name: str) -> TargetBoard:
     """Read what is published of a board.
 
     Raises:
@@ -78,7 +87,7 @@ def read_target(name: str) -> Target:
         raise UsageError(f"--target {name}: unknown; the targets are {', '.join(known_targets())}")
     file = resources.files("benchmarks") / "targets" / f"{name}.toml"
     data = tomllib.loads(file.read_text(encoding="utf-8"))
-    return Target(
+    return TargetBoard(
         name=data["name"],
         figures={
             f["model"]: Figure(low_ms=f["ms"][0], high_ms=f["ms"][1], one_thread=f["one_thread"])
@@ -89,7 +98,7 @@ def read_target(name: str) -> Target:
 
 
 def project(
-    target: Target,
+    target: TargetBoard,
     request: Request,
     config: Config,
     *,
@@ -101,7 +110,7 @@ def project(
     started = datetime.now(UTC).isoformat(timespec="seconds")
     bundle = configured_bundle(config.models)
     models = {name: TFLiteModel(mobilenet_v1(name)) for name in _PRECISIONS}
-    recorder, tally = Recorder(rounds * _PIPELINE_FRAMES), Tally()
+    recorder, tally = Recorder(rounds * _PIPELINE_FRAMES), FrameCounts()
     spent: dict[str, list[float]] = {name: [] for name in models}
     incomplete = False
     with ExitStack() as stack:
@@ -207,7 +216,7 @@ def _interval(low: float, high: float) -> Interval:
     )
 
 
-def _run_pipeline(loop: Loop, recorder: Recorder, tally: Tally) -> None:
+def _run_pipeline(loop: Loop, recorder: Recorder, tally: FrameCounts) -> None:
     for _ in range(_PIPELINE_FRAMES):
         step = loop.step()
         record(recorder, tally, loop.pipeline, step)

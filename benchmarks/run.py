@@ -22,7 +22,7 @@ from benchmarks.host import (
     software,
 )
 from benchmarks.recorder import Recorder
-from benchmarks.reports.schema import Memory, ModelFile, RunReport, Workload
+from benchmarks.reports.schema import MemoryFigures, ModelFile, RunReport, Workload
 from benchmarks.reports.statistics import slope, summarise, thin
 from benchmarks.workload import SYNTHETIC, Request, open_source, outbox_folder
 from edge.assets import LANDMARKER, YUNET, find_asset
@@ -30,7 +30,7 @@ from edge.bundle.installed import configured_bundle
 from edge.config import Config
 from edge.daemon.vision import process_frame
 from edge.faces.backend import ComputeBudget
-from edge.outbox.event import Source as EventSource
+from edge.outbox.event import EventSource
 from edge.outbox.store import Outbox
 from edge.pipeline import open_pipeline
 from emoshift.errors import UsageError
@@ -38,7 +38,7 @@ from emoshift.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.workload import Source
+    from benchmarks.workload import FrameSource
     from edge.bundle.loader import Bundle
     from edge.pipeline import Pipeline, Step
 
@@ -100,7 +100,7 @@ class Plan:
 
 
 @dataclass(slots=True, eq=False)
-class Tally:
+class FrameCounts:
     """What is counted beside the durations."""
 
     events: int = 0
@@ -143,7 +143,7 @@ def measure(
     """
     bundle = configured_bundle(config.models)
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    recorder, tally = Recorder(plan.rows), Tally()
+    recorder, tally = Recorder(plan.rows), FrameCounts()
     before = read_state()
     with ExitStack() as stack:
         loop = open_loop(stack, plan.request, config, bundle)
@@ -234,7 +234,7 @@ def open_loop(stack: ExitStack, request: Request, config: Config, bundle: Bundle
 
 
 def workload_of(
-    request: Request, config: Config, bundle: Bundle, loop: Loop, tally: Tally
+    request: Request, config: Config, bundle: Bundle, loop: Loop, tally: FrameCounts
 ) -> Workload:
     """Say what was run, once it has run."""
     return Workload(
@@ -253,7 +253,9 @@ def workload_of(
 class Loop:
     """The daemon's turn: a frame from the source, through the pipeline, into the outbox."""
 
-    def __init__(self, source: Source, pipeline: Pipeline, outbox: Outbox, bundle: Bundle) -> None:
+    def __init__(
+        self, source: FrameSource, pipeline: Pipeline, outbox: Outbox, bundle: Bundle
+    ) -> None:
         self.pipeline = pipeline
         self.grab_s = self.cpu_s = 0.0
         self.source = source
@@ -290,7 +292,7 @@ def _measure(
     plan: Plan,
     loop: Loop,
     recorder: Recorder,
-    tally: Tally,
+    tally: FrameCounts,
     progress: Callable[[str], None],
 ) -> None:
     began_s = looked_s = time.perf_counter()
@@ -314,7 +316,7 @@ def _measure(
         tally.spent_s += time.perf_counter() - done_s
 
 
-def record(recorder: Recorder, tally: Tally, pipeline: Pipeline, step: Step) -> None:
+def record(recorder: Recorder, tally: FrameCounts, pipeline: Pipeline, step: Step) -> None:
     """Write down what the last frame cost, and finish its row."""
     times = pipeline.times
     newest = {stage: times.newest(stage) for stage in _STAGES}
@@ -379,11 +381,11 @@ def _ordered(names: tuple[str, ...]) -> list[str]:
     return sorted(names, key=place)
 
 
-def _memory(tally: Tally, rss_mb: float, pss_mb: float | None) -> Memory:
+def _memory(tally: FrameCounts, rss_mb: float, pss_mb: float | None) -> MemoryFigures:
     settled = len(tally.rss_mb) // 5
     times, sizes = np.array(tally.looked_s[settled:]), np.array(tally.rss_mb[settled:])
     per_s = slope(times, sizes)
-    return Memory(
+    return MemoryFigures(
         pss_mb=None if pss_mb is None else round(pss_mb, 1),
         rss_mb=round(rss_mb, 1),
         peak_mb=round(max([rss_mb, *tally.rss_mb]), 1),

@@ -16,10 +16,10 @@ from benchmarks.delivery import time_delivery
 from benchmarks.host import how_measured, read_device, software
 from benchmarks.reports.schema import StagesReport
 from benchmarks.reports.statistics import summarise
-from benchmarks.run import Tally, model_files, open_loop, warm_up, workload_of
+from benchmarks.run import FrameCounts, model_files, open_loop, warm_up, workload_of
 from edge.bundle.installed import configured_bundle
 from edge.features.extract import describe
-from edge.outbox.event import Source, TransitionEvent, describe_change
+from edge.outbox.event import EventSource, TransitionEvent, describe_change
 from edge.transitions import TransitionDetector, TransitionParameters
 from edge.values import Transition
 from emoshift.clock import read_clock
@@ -54,7 +54,7 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
     started = datetime.now(UTC).isoformat(timespec="seconds")
     bundle = configured_bundle(config.models)
     table = _Table()
-    tally = Tally()
+    tally = FrameCounts()
     incomplete = False
     with ExitStack() as stack:
         loop = open_loop(stack, request, config, bundle)
@@ -150,7 +150,7 @@ def _to_rgb(frame: Frame) -> object:
 
 def sample_change(number: int) -> TransitionEvent:
     """Make up a change of emotion, as large as a real one."""
-    facts = Source(device="bench", camera="bench", model="default-0123456789ab")
+    facts = EventSource(device="bench", camera="bench", model="default-0123456789ab")
     clock = read_clock()
     transition = Transition(
         track=number,

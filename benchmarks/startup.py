@@ -56,14 +56,14 @@ def _first_prediction_s(order: str) -> float:
     from edge.bundle.installed import configured_bundle
     from edge.config import Config
     from edge.daemon.vision import process_frame
-    from edge.outbox.event import Source
+    from edge.outbox.event import EventSource
     from edge.outbox.store import Outbox
     from edge.pipeline import open_pipeline
 
     data = json.loads(order)
     config = Config.model_validate(data["config"])
     bundle = configured_bundle(config.models)
-    facts = Source(device="bench", camera="bench", model=bundle.manifest.bundle_id)
+    facts = EventSource(device="bench", camera="bench", model=bundle.manifest.bundle_id)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(outbox_folder()))
         outbox = stack.enter_context(Outbox.open(folder / "outbox.db", writer=True))

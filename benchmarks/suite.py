@@ -63,7 +63,7 @@ ITEMS: Final = (
 
 
 def run_suite(
-    only: Sequence[str], bundle: str, folder: Path, *, tell: Callable[[str], None]
+    only: Sequence[str], bundle: str, folder: Path, *, log: Callable[[str], None]
 ) -> Path:
     """Run the items, every one or those named, and return where their reports lie.
 
@@ -79,7 +79,7 @@ def run_suite(
     for item in [known[name] for name in only] or ITEMS:
         path = results / f"{item.name}.json"
         extra = () if bundle == "default" else ("--bundle", bundle)
-        tell(f"{item.name}: edge-bench {' '.join((*item.arguments, *extra))}")
+        log(f"{item.name}: edge-bench {' '.join((*item.arguments, *extra))}")
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks", *item.arguments, *extra, "--output", str(path)],
             check=False,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from convert.calibrate import CalibrationSet
-    from convert.datasets import Images, Sequences
+    from convert.datasets import ChannelSequences, SplitImages
     from convert.member import ConvertedMember
     from convert.recipe import Recipe
     from edge.bundle.loader import Bundle
@@ -43,9 +43,9 @@ class Material:
     """
 
     calibration: CalibrationSet
-    held_out: Images
-    report: Images | None
-    sequences: dict[str, Sequences]
+    held_out: SplitImages
+    report: SplitImages | None
+    sequences: dict[str, ChannelSequences]
 
 
 def build(

@@ -28,7 +28,7 @@ _RENAME_EXCHANGE = 2
 def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
     """Give a temporary folder beside ``out`` that takes its place when the block ends well.
 
-    The folder is made first, so that a place that cannot be written is told before minutes of
+    The folder is made first, so that a place that cannot be written is reported before minutes of
     work. When the block raises, or the process dies, ``out`` stays as it was.
 
     Raises:
@@ -43,14 +43,14 @@ def staged(out: Path, *, overwrite: bool) -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", suffix=".part", dir=out.parent))
     except OSError as why:
         raise OutputError(
-            f"{out}: cannot be written: {_told(why)}; choose another --output"
+            f"{out}: cannot be written: {_reason(why)}; choose another --output"
         ) from why
     try:
         yield folder
         folder.chmod(0o755)
         _replace(folder, out)
     except OSError as why:
-        raise OutputError(f"{out}: cannot be written: {_told(why)}; nothing was changed") from why
+        raise OutputError(f"{out}: cannot be written: {_reason(why)}; nothing was changed") from why
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -69,7 +69,7 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
                 os.fsync(stream.fileno())
         except OSError as why:
             raise OutputError(
-                f"{folder / name}: cannot be written: {_told(why)}; free some space or choose"
+                f"{folder / name}: cannot be written: {_reason(why)}; free some space or choose"
                 " another --output"
             ) from why
 
@@ -110,7 +110,7 @@ def _exchange(one: Path, other: Path) -> bool:
     return False
 
 
-def _told(why: OSError) -> str:
+def _reason(why: OSError) -> str:
     if why.errno == errno.ENOSPC:
         return "the disk is full"
     return why.strerror or str(why)

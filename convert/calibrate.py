@@ -15,7 +15,7 @@ from train.data.ferplus import LABELS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from convert.datasets import Images
+    from convert.datasets import SplitImages
     from convert.recipe import Calibration
 
 
@@ -32,7 +32,7 @@ class CalibrationSet:
     described: str
 
 
-def choose(images: Images, how: Calibration) -> CalibrationSet:
+def choose(images: SplitImages, how: Calibration) -> CalibrationSet:
     """Draw equal shares of every emotion, all of an emotion where there are fewer.
 
     Args:

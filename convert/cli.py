@@ -135,7 +135,7 @@ def bundle(
 def verify(
     *, folder: Path, against_float: bool, recipe_path: Path, data: Path | None, cache: Path
 ) -> None:
-    """Check a bundle as the device does, and tell its gate's report.
+    """Check a bundle as the device does, and print its gate's report.
 
     With --float its members are compared anew with the float networks of the recipe, on held-out
     data; that takes as long as building.
@@ -171,7 +171,7 @@ def verify(
 @main.command()
 @click.argument("folder", metavar="BUNDLE", type=_PATH)
 def inspect(folder: Path) -> None:
-    """Tell what is inside: operators, shapes, scales, sizes.
+    """List what is inside: operators, shapes, scales, sizes.
 
     And what XNNPACK takes.
 
@@ -190,7 +190,7 @@ def inspect(folder: Path) -> None:
 @click.argument("one", metavar="A", type=_PATH)
 @click.argument("other", metavar="B", type=_PATH)
 def diff(one: Path, other: Path) -> None:
-    """Tell what differs between two bundles.
+    """Show what differs between two bundles.
 
     The exit code is 1 where anything does.
 

@@ -33,7 +33,7 @@ MOST_SECONDS: Final = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ConversionJob:
     """What the converting process is asked for.
 
     Attributes:
@@ -72,7 +72,7 @@ class Converted:
     software: str
 
 
-def convert_network(job: Job, samples: NDArray[Any]) -> Converted:
+def convert_network(job: ConversionJob, samples: NDArray[Any]) -> Converted:
     """Convert one network in a process of its own.
 
     Args:
@@ -89,18 +89,18 @@ def convert_network(job: Job, samples: NDArray[Any]) -> Converted:
         (folder / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
         np.save(folder / "samples.npy", samples)
         done = _run(folder, job.source)
-        told = _told(folder)
-        if "error" in told:
-            kind = UnavailableError if told.get("unavailable") else InputError
-            raise kind(f"{job.source}: {told['error']}")
-        if done.returncode != 0 or not told:
+        result = _read_result(folder)
+        if "error" in result:
+            kind = UnavailableError if result.get("unavailable") else InputError
+            raise kind(f"{job.source}: {result['error']}")
+        if done.returncode != 0 or not result:
             raise InputError(f"{job.source}: {_death(done)}")
         return Converted(
             model=(folder / CONVERTED).read_bytes(),
             reference=(folder / REFERENCE).read_bytes(),
-            roles=told["roles"],
-            reference_roles=told["reference_roles"],
-            software=told["software"],
+            roles=result["roles"],
+            reference_roles=result["reference_roles"],
+            software=result["software"],
         )
 
 
@@ -120,12 +120,12 @@ def _run(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
         raise InputError(f"{source}: the converter was stopped after {MOST_SECONDS} s") from None
 
 
-def _told(folder: Path) -> dict[str, Any]:
-    path = folder / "told.json"
+def _read_result(folder: Path) -> dict[str, Any]:
+    path = folder / "result.json"
     if not path.exists():
         return {}
-    told: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return told
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return result
 
 
 def _death(done: subprocess.CompletedProcess[str]) -> str:

@@ -26,7 +26,7 @@ SEQUENCE_LEVELS: Final = 31.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Images:
+class SplitImages:
     """Rows of one split with their FER+ labels.
 
     Attributes:
@@ -46,7 +46,7 @@ class Images:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sequences:
+class ChannelSequences:
     """Channels of a recurrent member over time.
 
     Attributes:
@@ -85,7 +85,7 @@ def fer2013_folder(given: Path | None) -> Path:
     return Path(data) / "fer2013"
 
 
-def read_images(folder: Path, split: str, *, cache: Path | None = None) -> Images:
+def read_images(folder: Path, split: str, *, cache: Path | None = None) -> SplitImages:
     """Read one split of FER2013 (``fer2013.csv``, plain or zipped) with its FER+ votes.
 
     Raises:
@@ -97,7 +97,7 @@ def read_images(folder: Path, split: str, *, cache: Path | None = None) -> Image
         raise InputError(f"{why}; --calibration names the folder of both files") from why
     fer, majority = annotated.fer, annotated.votes.majority()
     rows = fer.rows(split)
-    return Images(
+    return SplitImages(
         split=split,
         rows=rows,
         crops=frozen(standardise_crop(fer.pixels[rows])),
@@ -106,7 +106,7 @@ def read_images(folder: Path, split: str, *, cache: Path | None = None) -> Image
     )
 
 
-def read_sequences(path: Path) -> Sequences:
+def read_sequences(path: Path) -> ChannelSequences:
     """Read the sequences that belong to a recurrent member.
 
     Raises:
@@ -114,7 +114,7 @@ def read_sequences(path: Path) -> Sequences:
     """
     try:
         with np.load(path) as arrays:
-            return Sequences(
+            return ChannelSequences(
                 calibration=_channels(arrays["calibration"]),
                 held_out=_channels(arrays["held_out"]),
                 stills=_channels(arrays["stills"]),
@@ -129,7 +129,7 @@ def read_sequences(path: Path) -> Sequences:
         raise InputError(f"{path}: not a file of sequences: {why}") from why
 
 
-def write_sequences(path: Path, sequences: Sequences) -> None:
+def write_sequences(path: Path, sequences: ChannelSequences) -> None:
     """Write sequences compactly; channels are rounded to 1/31.75 of a standard deviation."""
     np.savez_compressed(
         path,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from convert.predictions import fuse
-from edge.bundle.manifest import Baseline, Histogram
+from edge.bundle.manifest import DriftBaseline, Histogram
 from edge.features.blendshapes import POSE, channel_names
 from edge.health.drift import bin_numbers
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.datasets import Sequences
+    from convert.datasets import ChannelSequences
     from convert.member import ConvertedMember
     from convert.predictions import SplitPredictions
 
@@ -32,8 +32,8 @@ _DIGITS: Final = 5
 def measure_baseline(
     members: Sequence[ConvertedMember],
     predictions: SplitPredictions,
-    sequences: Mapping[str, Sequences],
-) -> Baseline:
+    sequences: Mapping[str, ChannelSequences],
+) -> DriftBaseline:
     """Count the first recurrent member's inputs and the ensemble's confidence.
 
     Args:
@@ -42,7 +42,7 @@ def measure_baseline(
         sequences: By the recurrent member's name.
     """
     probs = fuse(members, predictions.converted, len(predictions.images.rows))
-    told = f"confidence: {len(probs)} pictures of FER2013 {predictions.images.split}"
+    described = f"confidence: {len(probs)} pictures of FER2013 {predictions.images.split}"
     blendshapes: tuple[Histogram, ...] = ()
     recurrent = next((built.member for built in members if built.member.channels), None)
     if recurrent is not None and recurrent.channels is not None:
@@ -54,9 +54,11 @@ def measure_baseline(
             if name not in POSE
         )
         seen = f"{len(flat)} steps of {len(steps)} sequences of the training split"
-        told = f"blendshapes: {seen}; {told}"
-    return Baseline(
-        blendshapes=blendshapes, confidence=count("confidence", probs.max(axis=1)), described=told
+        described = f"blendshapes: {seen}; {described}"
+    return DriftBaseline(
+        blendshapes=blendshapes,
+        confidence=count("confidence", probs.max(axis=1)),
+        described=described,
     )
 
 

@@ -55,7 +55,7 @@ def multiply_adds(operator: Operator) -> int:
 
 
 def describe(bundle: Bundle) -> list[str]:
-    """Tell a bundle as lines of text."""
+    """Describe a bundle as lines of text."""
     manifest = bundle.manifest
     total = sum(m.size_bytes for m in manifest.members)
     lines = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convert.converter import Job, convert_network
+from convert.converter import ConversionJob, convert_network
 from convert.inspect import look_inside
 from edge.bundle.manifest import ChannelTransform, Member, TensorSpec
 from edge.classifier.member import Network
@@ -30,7 +30,7 @@ class ConvertedMember:
     """One member on its way into a bundle.
 
     Attributes:
-        member: As the manifest will tell it.
+        member: As the manifest will name it.
         content: The converted model.
         reference_member: The same of the float reference.
         reference: The float model.
@@ -82,7 +82,7 @@ def convert_member(
         ConfigError: Its channel file cannot be read.
     """
     source = sources / recipe.source
-    job = Job(
+    job = ConversionJob(
         source=str(source),
         kind=recipe.kind,
         head=recipe.head,
@@ -114,9 +114,9 @@ def _kind(recipe: MemberRecipe, sources: Path) -> dict[str, Any]:
         }
     path = sources / str(recipe.channels)
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        transform = ChannelTransform.model_validate(told["channels"])
-        step_s = float(told["step_s"])
+        content = json.loads(path.read_text(encoding="utf-8"))
+        transform = ChannelTransform.model_validate(content["channels"])
+        step_s = float(content["step_s"])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; the recipe names it as channels") from None
     except (OSError, ValueError, KeyError, TypeError) as why:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.datasets import Images, Sequences
+    from convert.datasets import ChannelSequences, SplitImages
     from convert.member import ConvertedMember
     from edge.classifier.member import Network
 
@@ -55,7 +55,7 @@ class SplitPredictions:
         converted, reference: By the member's name.
     """
 
-    images: Images
+    images: SplitImages
     labels: NDArray[np.int8]
     converted: Mapping[str, MemberPredictions]
     reference: Mapping[str, MemberPredictions]
@@ -63,7 +63,7 @@ class SplitPredictions:
 
 def predict_all(
     members: Sequence[ConvertedMember],
-    images: Images,
+    images: SplitImages,
     stills: Mapping[str, tuple[NDArray[np.intp], NDArray[np.float32]]],
 ) -> SplitPredictions:
     """Return what every member predicts on a split.
@@ -91,7 +91,7 @@ def predict_all(
 
 
 def stills_of(
-    sequences: Mapping[str, Sequences], *, report: bool
+    sequences: Mapping[str, ChannelSequences], *, report: bool
 ) -> dict[str, tuple[NDArray[np.intp], NDArray[np.float32]]]:
     """Return the single images of the held-out or of the report split."""
     return {
@@ -171,7 +171,7 @@ def run_sequence(network: Network, channels: NDArray[np.float32]) -> NDArray[np.
     return out
 
 
-def _predict_images(network: Network, images: Images) -> MemberPredictions:
+def _predict_images(network: Network, images: SplitImages) -> MemberPredictions:
     n = len(images.crops)
     views: dict[int, NDArray[np.float32]] = {}
     own, second = 2 if network.member.mirrored else 1, None
@@ -194,7 +194,7 @@ def _predict_images(network: Network, images: Images) -> MemberPredictions:
 
 def _predict_stills(
     network: Network,
-    images: Images,
+    images: SplitImages,
     rows: NDArray[np.intp],
     channels: NDArray[np.float32],
 ) -> MemberPredictions:

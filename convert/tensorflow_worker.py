@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from convert.converter import CONVERTED, REFERENCE, Job
+from convert.converter import CONVERTED, REFERENCE, ConversionJob
 from convert.lstm_step import CLIPPED, GATES, STRETCH, UNIT, Ranges, Weights, choose_ranges, walk
 from edge.features.standardise import CROP_SIDE_PX, INPUT_SCALE, MIDDLE
 from emoshift.emotions import Emotion
@@ -30,7 +30,7 @@ FLOAT_TOLERANCE: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class ModelForm:
     """A network as the converter takes it.
 
     Attributes:
@@ -45,19 +45,19 @@ class Form:
 
 
 def _main(folder: Path) -> int:
-    job = Job(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
-    told: dict[str, Any]
+    job = ConversionJob(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
+    result: dict[str, Any]
     try:
-        told = _convert(job, np.load(folder / "samples.npy"), folder)
+        result = _convert(job, np.load(folder / "samples.npy"), folder)
     except InputError as why:
-        told = {"error": str(why)}
+        result = {"error": str(why)}
     except UnavailableError as why:
-        told = {"error": str(why), "unavailable": True}
-    (folder / "told.json").write_text(json.dumps(told), encoding="utf-8")
-    return 1 if "error" in told else 0
+        result = {"error": str(why), "unavailable": True}
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+    return 1 if "error" in result else 0
 
 
-def _convert(job: Job, samples: NDArray[Any], folder: Path) -> dict[str, Any]:
+def _convert(job: ConversionJob, samples: NDArray[Any], folder: Path) -> dict[str, Any]:
     try:
         import keras
         import tensorflow as tf
@@ -86,7 +86,7 @@ def _convert(job: Job, samples: NDArray[Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def _load(job: Job, keras: Any) -> Any:
+def _load(job: ConversionJob, keras: Any) -> Any:
     path = Path(job.source)
     if not path.exists():
         raise InputError("no such file; give a .keras file, or train one with 'train'")
@@ -115,7 +115,7 @@ def _load(job: Job, keras: Any) -> Any:
     return keras.Model(model.inputs, [output, *_second_head(model, job)])
 
 
-def _second_head(model: Any, job: Job) -> list[Any]:
+def _second_head(model: Any, job: ConversionJob) -> list[Any]:
     if job.second_head is None:
         return []
     second = _head(model, job.second_head)
@@ -142,7 +142,7 @@ def _picture_forms(
     keras: Any,
     model: Any,
     crops: NDArray[np.uint8],
-) -> tuple[Form, Form, Callable[[], Iterator[dict[str, NDArray[Any]]]], dict[str, Any]]:
+) -> tuple[ModelForm, ModelForm, Callable[[], Iterator[dict[str, NDArray[Any]]]], dict[str, Any]]:
     pictures = ((crops.astype(np.float32) - MIDDLE) * np.float32(INPUT_SCALE))[..., None]
     [source] = [tensor.name.split(":")[0] for tensor in model.inputs]
 
@@ -156,7 +156,7 @@ def _picture_forms(
     heads = dict(zip(("logits", "fer2013"), map(np.asarray, outputs), strict=False))
     check = {"feeds": {"picture": few}, "outputs": heads}
     roles = {f"output_{place}": role for place, role in enumerate(heads)}
-    plain = Form(model=model, roles={source: "picture", **roles})
+    plain = ModelForm(model=model, roles={source: "picture", **roles})
     exact = replace(plain, model=_without_pooling(keras, model))
     return plain, exact, feeds, check
 
@@ -165,7 +165,7 @@ def _recurrent_forms(
     tf: Any,
     model: Any,
     channels: NDArray[np.float32],
-) -> tuple[Form, Form, None, dict[str, Any]]:
+) -> tuple[ModelForm, ModelForm, None, dict[str, Any]]:
     """Rebuild one step of the network, its states as inputs and outputs.
 
     The fused LSTM cannot be converted to int8 (the converter dies) and keeps its state to itself,
@@ -181,7 +181,7 @@ def _recurrent_forms(
             f"one step at a time differs from the whole sequence by {off:.2g} in a logit; only an"
             " LSTM with tanh and sigmoid and a dense layer after it can be exported"
         )
-    plain = Form(model=tf.Module(), function=_step_function(tf, weights, None))
+    plain = ModelForm(model=tf.Module(), function=_step_function(tf, weights, None))
     exact = replace(plain, function=_step_function(tf, weights, choose_ranges(weights, channels)))
     rest = np.zeros((len(few), weights.units), np.float32)
     feeds = {"channels": few[:, 0], "state_h": rest, "state_c": rest}
@@ -281,7 +281,7 @@ def _whole_windows(layer: Any) -> bool:
 
 def _write(
     tf: Any,
-    form: Form,
+    form: ModelForm,
     precision: str,
     feeds: Callable[[], Iterator[dict[str, NDArray[Any]]]] | None,
 ) -> tuple[bytes, dict[str, str]]:
@@ -305,7 +305,7 @@ def _write(
     return content, _roles(tf, content, form)
 
 
-def _roles(tf: Any, content: bytes, form: Form) -> dict[str, str]:
+def _roles(tf: Any, content: bytes, form: ModelForm) -> dict[str, str]:
     """Read the tensor names behind the signature's names."""
     interpreter = tf.lite.Interpreter(model_content=content)
     details = {d["index"]: d["name"] for d in interpreter.get_tensor_details()}
@@ -341,8 +341,8 @@ def _check_reference(
 def _reason(why: BaseException) -> str:
     """Pick the line of a converter's report that names the operator."""
     lines = [line.strip() for line in str(why).splitlines() if line.strip()]
-    telling = [line for line in lines if "error:" in line or "not supported" in line.lower()]
-    return (telling or lines or [type(why).__name__])[0][:300]
+    errors = [line for line in lines if "error:" in line or "not supported" in line.lower()]
+    return (errors or lines or [type(why).__name__])[0][:300]
 
 
 def _line(why: BaseException) -> str:

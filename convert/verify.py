@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from convert.datasets import Sequences
+    from convert.datasets import ChannelSequences
     from convert.member import ConvertedMember
     from convert.predictions import SplitPredictions
     from convert.recipe import Gate
@@ -55,7 +55,7 @@ class _Check:
 def judge(
     members: Sequence[ConvertedMember],
     predictions: SplitPredictions,
-    sequences: Mapping[str, Sequences],
+    sequences: Mapping[str, ChannelSequences],
     gate: Gate,
 ) -> list[GateResult]:
     """Compare converted and float networks on held-out data, member by member and fused."""
@@ -122,8 +122,8 @@ def measure(built: ConvertedMember, predictions: SplitPredictions) -> tuple[Metr
         known = predictions.images.labels >= 0
         for views, logits in found.views.items():
             value = accuracy(logits[known], predictions.images.labels[known])
-            told = {**about, "views": views}
-            out.append(_metric("FER+8 accuracy", value, int(known.sum()), MAJORITY, told))
+            fields = {**about, "views": views}
+            out.append(_metric("FER+8 accuracy", value, int(known.sum()), MAJORITY, fields))
         probs = probabilities(found, member.temperature)
         out += _seven(probs, predictions.labels[found.rows], about)
         if found.second is not None:
@@ -173,8 +173,8 @@ def _seven(
 
 
 def _metric(name: str, value: float, n: int, protocol: str, about: Mapping[str, object]) -> Metric:
-    told = {"name": name, "value": round(value, 5), "n": n, "protocol": protocol, **about}
-    return Metric.model_validate(told)
+    fields = {"name": name, "value": round(value, 5), "n": n, "protocol": protocol, **about}
+    return Metric.model_validate(fields)
 
 
 def _compare(
@@ -216,7 +216,7 @@ def _eight(
     return check.line("accuracy lost, FER+8", lost, gate.accuracy_lost, "most")
 
 
-def _over_time(built: ConvertedMember, sequences: Sequences, gate: Gate) -> list[GateResult]:
+def _over_time(built: ConvertedMember, sequences: ChannelSequences, gate: Gate) -> list[GateResult]:
     """Compare over hundreds of steps, where rounding of the state could add up."""
     channels = long_sequences(sequences.held_out)
     found, wanted = (run_sequence(network, channels) for network in built.networks())

@@ -6,7 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
-from emoshift.mqtt.connection import Acknowledged, Connected, Lost, Message
+from emoshift.mqtt.connection import Acknowledged, Connected, Lost, OutgoingMessage
 from emoshift.mqtt.paho import PROTOCOLS, Broker, PahoConnection
 from emoshift.topics import Kind
 
@@ -50,7 +50,8 @@ def _clear(connection: PahoConnection, topics: list[str]) -> str:
                 match event:
                     case Connected():
                         empty = [
-                            Message(topic=topic, payload="", qos=1, retain=True) for topic in topics
+                            OutgoingMessage(topic=topic, payload="", qos=1, retain=True)
+                            for topic in topics
                         ]
                         waiting = {connection.send(message) for message in empty}
                     case Acknowledged():

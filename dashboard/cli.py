@@ -146,7 +146,7 @@ def _option(name: str, value: object) -> list[str]:
 @_broker
 @_settings
 def worker(config: Config, leashed: bool) -> None:
-    """Store what devices tell.
+    """Store what devices publish.
 
     Several workers share the load (MQTT 5).
 
@@ -195,10 +195,10 @@ def retry_dead_letters(config: Config, numbers: tuple[int, ...]) -> None:
 
     from dashboard.store.database import open_store
     from dashboard.store.dead_letters import DeadLetters
-    from dashboard.store.write import History
+    from dashboard.store.write import HistoryWriter
 
     engine = open_store(config.history.database)
-    letters, history, stored = DeadLetters(engine), History(engine), 0
+    letters, history, stored = DeadLetters(engine), HistoryWriter(engine), 0
     for letter in letters.read(numbers or None):
         try:
             letters.retry(letter, history)
@@ -267,10 +267,12 @@ def simulate(  # noqa: PLR0917 - click passes each option by name
     """
     from dashboard.ingest.process import stop_on_signals
     from dashboard.simulate.classroom import make_school
-    from dashboard.simulate.publish import Load, Simulator
+    from dashboard.simulate.publish import PublishingLoad, Simulator
 
     simulator = Simulator(config.broker, make_school(devices, seed=seed))
-    totals = simulator.run(Load(rate=rate, events=events, duration_s=duration), stop_on_signals())
+    totals = simulator.run(
+        PublishingLoad(rate=rate, events=events, duration_s=duration), stop_on_signals()
+    )
     click.echo(
         f"{totals.transitions} transitions in {totals.seconds:.1f} s"
         f" ({totals.transitions / max(totals.seconds, 1e-9):.0f}/s),"

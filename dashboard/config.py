@@ -30,7 +30,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class History(Table):
+class HistorySettings(Table):
     """What is kept.
 
     Attributes:
@@ -104,7 +104,7 @@ class Devices(Table):
     forget_days: Annotated[float, Field(gt=0, le=3660)] = 400.0
 
 
-class Worker(Table):
+class WorkerSettings(Table):
     """Who stores what is received.
 
     Attributes:
@@ -128,10 +128,10 @@ class Config(Table):
     """All settings."""
 
     broker: BrokerSettings = BrokerSettings()
-    history: History = History()
+    history: HistorySettings = HistorySettings()
     web: Web = Web()
     devices: Devices = Devices()
-    worker: Worker = Worker()
+    worker: WorkerSettings = WorkerSettings()
 
 
 def load_config(path: Path | None, **overrides: dict[str, Any]) -> Config:

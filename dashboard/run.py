@@ -18,7 +18,7 @@ from dashboard.config import Config, load_config
 from dashboard.ingest.supervisor import Supervised, Supervisor
 from dashboard.simulate.classroom import make_school
 from dashboard.simulate.history import write_past
-from dashboard.simulate.publish import Load, Simulator
+from dashboard.simulate.publish import PublishingLoad, Simulator
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
@@ -52,7 +52,7 @@ def run_web(config: Config, *, supervised: Callable[[], Supervised] | None = Non
 
     Args:
         config: The settings.
-        supervised: Tells of the worker that runs beside the pages, if one does.
+        supervised: Reports on the worker that runs beside the pages, if one does.
     """
     web = config.web
     app = make_app(config, open_store(config.history.database), supervised=supervised)
@@ -130,7 +130,10 @@ def run_demo(
         stop = threading.Event()
         simulator = Simulator(config.broker, rooms)
         thread = threading.Thread(
-            target=simulator.run, args=(Load(rate=rate), stop), name="simulator", daemon=True
+            target=simulator.run,
+            args=(PublishingLoad(rate=rate), stop),
+            name="simulator",
+            daemon=True,
         )
         thread.start()
         stack.callback(_end, stop, thread)

@@ -198,8 +198,8 @@ def subscribe(
 ) -> None:
     """Print the events of every device, each once.
 
-    Gaps are told, and asked for again. With a name and a state file it misses nothing while it is
-    not running.
+    Gaps are shown, and their events asked for again. With a name and a state file it misses
+    nothing while it is not running.
 
     \b
     Example:

@@ -176,7 +176,7 @@ class Mqtt(BrokerSettings):
 
 
 class Health(Table):
-    """What the device tells of itself.
+    """What the device says of itself.
 
     Attributes:
         interval_s: Time between two health messages.
@@ -194,8 +194,9 @@ class Privacy(Table):
     """What leaves the device (docs/privacy.md).
 
     Attributes:
-        publish: ``transitions`` tells each change of each unnamed face as it is decided; ``class``
-            tells counts over windows of time alone, with noise, and never a single face.
+        publish: ``transitions`` publishes each change of each unnamed face as it is decided;
+            ``class`` publishes counts over windows of time alone, with noise, and never a single
+            face.
         window_s: Length of such a window, seconds.
     """
 
@@ -204,7 +205,7 @@ class Privacy(Table):
 
     @property
     def single_faces(self) -> bool:
-        """Whether single faces are told of."""
+        """Whether single faces are published."""
         return self.publish == "transitions"
 
 
@@ -264,12 +265,12 @@ def describe_publish(privacy: Privacy) -> str:
     """Say in plain words what leaves the device."""
     if privacy.single_faces:
         return (
-            "Single faces are told of: each change of emotion of each unnamed face. Whoever knows"
+            "Single faces are published: each change of emotion of each unnamed face. Whoever knows"
             " who sits where can connect these with people (docs/privacy.md); privacy.publish ="
-            ' "class" tells counts alone.'
+            ' "class" publishes counts alone.'
         )
     return (
-        f"No single face is told of: only counts over {privacy.window_s} seconds, with noise, and"
+        f"No single face is published: only counts over {privacy.window_s} seconds, with noise, and"
         " nothing of small groups (docs/privacy.md)."
     )
 

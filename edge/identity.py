@@ -17,7 +17,7 @@ _PURPOSE: Final = b"emoshift device identity"
 
 
 def machine_digest(files: tuple[Path, ...] = MACHINE_ID_FILES) -> str:
-    """Return 12 hexadecimal digits for this machine; the machine id itself is never told.
+    """Return 12 hexadecimal digits for this machine; the machine id itself is never sent.
 
     Without a machine id the address of the network card stands in for it.
     """

@@ -36,7 +36,7 @@ _OURS: Final = ("emoshift", "edge", "dashboard", "train", "convert", "benchmarks
 
 
 class CommandGroup(click.Group):
-    """A program: tells expected errors in one line, also missing libraries and unreadable files."""
+    """A program: expected errors are one line, also missing libraries and unreadable files."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was named."""

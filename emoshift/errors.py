@@ -23,7 +23,7 @@ from typing import ClassVar
 
 
 class EmoshiftError(Exception):
-    """Anything that the operator is told in one line."""
+    """Anything that the operator reads in one line."""
 
     exit_code: ClassVar[int] = 1
 

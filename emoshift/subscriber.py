@@ -1,4 +1,4 @@
-"""The helper for subscribers: every event once, in order, gaps told, late last wills ignored."""
+"""The helper for subscribers: each event once, in order; gaps reported, late last wills ignored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from emoshift.mqtt.connection import (
     Connected,
     ConnectionEvent,
     Lost,
-    Message,
+    OutgoingMessage,
     Received,
     Subscribed,
 )
@@ -60,7 +60,7 @@ FAR: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """An event not told before.
+    """An event not passed on before.
 
     Attributes:
         event: The event.
@@ -135,7 +135,7 @@ class Deduplicator:
 
     The first event of a boot id starts the count where it is: who subscribes late has not missed
     what was before. Numbers below an event are missing if they have not come, unless it says that
-    older events still wait (``backlog``). What comes later all the same is told as late. A device
+    older events still wait (``backlog``). What comes later all the same is marked late. A device
     counts for itself alone: what another one sends under its boot id changes nothing.
     """
 
@@ -143,7 +143,7 @@ class Deduplicator:
         self._boots: OrderedDict[str, _Boot] = OrderedDict()
 
     def accept(self, event: Transition, source: str = "") -> list[EventUpdate]:
-        """Take in one event; return what is to be told because of it, in order.
+        """Take in one event; return what is to be passed on because of it, in order.
 
         Args:
             event: The event.
@@ -477,7 +477,9 @@ def _ask(
         if now_s - asked.get(request, float("-inf")) >= ASKED_AGAIN_S:
             asked[request] = now_s
             topic = f"{ledger_topic.rsplit('/', 1)[0]}/{Kind.REPLAY}"
-            connection.send(Message(topic=topic, payload=request.to_json(), qos=1, retain=False))
+            connection.send(
+                OutgoingMessage(topic=topic, payload=request.to_json(), qos=1, retain=False)
+            )
     interpreter.requests.clear()
     while len(asked) > RANGES:
         del asked[next(iter(asked))]

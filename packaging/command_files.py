@@ -78,7 +78,7 @@ def contexts(context: click.Context) -> Iterator[click.Context]:
 
 
 def page_name(context: click.Context) -> str:
-    """Name of a command's page: ``edge models list`` is told of in ``edge-models-list(1)``."""
+    """Name of a command's page: ``edge models list`` is described in ``edge-models-list(1)``."""
     return context.command_path.replace(" ", "-")
 
 

@@ -24,7 +24,7 @@ def replay(clip: str, bundle: str) -> None:
     for step in steps(Clip(Path(clip)), config):
         for change in step.transitions:
             before = None if change.before is None else change.before.label
-            told = {
+            replay = {
                 "track": change.label,
                 "from": before,
                 "to": change.after.label,
@@ -32,7 +32,7 @@ def replay(clip: str, bundle: str) -> None:
                 "decided_s": round(change.decided_s, 3),
                 "confidence": round(change.confidence, 3),
             }
-            sys.stdout.write(json.dumps(told) + "\n")
+            sys.stdout.write(json.dumps(replay) + "\n")
             sys.stdout.flush()
 
 
@@ -71,7 +71,7 @@ def backends() -> None:
 
 
 def same(expected: str, found: str) -> bool:
-    """Tell whether two replays decided the same."""
+    """Whether two replays decided the same."""
     left, right = (
         [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
         for path in (expected, found)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from train.augment import Augmentation
 from train.data.sampling import Selection
-from train.features.blendshape_inputs import Features
+from train.features.blendshape_inputs import BlendshapeInputs
 from train.features.synthetic_sequences import Script
 from train.networks.config import BlendshapeNet, ConvolutionNet, ResidualNet
 from train.recipe_table import Count, NonNegative, Positive, RecipeTable, Seed, Share
@@ -195,7 +195,7 @@ class BlendshapeRecipe(RecipeTable):
     cosine_decay: bool = False
     labels: LabelSet = "fer2013"
     data: Selection = Selection()
-    features: Features = Features()
+    features: BlendshapeInputs = BlendshapeInputs()
     network: BlendshapeNet = BlendshapeNet()
 
 

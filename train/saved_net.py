@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.bundle.manifest import ChannelTransform
-    from train.features.blendshape_inputs import Features, Scaling
+    from train.features.blendshape_inputs import BlendshapeInputs, Scaling
     from train.recipe import LabelSet, SingleHeadRecipe
 
 HEADS: Final = {8: "ferplus", 7: "fer2013"}
@@ -46,7 +46,7 @@ class NetCard:
     labels: LabelSet
     chosen: tuple[str, ...]
     classes: tuple[str, ...]
-    features: Features | None = None
+    features: BlendshapeInputs | None = None
     scaling: Scaling | None = None
 
 
@@ -118,9 +118,9 @@ def read_net_card(net: Path) -> NetCard | None:
     features = scaling = None
     try:
         if "features" in values:
-            from train.features.blendshape_inputs import Features, Scaling
+            from train.features.blendshape_inputs import BlendshapeInputs, Scaling
 
-            features = Features.model_validate(values["features"])
+            features = BlendshapeInputs.model_validate(values["features"])
             scaling = Scaling(
                 mean=np.array(values["mean"], np.float32), std=np.array(values["std"], np.float32)
             )

@@ -35,7 +35,7 @@ FRAMES: Final = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Actor:
+class ClassroomActor:
     """One person.
 
     Attributes:
@@ -78,7 +78,7 @@ def clip_paths(data: Path | None = None) -> list[Path]:
     return [*([] if sample is None else [sample]), *paths]
 
 
-def load_actors(data: Path | None = None) -> tuple[Actor, ...]:
+def load_actors(data: Path | None = None) -> tuple[ClassroomActor, ...]:
     """Cut every usable clip.
 
     Raises:
@@ -95,7 +95,7 @@ def load_actors(data: Path | None = None) -> tuple[Actor, ...]:
     return tuple(_cut(path, detector, landmarker) for path in paths)
 
 
-def _cut(path: Path, detector: ShortRangeBlazeFace, landmarker: Landmarker) -> Actor:
+def _cut(path: Path, detector: ShortRangeBlazeFace, landmarker: Landmarker) -> ClassroomActor:
     frames = list(_frames(path))
     fps = Clip(path).fps
     boxes = _follow(path, frames, detector, landmarker)
@@ -126,7 +126,7 @@ def _cut(path: Path, detector: ShortRangeBlazeFace, landmarker: Landmarker) -> A
                 )
             )
         )
-    return Actor(
+    return ClassroomActor(
         name=path.stem,
         heads=tuple(heads),
         alpha=frozen(_outline(size)),

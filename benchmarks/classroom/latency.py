@@ -28,8 +28,8 @@ from emoshift.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.classroom.actors import Actor
-    from benchmarks.classroom.scene import Scene
+    from benchmarks.classroom.actors import ClassroomActor
+    from benchmarks.classroom.scene import ClassroomScene
     from edge.faces.backend import FaceFinder
     from edge.values import Face
 
@@ -82,7 +82,7 @@ class Cost:
 
 
 def compare(
-    actors: tuple[Actor, ...],
+    actors: tuple[ClassroomActor, ...],
     *,
     faces: int = 30,
     blocks: int = 8,
@@ -117,7 +117,7 @@ def compare(
             config = Faces.model_validate({"backend": backend, "max_faces": max(faces, 1)})
             return stack.enter_context(open_finder(config, threads=threads))
 
-        runs: dict[str, tuple[FaceFinder, Scene, Rest | None]] = {
+        runs: dict[str, tuple[FaceFinder, ClassroomScene, Rest | None]] = {
             "reference_one": (opened("mediapipe"), one, None),
             "direct_one": (opened("direct"), one, rest() if rest else None),
             "reference_few": (opened("mediapipe"), few, None),
@@ -154,7 +154,7 @@ def _blocks_ms(spent: list[float]) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class MemoryCost:
     """Memory of a process that finds faces, MB (10^6 bytes)."""
 
     resident_mb: float
@@ -162,8 +162,8 @@ class Memory:
 
 
 def measure_memory(
-    actors: tuple[Actor, ...], *, backend: str, faces: int = 30, count: int = 40
-) -> Memory:
+    actors: tuple[ClassroomActor, ...], *, backend: str, faces: int = 30, count: int = 40
+) -> MemoryCost:
     """Run a back end on a crowded clip in a process of its own and read its memory."""
     scene = classroom(actors, faces=faces)
     with tempfile.TemporaryDirectory() as folder:
@@ -183,10 +183,10 @@ def measure_memory(
             capture_output=True,
             text=True,
         )
-    return Memory(**json.loads(done.stdout))
+    return MemoryCost(**json.loads(done.stdout))
 
 
-def find_and_read_memory(clip: Path, *, backend: str) -> Memory:
+def find_and_read_memory(clip: Path, *, backend: str) -> MemoryCost:
     """Find faces in a clip in this process, and read its memory meanwhile."""
     capture = cv2.VideoCapture(str(clip))
     config = Faces.model_validate({"backend": backend})
@@ -203,13 +203,15 @@ def find_and_read_memory(clip: Path, *, backend: str) -> Memory:
             for line in Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]
         )
     capture.release()
-    return Memory(
+    return MemoryCost(
         resident_mb=int(sizes["Rss"].split()[0]) * 1024 / 1e6,
         proportional_mb=int(sizes["Pss"].split()[0]) * 1024 / 1e6,
     )
 
 
-def write_clip(scene: Scene, actors: tuple[Actor, ...], path: Path, count: int) -> None:
+def write_clip(
+    scene: ClassroomScene, actors: tuple[ClassroomActor, ...], path: Path, count: int
+) -> None:
     """Render a scene into a file."""
     size = (scene.width_px, scene.height_px)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), scene.fps, size)

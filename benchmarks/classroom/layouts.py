@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.classroom.scene import Scene, SimulatedFace
+from benchmarks.classroom.scene import ClassroomScene, SimulatedFace
 
 if TYPE_CHECKING:
-    from benchmarks.classroom.actors import Actor
+    from benchmarks.classroom.actors import ClassroomActor
 
 
-def _usable(actors: tuple[Actor, ...], width_px: float) -> list[int]:
+def _usable(actors: tuple[ClassroomActor, ...], width_px: float) -> list[int]:
     """Actors whose heads need not be enlarged much to show a face this wide."""
     fit = [i for i, actor in enumerate(actors) if actor.face_px * 1.5 >= width_px]
     return fit or list(range(len(actors)))
 
 
 def board(
-    actors: tuple[Actor, ...],
+    actors: tuple[ClassroomActor, ...],
     *,
     faces: int,
     face_px: float,
@@ -28,7 +28,7 @@ def board(
     height_px: int = 720,
     fps: float = 30.0,
     seed: int = 0,
-) -> Scene:
+) -> ClassroomScene:
     """Equal faces in rows, each swaying a little: what is measured by size."""
     random = np.random.default_rng(seed)
     columns = max(1, math.ceil(math.sqrt(faces * width_px / height_px)))
@@ -51,11 +51,13 @@ def board(
                 light=float(random.uniform(0.65, 1.15)),
             )
         )
-    return Scene(width_px=width_px, height_px=height_px, fps=fps, pupils=tuple(pupils), seed=seed)
+    return ClassroomScene(
+        width_px=width_px, height_px=height_px, fps=fps, pupils=tuple(pupils), seed=seed
+    )
 
 
 def classroom(
-    actors: tuple[Actor, ...],
+    actors: tuple[ClassroomActor, ...],
     *,
     faces: int,
     width_px: int = 1280,
@@ -66,7 +68,7 @@ def classroom(
     far_px: float = 26.0,
     walking: float = 0.13,
     minutes: float = 1.0,
-) -> Scene:
+) -> ClassroomScene:
     """Rows of pupils from near to far; some walk across, faces are hidden now and then.
 
     Args:
@@ -116,7 +118,9 @@ def classroom(
                 hidden=() if walks else _hidden(random, minutes * 60),
             )
         )
-    return Scene(width_px=width_px, height_px=height_px, fps=fps, pupils=tuple(pupils), seed=seed)
+    return ClassroomScene(
+        width_px=width_px, height_px=height_px, fps=fps, pupils=tuple(pupils), seed=seed
+    )
 
 
 def _hidden(random: np.random.Generator, until_s: float) -> tuple[tuple[float, float], ...]:
@@ -131,6 +135,6 @@ def _hidden(random: np.random.Generator, until_s: float) -> tuple[tuple[float, f
 
 def empty_room(
     *, width_px: int = 1280, height_px: int = 720, fps: float = 30.0, seed: int = 0
-) -> Scene:
+) -> ClassroomScene:
     """A room without faces."""
-    return Scene(width_px=width_px, height_px=height_px, fps=fps, pupils=(), seed=seed)
+    return ClassroomScene(width_px=width_px, height_px=height_px, fps=fps, pupils=(), seed=seed)

@@ -1,4 +1,4 @@
-"""How small a face may be before its landmarks stop telling its expression."""
+"""How small a face may be before its landmarks stop showing its expression."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge.faces.roi import Roi, roi_of_landmarks
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmarks.classroom.actors import Actor
+    from benchmarks.classroom.actors import ClassroomActor
     from edge.values import Box
 
 STRIDE = 4
@@ -44,7 +44,9 @@ class Limit:
     correlation: float
 
 
-def landmark_limits(actors: tuple[Actor, ...], *, sizes_px: Iterable[float]) -> tuple[Limit, ...]:
+def landmark_limits(
+    actors: tuple[ClassroomActor, ...], *, sizes_px: Iterable[float]
+) -> tuple[Limit, ...]:
     """Shrink known faces and compare their landmarks and blendshapes with those at full size."""
     landmarker = Landmarker(landmark_model())
     wide = [actor for actor in actors if actor.face_px >= WIDE_PX]
@@ -52,7 +54,7 @@ def landmark_limits(actors: tuple[Actor, ...], *, sizes_px: Iterable[float]) -> 
     return tuple(_limit(landmarker, wide, full, size) for size in sizes_px)
 
 
-def _some(actor: Actor) -> list[tuple[np.ndarray, Box]]:
+def _some(actor: ClassroomActor) -> list[tuple[np.ndarray, Box]]:
     return list(zip(actor.heads[::STRIDE], actor.boxes[::STRIDE], strict=True))
 
 
@@ -72,7 +74,7 @@ def _measure(
 
 def _limit(
     landmarker: Landmarker,
-    actors: list[Actor],
+    actors: list[ClassroomActor],
     full: list[list[tuple[np.ndarray, np.ndarray]]],
     size: float,
 ) -> Limit:

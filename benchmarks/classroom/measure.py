@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from benchmarks.classroom.actors import Actor
-    from benchmarks.classroom.scene import Scene, Truth
+    from benchmarks.classroom.actors import ClassroomActor
+    from benchmarks.classroom.scene import ClassroomScene, TrueFaces
     from edge.faces.backend import ComputeBudget
     from edge.values import Frame
     from emoshift.downloads import Download
@@ -26,8 +26,8 @@ WARM_S = 0.5
 
 
 def score_scene(
-    scene: Scene,
-    actors: tuple[Actor, ...],
+    scene: ClassroomScene,
+    actors: tuple[ClassroomActor, ...],
     *,
     count: int,
     config: Faces | None = None,
@@ -40,7 +40,7 @@ def score_scene(
 
 
 def score_frames(
-    frames: Iterable[tuple[Frame, tuple[Truth, ...]]],
+    frames: Iterable[tuple[Frame, tuple[TrueFaces, ...]]],
     *,
     config: Faces | None = None,
     effort: ComputeBudget | None = None,
@@ -63,7 +63,7 @@ def score_frames(
 
 
 def recall_by_size(
-    actors: tuple[Actor, ...],
+    actors: tuple[ClassroomActor, ...],
     *,
     sizes_px: Iterable[float],
     faces: int = 30,
@@ -86,7 +86,7 @@ def recall_by_size(
 
 
 def identity(
-    actors: tuple[Actor, ...],
+    actors: tuple[ClassroomActor, ...],
     *,
     faces: int = 30,
     seconds: float = 20.0,
@@ -111,6 +111,6 @@ def faceless(*, seconds: float = 20.0, clips: Iterable[Path] = ()) -> Score:
     return total
 
 
-def _clip(path: Path) -> Iterator[tuple[Frame, tuple[Truth, ...]]]:
+def _clip(path: Path) -> Iterator[tuple[Frame, tuple[TrueFaces, ...]]]:
     for frame in Clip(path).frames():
         yield frame, ()

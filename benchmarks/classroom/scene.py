@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.classroom.actors import Actor
+    from benchmarks.classroom.actors import ClassroomActor
 
 NOISE: Final = 3.0
 """Spread of the sensor noise, grey values."""
@@ -66,7 +66,7 @@ class SimulatedFace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
+class TrueFaces:
     """What is known of one person in one frame.
 
     Attributes:
@@ -81,7 +81,7 @@ class Truth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Scene:
+class ClassroomScene:
     """A classroom that can be rendered at any time, always alike.
 
     Attributes:
@@ -99,13 +99,15 @@ class Scene:
     _wall: list[NDArray[np.uint8]] = field(default_factory=list, repr=False)
 
     def frames(
-        self, actors: tuple[Actor, ...], count: int
-    ) -> Iterator[tuple[Frame, tuple[Truth, ...]]]:
+        self, actors: tuple[ClassroomActor, ...], count: int
+    ) -> Iterator[tuple[Frame, tuple[TrueFaces, ...]]]:
         """Render ``count`` frames one by one, with what is known of each."""
         for seq in range(count):
             yield self.render(actors, seq)
 
-    def render(self, actors: tuple[Actor, ...], seq: int) -> tuple[Frame, tuple[Truth, ...]]:
+    def render(
+        self, actors: tuple[ClassroomActor, ...], seq: int
+    ) -> tuple[Frame, tuple[TrueFaces, ...]]:
         """Render one frame."""
         if not self._wall:
             self._wall.extend(_wall(self.width_px, self.height_px, self.seed))
@@ -126,13 +128,15 @@ class Scene:
         cv2.add(image, np.roll(noise, shift, axis=0), dst=image)
         cv2.subtract(image, np.roll(noise, -shift // 2, axis=0), dst=image)
         truths = tuple(
-            Truth(pupil=number, box=box, visible=_visible(owner, box, number))
+            TrueFaces(pupil=number, box=box, visible=_visible(owner, box, number))
             for number, box in sorted(placed, key=lambda p: p[0])
         )
         return Frame(image=frozen(image), seq=seq, captured_s=now_s), truths
 
 
-def _draw(image: NDArray[np.uint8], actor: Actor, pupil: SimulatedFace, now_s: float) -> Box:
+def _draw(
+    image: NDArray[np.uint8], actor: ClassroomActor, pupil: SimulatedFace, now_s: float
+) -> Box:
     """Paint one head into the picture and return where its face is."""
     number = actor.at(now_s + pupil.clip_s)
     head, alpha, face = actor.heads[number], actor.alpha, actor.boxes[number]

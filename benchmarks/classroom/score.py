@@ -10,7 +10,7 @@ from edge.faces.assignment import best_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from benchmarks.classroom.scene import Truth
+    from benchmarks.classroom.scene import TrueFaces
     from edge.values import Face
 
 OVERLAP: Final = 0.3
@@ -45,7 +45,7 @@ class Score:
     _last: dict[int, int] = field(default_factory=dict)
     _seen_s: dict[int, float] = field(default_factory=dict)
 
-    def add(self, faces: Sequence[Face], truths: Iterable[Truth], now_s: float) -> None:
+    def add(self, faces: Sequence[Face], truths: Iterable[TrueFaces], now_s: float) -> None:
         """Count one frame, taken at ``now_s`` seconds."""
         known = {truth.pupil: truth for truth in truths}
         for number, truth in known.items():

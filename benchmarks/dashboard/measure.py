@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.dashboard.load import prepare, send
 from benchmarks.dashboard.postgres import postgres, process_s
 from dashboard.simulate.classroom import Outgoing, make_school
-from dashboard.simulate.publish import Load, Simulator
+from dashboard.simulate.publish import PublishingLoad, Simulator
 from dashboard.store.database import open_engine, open_store
 from dashboard.store.read import Archive
 from dashboard.web.views import SPANS_MS
@@ -133,7 +133,7 @@ def measure_restarts(*, postgresql: bool, count: int, rate: float) -> str:
         simulator = Simulator(BrokerSettings(host="127.0.0.1", port=port), make_school(8, seed=5))
         stop, sent = threading.Event(), []
         thread = threading.Thread(
-            target=lambda: sent.append(simulator.run(Load(rate=rate), stop).transitions)
+            target=lambda: sent.append(simulator.run(PublishingLoad(rate=rate), stop).transitions)
         )
         thread.start()
         done = dict.fromkeys(("worker", "broker") if server is None else _KINDS, 0)

@@ -78,7 +78,7 @@ class _Runner:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class PeerComparison:
     """What the command line asks for.
 
     Attributes:
@@ -103,7 +103,7 @@ class Comparison:
 
 
 def compare_programs(
-    wish: Comparison, *, progress: Callable[[str], None] = lambda _: None
+    wish: PeerComparison, *, progress: Callable[[str], None] = lambda _: None
 ) -> PeersReport:
     """Run every program in turns on the same pictures and one processor.
 
@@ -268,7 +268,7 @@ def _answer(process: subprocess.Popen[str], stdout: IO[str]) -> dict[str, Any]:
 
 
 def _classify(
-    wish: Comparison,
+    wish: PeerComparison,
     runners: Sequence[_Runner],
     folder: Path,
     progress: Callable[[str], None],

@@ -20,7 +20,7 @@ def environment_folder() -> Path:
     return cache_folder().parent / "peers"
 
 
-def install(tell: Callable[[str], None]) -> None:
+def install(log: Callable[[str], None]) -> None:
     """Make it: about 5 GB, because fer asks for TensorFlow and torch.
 
     Raises:
@@ -34,7 +34,7 @@ def install(tell: Callable[[str], None]) -> None:
         ("facex", [*pip, "--no-deps", "facex==1.1.0"]),
         ("what facex imports", [*pip, *FACEX_PACKAGES]),
     ):
-        tell(what)
+        log(what)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -2,9 +2,9 @@
 
 ``python worker.py NAME ORDER`` where ORDER is JSON: ``frames`` (a ``.npy`` file of shape
 ``(n, height, width, 3)``, uint8, BGR), ``cpu`` and, for our own pipeline, ``bundle``. It answers
-``{"ready": version}``. Then for each line ``{"run": [first, count]}`` it tells the milliseconds of
-each frame, by the clock and of processor time on all threads, and how many had a face; and for
-``{"classify": FILE}`` (``.npy``, ``(n, 48, 48)``, uint8) a label for each picture.
+``{"ready": version}``. Then for each line ``{"run": [first, count]}`` it answers with the
+milliseconds of each frame, by the clock and of processor time on all threads, and how many had a
+face; and for ``{"classify": FILE}`` (``.npy``, ``(n, 48, 48)``, uint8) a label for each picture.
 
 It also runs in environments where this project is not installed, so nothing is imported from it
 at the top.
@@ -45,13 +45,13 @@ def main() -> None:
     frames = np.load(order["frames"], mmap_mode="r")
     with contextlib.ExitStack() as stack:
         version, look, classify = PROGRAMS[name](stack, order)
-        _tell(answers, {"ready": version})
+        _reply(answers, {"ready": version})
         for line in sys.stdin:
             request = json.loads(line)
             if "run" in request:
-                _tell(answers, _run(look, frames, *request["run"]))
+                _reply(answers, _run(look, frames, *request["run"]))
             else:
-                _tell(answers, {"labels": classify(np.load(request["classify"]))})
+                _reply(answers, {"labels": classify(np.load(request["classify"]))})
 
 
 def _run(look: Callable[[Any], int], frames: Any, first: int, count: int) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _run(look: Callable[[Any], int], frames: Any, first: int, count: int) -> dic
     return {"ms": spent, "cpu_ms": used, "found": found}
 
 
-def _tell(answers: Any, answer: dict[str, Any]) -> None:
+def _reply(answers: Any, answer: dict[str, Any]) -> None:
     answers.write(json.dumps(answer) + "\n")
     answers.flush()
 
@@ -84,7 +84,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     from benchmarks.workload import outbox_folder
     from edge.bundle.installed import configured_bundle
     from edge.daemon.vision import process_frame
-    from edge.outbox.event import Source
+    from edge.outbox.event import EventSource
     from edge.outbox.store import Outbox
     from edge.pipeline import open_pipeline
     from edge.values import Features, Frame, frozen
@@ -97,7 +97,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     pipeline = stack.enter_context(open_pipeline(config, bundle))
     if not due:
         pipeline.finder.set_budget(EVERY_FACE)
-    facts = Source(device="bench", camera="bench", model=bundle.manifest.bundle_id)
+    facts = EventSource(device="bench", camera="bench", model=bundle.manifest.bundle_id)
     count = 0
     began_s = time.monotonic()
 
@@ -200,7 +200,7 @@ def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
     )
     network.allocate_tensors()
     fed = network.get_input_details()[0]["index"]
-    told = network.get_output_details()[0]["index"]
+    output = network.get_output_details()[0]["index"]
 
     def look(image: Any) -> int:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
@@ -209,7 +209,7 @@ def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
             crop = cv2.resize(grey[y : y + h, x : x + w], (64, 64)).astype(np.float32)
             network.set_tensor(fed, (crop / 127.5 - 1.0)[None, :, :, None])
             network.invoke()
-            network.get_tensor(told)
+            network.get_tensor(output)
         return len(faces)
 
     return f"OpenCV {cv2.__version__}, TensorFlow {tensorflow.__version__}", look, _no_classes
@@ -231,8 +231,8 @@ def _facex(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
         return len(worker.predict(image))
 
     def classify(pictures: Any) -> list[str]:
-        told = (worker.detect_emotion(picture) for picture in pictures)
-        return [words[max(shares, key=shares.get)] for shares in told]
+        answers = (worker.detect_emotion(picture) for picture in pictures)
+        return [words[max(shares, key=shares.get)] for shares in answers]
 
     return f"facex {metadata.version('facex')}", look, classify
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.reports.render import Table, as_text, interval
+from benchmarks.reports.render import ReportTable, as_text, interval
 from benchmarks.reports.schema import RunReport
 from benchmarks.reports.statistics import bootstrap_ratio, percentile
 from emoshift.errors import InputError
@@ -21,7 +21,7 @@ _FEWEST: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class FigureChange:
     """One distribution before and after.
 
     Attributes:
@@ -36,7 +36,9 @@ class Change:
     p95: Interval
 
 
-def compare(before: AnyReport, after: AnyReport, where: tuple[Path, Path]) -> tuple[Change, ...]:
+def compare(
+    before: AnyReport, after: AnyReport, where: tuple[Path, Path]
+) -> tuple[FigureChange, ...]:
     """Compare everything both reports hold, the whole path first.
 
     Raises:
@@ -67,7 +69,7 @@ def compare(before: AnyReport, after: AnyReport, where: tuple[Path, Path]) -> tu
         if not (np.percentile(old, 25) > 0 and np.percentile(new, 25) > 0):
             continue  # too quick for the clock: a ratio would say nothing
         changes.append(
-            Change(
+            FigureChange(
                 name=name,
                 before_ms=float(np.median(old)),
                 after_ms=float(np.median(new)),
@@ -80,9 +82,9 @@ def compare(before: AnyReport, after: AnyReport, where: tuple[Path, Path]) -> tu
     return tuple(changes)
 
 
-def show(changes: tuple[Change, ...]) -> str:
-    """A table; ratios whose interval holds 1 are no change that could be told from noise."""
-    changed = Table(
+def show(changes: tuple[FigureChange, ...]) -> str:
+    """A table; ratios whose interval holds 1 are no change beyond noise."""
+    changed = ReportTable(
         ("ms", "before", "after", "median, times", "p95, times", ""),
         tuple(
             (

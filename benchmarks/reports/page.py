@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.reports.render import (
-    Table,
+    ReportTable,
     as_markdown,
     distributions,
     interval,
@@ -150,7 +150,7 @@ def _change_blocks(folder: Path) -> list[Block]:
             "Processor time, medians, on the same pictures, before the change and after it; of each"
             f" the fastest of ten runs that took turns. {_made_by(after)}"
         ),
-        Table(("stage", "n", "before ms", "after ms", "times"), rows),
+        ReportTable(("stage", "n", "before ms", "after ms", "times"), rows),
     ]
 
 

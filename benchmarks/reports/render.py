@@ -17,20 +17,20 @@ from benchmarks.reports.schema import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmarks.reports.schema import AnyReport, Condition, Distribution, Interval, Peer
+    from benchmarks.reports.schema import AnyReport, Distribution, Interval, MachineCondition, Peer
 
 _COLUMNS: Final = ("n", "min", "mean", "p50", "p90", "p95", "p99", "max")
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """Cells as text: one head, rows of the same length."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-Block = str | Table
+Block = str | ReportTable
 """A paragraph or a table."""
 
 
@@ -83,10 +83,10 @@ def interval(value: Interval, digits: int = 2) -> str:
     return f"{value.estimate:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
 
 
-def distributions(named: Mapping[str, Distribution]) -> Table:
+def distributions(named: Mapping[str, Distribution]) -> ReportTable:
     """One row for each distribution, milliseconds."""
     budget = any(d.over_budget is not None for d in named.values())
-    return Table(
+    return ReportTable(
         ("ms", *_COLUMNS, *(("over budget",) if budget else ())),
         tuple(
             (
@@ -100,7 +100,7 @@ def distributions(named: Mapping[str, Distribution]) -> Table:
     )
 
 
-def run_table(runs: Mapping[str, RunReport]) -> Table:
+def run_table(runs: Mapping[str, RunReport]) -> ReportTable:
     """One row for each run of the whole pipeline."""
     rows = []
     for name, report in runs.items():
@@ -126,7 +126,7 @@ def run_table(runs: Mapping[str, RunReport]) -> Table:
         )
     head = ("run", "input", "pace", "faces by", "frames", "frames/s", "p50 ms", "p95 ms", "p99 ms",
             "max ms", "PSS MB", "MB/min", "measuring")  # fmt: skip
-    return Table(head, tuple(rows))
+    return ReportTable(head, tuple(rows))
 
 
 def stages_blocks(report: StagesReport) -> list[Block]:
@@ -151,7 +151,7 @@ def peers_blocks(report: PeersReport) -> list[Block]:
     return [
         (f"{report.pictures}; {report.rounds} rounds of {report.frames_per_round} frames in turns,"
         " each in a process of its own on one processor."),
-        Table(
+        ReportTable(
             ("peer", "what", "p50 ms", "p95 ms", "times ours", "CPU p50 ms", "times ours",
              "faces found", "accuracy"),
             tuple(_peer_row(peer) for peer in report.peers),
@@ -199,7 +199,7 @@ def project_blocks(reports: Sequence[ProjectReport]) -> list[Block]:
     head = ("target", "one frame ms", "frames/s", "stages ms", "reference models ms")
     return [
         "PROJECTED from the figures of this machine; nothing was measured on the target.",
-        Table(head, tuple(rows)),
+        ReportTable(head, tuple(rows)),
         "\n".join(f"- {note}" for note in dict.fromkeys(notes)),
     ]
 
@@ -251,7 +251,7 @@ def _run_blocks(report: RunReport) -> list[Block]:
     return [*blocks, "\n".join(lines)]
 
 
-def _condition(state: Condition) -> str:
+def _condition(state: MachineCondition) -> str:
     formats = {
         "frequency_mhz": "{:.0f} MHz",
         "temperature_c": "{:.1f} C",

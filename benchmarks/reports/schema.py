@@ -53,7 +53,7 @@ class Interval(_Frozen):
     level: float = 0.95
 
 
-class Device(_Frozen):
+class MachineInfo(_Frozen):
     """What was measured on.
 
     Attributes:
@@ -72,8 +72,8 @@ class Device(_Frozen):
     frequency_mhz: float | None
 
 
-class Condition(_Frozen):
-    """How the device was doing at one instant; ``None`` where it does not tell.
+class MachineCondition(_Frozen):
+    """How the device was doing at one instant; ``None`` where it does not say.
 
     Attributes:
         frequency_mhz: Mean of the processors' present frequencies.
@@ -98,7 +98,7 @@ class ModelFile(_Frozen):
     delegated: float | None = None
 
 
-class Memory(_Frozen):
+class MemoryFigures(_Frozen):
     """What the measuring process weighs, megabytes (10^6 bytes).
 
     Attributes:
@@ -154,7 +154,7 @@ class Report(_Frozen):
     incomplete: bool = False
     started: str
     command: str
-    device: Device
+    device: MachineInfo
     software: dict[str, str]
 
 
@@ -190,9 +190,9 @@ class RunReport(Report):
     by_faces: dict[str, Distribution]
     age: Distribution
     stages: dict[str, Distribution]
-    memory: Memory
-    before: Condition
-    after: Condition
+    memory: MemoryFigures
+    before: MachineCondition
+    after: MachineCondition
     throttled: bool
     overhead: float
     startup_ms: tuple[float, ...] = ()

@@ -22,7 +22,7 @@ from train.transitions.judge import judge, lines
 from train.transitions.real_clips import read_real_clips
 
 if TYPE_CHECKING:
-    from benchmarks.transitions.compare import Comparison
+    from benchmarks.transitions.compare import DetectorComparison
     from edge.config import Config
     from train.transitions.clip_streams import Recorded, Replay
     from train.transitions.judge import Judged
@@ -176,7 +176,7 @@ def _level(
     seed: int,
     scale: float,
     sensitivity: float | None,
-) -> Comparison:
+) -> DetectorComparison:
     if level == "a":
         parameters = TransitionParameters()
         if sensitivity is not None:
@@ -213,7 +213,9 @@ def _level(
     )
 
 
-def _recorded(level: str, source: str, recorded: list[Recorded], config: Config) -> Comparison:
+def _recorded(
+    level: str, source: str, recorded: list[Recorded], config: Config
+) -> DetectorComparison:
     return compare(
         level,
         source,

@@ -28,7 +28,7 @@ SENSITIVITIES: Final = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class DetectorResult:
     """One detector's measures, and the 95 % interval of F1 at 1 s."""
 
     detector: str
@@ -49,7 +49,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class DetectorComparison:
     """Everything measured on one set of streams.
 
     Attributes:
@@ -65,7 +65,7 @@ class Comparison:
 
     level: str
     source: str
-    rows: tuple[Row, ...]
+    rows: tuple[DetectorResult, ...]
     curve: tuple[Point, ...]
     average_curve: tuple[Point, ...]
     equal: float
@@ -75,7 +75,7 @@ class Comparison:
     skipped: tuple[str, ...]
 
     @property
-    def device(self) -> Row:
+    def device(self) -> DetectorResult:
         """The device's own row."""
         return next(row for row in self.rows if row.detector == DEVICE)
 
@@ -114,7 +114,7 @@ def compare(
     events: Sequence[Sequence[Transition]] | None = None,
     seed: int = 0,
     note: Callable[[str], None] = lambda _: None,
-) -> Comparison:
+) -> DetectorComparison:
     """Run the device's detector and every baseline.
 
     Each baseline runs with those of its settings that have the best F1 at 1 s on these very
@@ -128,7 +128,7 @@ def compare(
         others: The same clips as another network sees them, for the average with ``fer``.
         events: What the pipeline itself decided, where it did; else the detector is run here.
         seed: Of the bootstrap.
-        note: Told what is being done.
+        note: Called with what is being done.
     """
     found: dict[str, list[list[Transition]]] = {}
     skipped: list[str] = []
@@ -151,7 +151,7 @@ def compare(
     for name, events_of in found.items():
         tallies = [tally(t, e) for t, e in zip(truths, events_of, strict=True)]
         low, high = bootstrap(tallies, seed=seed)
-        rows.append(Row(detector=name, scores=score(tallies), f1_low=low, f1_high=high))
+        rows.append(DetectorResult(detector=name, scores=score(tallies), f1_low=low, f1_high=high))
     note(f"level {level}: curves")
     events_at = run(streams, [_at(parameters, s) for s in SENSITIVITIES])
     curve = tuple(
@@ -164,7 +164,7 @@ def compare(
     )
     ours = next(r.scores for r in rows if r.detector == DEVICE)
     equal = [p.f1 for p in average_curve if p.false_per_min <= ours.false_per_min + 1e-9]
-    return Comparison(
+    return DetectorComparison(
         level=level,
         source=source,
         rows=tuple(rows),

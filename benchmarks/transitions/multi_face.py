@@ -52,7 +52,7 @@ def company(
         config: For the pipeline.
         bundle: The networks.
         seed: Of the streams; 101 and more are for reports.
-        note: Told what is being done.
+        note: Called with what is being done.
 
     Returns:
         Scores of the faces alone, then of the faces together.

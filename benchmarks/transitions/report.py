@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from benchmarks.transitions.compare import Comparison
+    from benchmarks.transitions.compare import DetectorComparison
 
 COLUMNS: Final = (
     ("F1 .5s", "f1_05", 3),
@@ -47,7 +47,7 @@ BARS: Final = (
 )
 
 
-def bars(comparison: Comparison) -> list[tuple[str, float, str]]:
+def bars(comparison: DetectorComparison) -> list[tuple[str, float, str]]:
     """Each bar with the device's figure and ``aim``, ``met``, ``missed`` or ``not measured``."""
     ours = comparison.device.scores
     raw = next((r.scores for r in comparison.rows if r.detector == "raw arg-max"), None)
@@ -69,7 +69,7 @@ def bars(comparison: Comparison) -> list[tuple[str, float, str]]:
     ]
 
 
-def table(comparison: Comparison) -> str:
+def table(comparison: DetectorComparison) -> str:
     """One set of streams as text."""
     ours = comparison.device.scores
     lines = [
@@ -94,7 +94,7 @@ def table(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def to_json(comparisons: Sequence[Comparison], setup: dict[str, Any]) -> str:
+def to_json(comparisons: Sequence[DetectorComparison], setup: dict[str, Any]) -> str:
     """Everything as JSON."""
     levels = [
         {
@@ -109,7 +109,9 @@ def to_json(comparisons: Sequence[Comparison], setup: dict[str, Any]) -> str:
     return json.dumps({"schema": "emoshift.transitions/1", **setup, "levels": levels}, indent=1)
 
 
-def write(folder: Path, comparisons: Sequence[Comparison], setup: dict[str, Any]) -> list[Path]:
+def write(
+    folder: Path, comparisons: Sequence[DetectorComparison], setup: dict[str, Any]
+) -> list[Path]:
     """Write ``transitions.json``, ``transitions.txt`` and the plots; returns what was written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -121,7 +123,7 @@ def write(folder: Path, comparisons: Sequence[Comparison], setup: dict[str, Any]
         raise OutputError(f"{folder}: the report cannot be written: {why}") from why
 
 
-def _plots(folder: Path, comparisons: Sequence[Comparison]) -> list[Path]:
+def _plots(folder: Path, comparisons: Sequence[DetectorComparison]) -> list[Path]:
     try:
         import matplotlib as mpl
 
@@ -145,7 +147,7 @@ def _plots(folder: Path, comparisons: Sequence[Comparison]) -> list[Path]:
     return written
 
 
-def _plot_trade(axes: Any, comparison: Comparison) -> None:
+def _plot_trade(axes: Any, comparison: DetectorComparison) -> None:
     points = comparison.curve
     axes.plot(
         [p.false_per_min for p in points],
@@ -166,7 +168,7 @@ def _plot_trade(axes: Any, comparison: Comparison) -> None:
     axes.legend(fontsize=7)
 
 
-def _plot_scores(axes: Any, comparison: Comparison) -> None:
+def _plot_scores(axes: Any, comparison: DetectorComparison) -> None:
     rows = list(reversed(comparison.rows))
     values = [r.scores.f1_1 for r in rows]
     low = [max(0.0, r.scores.f1_1 - r.f1_low) for r in rows]
@@ -179,7 +181,7 @@ def _plot_scores(axes: Any, comparison: Comparison) -> None:
     axes.tick_params(labelsize=7)
 
 
-def _plot_calibration(axes: Any, comparison: Comparison) -> None:
+def _plot_calibration(axes: Any, comparison: DetectorComparison) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     for confidence, right, count in comparison.reliability:
         axes.scatter([confidence], [right], s=10 + count, color="C0")

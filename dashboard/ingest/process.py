@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def run_worker(config: Config, *, leashed: bool = False) -> None:
-    """Store what devices tell, until SIGINT or SIGTERM.
+    """Store what devices publish, until SIGINT or SIGTERM.
 
     Args:
         config: The settings.
-        leashed: Whether to end with whoever holds the other end of standard input, and to tell it
+        leashed: Whether to end with whoever holds the other end of standard input, and to report
             on standard output how the worker is doing.
     """
     stop = stop_on_signals()

@@ -67,7 +67,7 @@ class Supervisor:
         return None if process is None else process.pid
 
     def state(self) -> Supervised:
-        """Tell how the worker is doing."""
+        """Report how the worker is doing."""
         process = self._process
         return Supervised(
             running=process is not None and process.poll() is None,

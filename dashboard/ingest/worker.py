@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.exc import DBAPIError
 
 from dashboard.ingest.report import WorkerReport
-from dashboard.ingest.writer import Figures, Writer
+from dashboard.ingest.writer import IngestCounters, Writer
 from dashboard.store.missing import missing_events
 from dashboard.store.retention import RetentionPolicy, purge
-from dashboard.store.write import History
+from dashboard.store.write import HistoryWriter
 from emoshift.mqtt.background import BackgroundConnection
-from emoshift.mqtt.connection import Connected, Message, Received, Subscribed
+from emoshift.mqtt.connection import Connected, OutgoingMessage, Received, Subscribed
 from emoshift.mqtt.paho import Broker
 from emoshift.topics import ROOT, Kind
 
@@ -47,7 +47,7 @@ class Worker:
     Args:
         config: The settings.
         engine: The database.
-        on_report: Told about once a second how it is doing, also while the database is away.
+        on_report: Called about once a second with how it is doing, also while the database is away.
 
     Attributes:
         figures: What it has done so far.
@@ -60,10 +60,10 @@ class Worker:
         *,
         on_report: Callable[[WorkerReport], None] = lambda _: None,
     ) -> None:
-        self.figures = Figures()
+        self.figures = IngestCounters()
         self._config = config
         self._engine = engine
-        self._history = History(engine, automatic=config.devices.automatic)
+        self._history = HistoryWriter(engine, automatic=config.devices.automatic)
         self._writer = Writer(engine, self._history, self.figures, self._report)
         self._on_report = on_report
         self._queue: queue.SimpleQueue[tuple[Received, int]] = queue.SimpleQueue()
@@ -192,7 +192,9 @@ class Worker:
                     "%s: asks for %d missing events", address, request.last - request.first + 1
                 )
                 topic, payload = address.topic(Kind.REPLAY), request.to_json()
-                self._connection.send(Message(topic=topic, payload=payload, qos=1, retain=False))
+                self._connection.send(
+                    OutgoingMessage(topic=topic, payload=payload, qos=1, retain=False)
+                )
             self._asked[request] = (tries, due_s)
         while len(self._asked) > _ASKED:
             del self._asked[next(iter(self._asked))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from dashboard.store.write import History
+    from dashboard.store.write import HistoryWriter
     from emoshift.mqtt.connection import Received
 
 LOG: Final = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ damaged, full, or without the tables it should have."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Figures:
+class IngestCounters:
     """What a worker has done since it was started.
 
     Attributes:
@@ -67,7 +67,11 @@ class Writer:
     """
 
     def __init__(
-        self, engine: Engine, history: History, figures: Figures, on_wait: Callable[[], None]
+        self,
+        engine: Engine,
+        history: HistoryWriter,
+        figures: IngestCounters,
+        on_wait: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._history = history

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from collections.abc import Set as AbstractSet
 
-    from dashboard.store.read import Device
+    from dashboard.store.read import StoredDevice
     from emoshift.mqtt.connection import ConnectionEvent
     from emoshift.settings import BrokerSettings
 
@@ -130,7 +130,7 @@ class Hub:
             self._dispatch(HubEvent(kind="device", address=address))
         return known - self.devices.keys()
 
-    def restore(self, known: Iterable[Device]) -> None:
+    def restore(self, known: Iterable[StoredDevice]) -> None:
         """Begin with what the history knows of devices; what the broker says replaces it."""
         for device in known:
             state = self.devices.setdefault(device.address, DeviceState(address=device.address))

@@ -42,7 +42,7 @@ _WAITING: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
-    """One device as it is now; ``None`` where it has not told.
+    """One device as it is now; ``None`` where it has not said.
 
     Attributes:
         address: Which device.
@@ -98,7 +98,7 @@ def _late(status: Status, known: Status) -> bool:
 
 
 def presence(state: DeviceState, now_ms: int) -> str:
-    """Tell ``online``, ``silent``, ``offline``, ``stopped`` or ``unknown``."""
+    """Return ``online``, ``silent``, ``offline``, ``stopped`` or ``unknown``."""
     if state.status is None:
         return "unknown"
     if state.status.state == "online" and state.seen_ms and now_ms - state.seen_ms > SILENT_MS:
@@ -116,7 +116,7 @@ def current_health(state: DeviceState, now_ms: int) -> Health | None:
 
 
 def shown_summary(state: DeviceState, now_ms: int, *, min_faces: int) -> ClassSummary | None:
-    """Return the class now, or ``None`` where it is not known or too small to be told."""
+    """Return the class now, or ``None`` where it is not known or too small to be shown."""
     summary = state.summary
     if summary is None or summary.suppressed or summary.faces is None:
         return None
@@ -127,12 +127,12 @@ def shown_summary(state: DeviceState, now_ms: int, *, min_faces: int) -> ClassSu
 
 
 def tells_single_faces(state: DeviceState) -> bool:
-    """Whether a device tells of single faces; one that has not said so may."""
+    """Whether a device publishes single faces; one that has not said so may."""
     return state.info is None or state.info.publish == "transitions"
 
 
 def required_faces(state: DeviceState, min_faces: int) -> int:
-    """Return the smallest class that may be told: the stricter of the two wishes."""
+    """Return the smallest class that may be shown: the stricter of the two wishes."""
     return max(min_faces, state.info.min_faces if state.info is not None else 1)
 
 

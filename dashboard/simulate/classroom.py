@@ -1,4 +1,4 @@
-"""One simulated device: a class of faces that change, and a device that tells of them."""
+"""One simulated device: a class of faces that change, and a device that publishes them."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Classroom:
         )
 
     def health(self, now_ms: int) -> Outgoing:
-        """Tell how the device is doing."""
+        """Return the health message."""
         temper, noise = self.temperament, self._random
         self._frames += round(temper.fps * 30)
         stages = {}
@@ -193,7 +193,7 @@ class Classroom:
         )
 
     def info(self, *, min_faces: int = 5) -> Outgoing:
-        """Tell what the device is."""
+        """Return the info message."""
         return self._message(
             Kind.INFO,
             qos=1,
@@ -209,7 +209,7 @@ class Classroom:
         )
 
     def status(self, state: str, *, session: int = 1) -> Outgoing:
-        """Tell whether the device is there."""
+        """Return the status message."""
         return self._message(
             Kind.STATUS,
             qos=1,

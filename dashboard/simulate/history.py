@@ -11,7 +11,7 @@ from dashboard.store import schema as t
 from dashboard.store.batch import gather
 from dashboard.store.events import MINUTE_MS
 from dashboard.store.read import Archive
-from dashboard.store.write import History
+from dashboard.store.write import HistoryWriter
 from emoshift.messages import Message, read_message
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _LESSONS: Final = (
 
 def write_past(engine: Engine, rooms: Sequence[Classroom], *, now_ms: int, seed: int) -> None:
     """Write a few lessons of every room, the last of them still running."""
-    history = History(engine, automatic=len(rooms))
+    history = HistoryWriter(engine, automatic=len(rooms))
     chance = random.Random(seed)
     for _, ago_ms, minutes in _LESSONS:
         start_ms = now_ms - ago_ms

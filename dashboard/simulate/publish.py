@@ -1,4 +1,4 @@
-"""Publishes what simulated classrooms tell: the demonstration's devices and the load generator."""
+"""Publishes what simulated classrooms say: the demonstration's devices and the load generator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emoshift.errors import UnavailableError
-from emoshift.mqtt.connection import Acknowledged, Connected, Lost, Message
+from emoshift.mqtt.connection import Acknowledged, Connected, Lost, OutgoingMessage
 from emoshift.mqtt.paho import Broker, PahoConnection
 from emoshift.mqtt.reconnecting import ReconnectingConnection
 
@@ -32,7 +32,7 @@ _HEALTH_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class PublishingLoad:
     """How much is published.
 
     Attributes:
@@ -51,7 +51,7 @@ class Load:
 
 
 @dataclass(slots=True, kw_only=True)
-class Told:
+class PublishTotals:
     """What was published.
 
     Attributes:
@@ -75,8 +75,8 @@ class _Publisher:
             address=broker.address,
         )
         self._address = broker.address
-        self._queue: deque[Message] = deque()
-        self._in_flight: dict[int, Message] = {}
+        self._queue: deque[OutgoingMessage] = deque()
+        self._in_flight: dict[int, OutgoingMessage] = {}
         self._window = 0
         self.confirmed = 0
 
@@ -127,8 +127,8 @@ class _Publisher:
         return events
 
 
-def _message(outgoing: Outgoing) -> Message:
-    return Message(
+def _message(outgoing: Outgoing) -> OutgoingMessage:
+    return OutgoingMessage(
         topic=outgoing.topic,
         payload=outgoing.payload.decode(),
         qos=outgoing.qos,
@@ -153,10 +153,10 @@ class Simulator:
             )
             for number in range(count)
         ]
-        self._told = Told()
+        self._totals = PublishTotals()
 
-    def run(self, load: Load, stop: threading.Event) -> Told:
-        """Publish until the load is told or ``stop`` is set; devices then say that they stop.
+    def run(self, load: PublishingLoad, stop: threading.Event) -> PublishTotals:
+        """Publish until the load is sent or ``stop`` is set; devices then say that they stop.
 
         Raises:
             UnavailableError: The broker does not answer.
@@ -169,11 +169,11 @@ class Simulator:
             self._publish_events(load, stop, began_s)
             self._settle(stop)
         finally:
-            self._told.seconds = time.monotonic() - began_s
-            self._told.acknowledged = sum(p.confirmed for p in self._publishers)
+            self._totals.seconds = time.monotonic() - began_s
+            self._totals.acknowledged = sum(p.confirmed for p in self._publishers)
             for publisher in self._publishers:
                 publisher.close()
-        return self._told
+        return self._totals
 
     @property
     def _waiting(self) -> int:
@@ -194,8 +194,8 @@ class Simulator:
             self._publish(number, room.health(now_ms))
             self._publish(number, room.summary(now_ms))
 
-    def _publish_events(self, load: Load, stop: threading.Event, began_s: float) -> None:
-        """Keep to the rate by the clock: what is late is told at once."""
+    def _publish_events(self, load: PublishingLoad, stop: threading.Event, began_s: float) -> None:
+        """Keep to the rate by the clock: what is late is sent at once."""
         chance = random.Random(1)
         rooms = len(self._rooms)
         watching = [number for number, room in enumerate(self._rooms) if room.sees]
@@ -204,18 +204,18 @@ class Simulator:
         heapq.heapify(plan)
         until_s = float("inf") if load.duration_s is None else load.duration_s
         most = float("inf") if load.events is None else load.events
-        while not stop.is_set() and self._told.transitions < most:
+        while not stop.is_set() and self._totals.transitions < most:
             passed_s = time.monotonic() - began_s
             if passed_s >= until_s:
                 break
             now_ms = time.time_ns() // 1_000_000
-            due = min(passed_s * load.rate, most) - self._told.transitions
+            due = min(passed_s * load.rate, most) - self._totals.transitions
             if self._waiting > MAX_WAITING or not watching:
                 due = 0
             for _ in range(int(due)):
                 room = chance.choice(watching)
                 self._publish(room, self._rooms[room].change(now_ms))
-                self._told.transitions += 1
+                self._totals.transitions += 1
             while plan[0][0] <= passed_s:
                 at_s, room, what = heapq.heappop(plan)
                 room_now = self._rooms[room]

@@ -181,7 +181,7 @@ class People:
         return found
 
     def remove(self, name: str) -> bool:
-        """Remove an account and all that belongs to it; tell whether there was one."""
+        """Remove an account and all that belongs to it; returns whether there was one."""
         with self._engine.begin() as connection:
             for table in (t.SESSION, t.KNOWN_BROWSER, t.ACCESS):
                 connection.execute(delete(table).where(table.c.account == name))

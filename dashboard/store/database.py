@@ -84,19 +84,19 @@ def await_store(setting: str, stop: threading.Event) -> Engine | None:
     Raises:
         StoreError: It cannot be opened, or is newer than this program.
     """
-    told = False
+    warned = False
     while not stop.is_set():
         try:
             return open_store(setting)
         except UnavailableError as why:
-            LOG.log(logging.DEBUG if told else logging.WARNING, "database: away: %s", why)
-            told = True
+            LOG.log(logging.DEBUG if warned else logging.WARNING, "database: away: %s", why)
+            warned = True
             stop.wait(_RETRY_S)
     return None
 
 
 def is_read_only_begin(connection: Any) -> bool:
-    """Tell whether the transaction was announced as reading only."""
+    """Whether the transaction was announced as reading only."""
     return bool(connection.get_execution_options().get("reads_only", False))
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
-    from dashboard.store.write import History
+    from dashboard.store.write import HistoryWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class DeadLetters:
         with self._engine.connect() as connection:
             return [DeadLetter(**row) for row in connection.execute(wanted).mappings()]
 
-    def retry(self, letter: DeadLetter, history: History) -> None:
+    def retry(self, letter: DeadLetter, history: HistoryWriter) -> None:
         """Store one as if it had just been received, and forget it here.
 
         Raises:

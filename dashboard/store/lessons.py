@@ -33,7 +33,7 @@ def start_lesson(engine: Engine, device: int, *, title: str, by: str, now_ms: in
 
 
 def end_lesson(engine: Engine, device: int, *, by: str | None, now_ms: int) -> bool:
-    """Mark the end of the running lesson; tell whether there was one.
+    """Mark the end of the running lesson; returns whether there was one.
 
     Args:
         engine: The database.
@@ -50,7 +50,7 @@ def end_lesson(engine: Engine, device: int, *, by: str | None, now_ms: int) -> b
 
 
 def undo_lesson(engine: Engine, device: int, *, by: str | None, now_ms: int) -> bool:
-    """Take the latest mark of a room back, if it is recent; tell whether there was one.
+    """Take the latest mark of a room back, if it is recent; returns whether there was one.
 
     A lesson just started is removed, and one that it ended runs on; a lesson just ended runs on.
     Only marks of the account ``by`` are taken back; ``None`` is any account.

@@ -86,7 +86,7 @@ def _registry(connection: Connection) -> None:
 
 
 def _dead_letters(connection: Connection) -> None:
-    """6: messages that the database refuses, and what a worker tells of its last commit."""
+    """6: messages that the database refuses, and what a worker reports of its last commit."""
     tables.METADATA.create_all(connection, tables=(tables.DEAD_LETTER,))
     known = {column["name"] for column in inspect(connection).get_columns("worker")}
     for name in ("committed_ms", "lag_ms", "set_aside"):

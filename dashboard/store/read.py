@@ -27,7 +27,7 @@ _WIDTHS_MIN: Final = (1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
+class StoredDevice:
     """One device as last seen by the workers.
 
     Attributes:
@@ -125,8 +125,8 @@ class DeviceProblem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
-    """What a worker tells of itself.
+class WorkerStatus:
+    """What a worker reports of itself.
 
     Attributes:
         name: Its stable name.
@@ -160,7 +160,7 @@ class Archive:
     def _connect(self) -> Connection:
         return self._engine.connect().execution_options(reads_only=True)
 
-    def devices(self) -> list[Device]:
+    def devices(self) -> list[StoredDevice]:
         """Return every device, by site and name."""
         with self._connect() as connection:
             rows = connection.execute(select(t.DEVICE).order_by(t.DEVICE.c.site, t.DEVICE.c.name))
@@ -172,7 +172,7 @@ class Archive:
             rows = connection.execute(select(t.DEVICE.c.site, t.DEVICE.c.name))
             return {Address(row.site, row.name) for row in rows}
 
-    def device(self, address: Address) -> Device | None:
+    def device(self, address: Address) -> StoredDevice | None:
         """Return one device, or ``None`` for one that never sent a believed message."""
         with self._connect() as connection:
             row = connection.execute(
@@ -185,8 +185,8 @@ class Archive:
     def class_history(self, device: int, start_ms: int, end_ms: int) -> list[Bucket]:
         """Return a class over time, at most about `MAX_POINTS` buckets.
 
-        A minute is told only when the class was large enough during all of it: one summary that
-        was withheld withholds the minute. Transitions are told in the same minutes alone.
+        A minute is shown only when the class was large enough during all of it: one summary that
+        was withheld withholds the minute. Transitions are shown in the same minutes alone.
         """
         first, last = start_ms // MINUTE_MS, -(-end_ms // MINUTE_MS)
         width = bucket_width_min(last - first)
@@ -194,7 +194,7 @@ class Archive:
         bucket: ColumnElement[Any] = literal_column(f"class_minute.minute / {width}").label(
             "bucket"
         )
-        told = and_(t.CLASS.c.hidden == 0, t.CLASS.c.shown > 0)
+        shown = and_(t.CLASS.c.hidden == 0, t.CLASS.c.shown > 0)
         wanted = (
             select(
                 bucket,
@@ -218,7 +218,7 @@ class Archive:
                 t.CLASS.c.device == device,
                 t.CLASS.c.minute >= first,
                 t.CLASS.c.minute < last,
-                told,
+                shown,
             )
             .group_by(literal_column("bucket"))
             .order_by(literal_column("bucket"))
@@ -374,12 +374,12 @@ class Archive:
         """Name the database's kind."""
         return {"postgresql": "PostgreSQL", "sqlite": "SQLite"}[self._engine.dialect.name]
 
-    def workers(self) -> list[Worker]:
+    def workers(self) -> list[WorkerStatus]:
         """Return every worker that has ever written here."""
         with self._connect() as connection:
             rows = connection.execute(select(t.WORKER).order_by(t.WORKER.c.name))
             return [
-                Worker(
+                WorkerStatus(
                     name=row.name,
                     seen_ms=row.seen_ms,
                     connected=row.connected,
@@ -437,8 +437,8 @@ def bucket_width_min(minutes: int) -> int:
     return next(fitting, _WIDTHS_MIN[-1])
 
 
-def _device(row: Row[Any]) -> Device:
-    return Device(
+def _device(row: Row[Any]) -> StoredDevice:
+    return StoredDevice(
         id=row.id,
         address=Address(row.site, row.name),
         seen_ms=row.seen_ms,

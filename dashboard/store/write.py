@@ -44,7 +44,7 @@ class Written:
     ledgers: Mapping[Address, Ledger] = field(default_factory=dict)
 
 
-class History:
+class HistoryWriter:
     """The writer of one database; several of them, in several processes, may share it."""
 
     def __init__(self, engine: Engine, *, automatic: int = AUTOMATIC) -> None:
@@ -127,7 +127,7 @@ class History:
     # -- names to numbers
 
     def heartbeat(self, name: str, **figures: int | bool) -> None:
-        """Tell that a worker lives, and what it has done since it was started."""
+        """Store that a worker lives, and what it has done since it was started."""
         insert = insert_into(self._engine, t.WORKER)
         statement = insert.values(name=name, **figures)
         with self._engine.begin() as connection:
@@ -247,7 +247,7 @@ class History:
             connection.execute(t.NOTE.insert(), notes)
 
     def _write_losses(self, connection: Connection, batch: Batch) -> None:
-        """Note each loss that a device tells, once."""
+        """Note each loss that a device reports, once."""
         for address, ledger, at_ms in batch.ledgers:
             known = set(
                 connection.execute(

@@ -50,7 +50,7 @@ def make_app(
     Args:
         config: The settings.
         engine: The database.
-        supervised: Tells of the worker that runs beside the pages, if one does.
+        supervised: Reports on the worker that runs beside the pages, if one does.
     """
     archive = Archive(engine)
     hub = Hub(config.broker)

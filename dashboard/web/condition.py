@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from dashboard.ingest.supervisor import Supervised
-    from dashboard.store.read import Worker
+    from dashboard.store.read import WorkerStatus
     from emoshift.systemd import Notifier
 
 _WATCH_S: Final = 2.0
@@ -34,7 +34,7 @@ _FORGOTTEN_S: Final = 3600.0
 
 
 async def alive(request: Request) -> Response:
-    """Tell what works; status 503 where messages are not stored."""
+    """Report what works; status 503 where messages are not stored."""
     context = context_of(request)
     condition = context.condition
     works = context.hub_condition()
@@ -76,7 +76,7 @@ async def watch(
     signs: dict[str, tuple[int, float]] = {}
     next_drift_s = float("-inf")
     while True:
-        workers: list[Worker] = []
+        workers: list[WorkerStatus] = []
         try:
             if time.monotonic() >= next_drift_s:
                 next_drift_s = time.monotonic() + _DRIFT_EVERY_S
@@ -115,7 +115,7 @@ async def _follow_registry(context: Context) -> None:
     context.hub.restore(device for device in found if device is not None)
 
 
-def _stored(worker: Worker, age_s: float) -> WorkerCondition:
+def _stored(worker: WorkerStatus, age_s: float) -> WorkerCondition:
     """Describe a worker by what it has written into the database."""
     state = "storing" if worker.connected else "offline"
     return WorkerCondition(

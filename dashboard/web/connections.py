@@ -202,7 +202,7 @@ class LimitedProtocol(H11Protocol):
 class TlsHandshake(asyncio.Protocol):
     """A handshake: counted like a connection whose request is not complete, until it is done.
 
-    asyncio would tell of a connection only after its handshake, so that nobody counted them.
+    asyncio would report a connection only after its handshake, so that nobody counted them.
 
     Args:
         loop: Runs it.

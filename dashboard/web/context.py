@@ -39,7 +39,7 @@ _VIEWS: Final = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
-class Condition:
+class ServerCondition:
     """What works, as last looked.
 
     Attributes:
@@ -100,10 +100,10 @@ class Context:
     hashing: HashQueue = field(default_factory=lambda: HashQueue(at_once=2, waiting=16))
     known_hashing: HashQueue = field(default_factory=lambda: HashQueue(at_once=1, waiting=4))
     viewed: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict)
-    condition: Condition = field(default_factory=Condition)
+    condition: ServerCondition = field(default_factory=ServerCondition)
 
     def hub_condition(self) -> dict[str, bool]:
-        """Tell what works, for the pages' banner."""
+        """Return what works, for the pages' banner."""
         return {
             "broker": self.hub.connected,
             "database": self.condition.database,

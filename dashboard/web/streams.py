@@ -86,7 +86,7 @@ async def _still_allowed(request: Request, next_check_s: float) -> float | None:
 
 
 def _may_see(request: Request, session: Session) -> bool:
-    """Whether the account may still see what the stream tells."""
+    """Whether the account may still see what the stream shows."""
     if not request.url.path.startswith("/class/"):
         return session.account.role is Role.ADMIN
     return session.account.may_see(address_of(request))
@@ -94,7 +94,7 @@ def _may_see(request: Request, session: Session) -> bool:
 
 @signed_in()
 async def class_stream(request: Request) -> Response:
-    """Tell of one class: its counts now, its transitions, its last minutes."""
+    """Stream one class: its counts now, its transitions, its last minutes."""
     context, address = context_of(request), await class_of(request)
     state_of(context, address)
     return _stream(_class_events(request, context, address))
@@ -174,7 +174,7 @@ def _describe(events: list[HubEvent], *, admin: bool) -> list[dict[str, Any]]:
 
 @signed_in(role=Role.ADMIN)
 async def device_stream(request: Request) -> Response:
-    """Tell of one device: its state and its events."""
+    """Stream one device: its state and its events."""
     context, address = context_of(request), address_of(request)
     state_of(context, address)
     await record_view(request, f"device {address}")
@@ -212,7 +212,7 @@ async def _device_events(
 
 @signed_in(role=Role.ADMIN)
 async def fleet_stream(request: Request) -> Response:
-    """Tell of all devices: those whose row has changed."""
+    """Stream all devices: those whose row has changed."""
     await record_view(request, "fleet")
     return _stream(_fleet_events(request, context_of(request)))
 

@@ -32,7 +32,7 @@ STOOD_OUT: Final = 0.08
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class LessonFigures:
     """Sums over one lesson.
 
     Attributes:
@@ -48,7 +48,7 @@ class Figures:
     shares: tuple[float, ...]
 
 
-def figures(buckets: Sequence[Bucket]) -> Figures | None:
+def figures(buckets: Sequence[Bucket]) -> LessonFigures | None:
     """Sum up buckets; ``None`` where they hold too few minutes that may be shown."""
     shown = [bucket for bucket in buckets if bucket.states is not None]
     minutes = sum(bucket.minutes for bucket in shown)
@@ -62,12 +62,14 @@ def figures(buckets: Sequence[Bucket]) -> Figures | None:
         sum(share * weight for share, weight in zip(column, weights, strict=True)) / minutes
         for column in columns
     )
-    return Figures(minutes=minutes, faces=faces, changes=changes / (faces * minutes), shares=shares)
+    return LessonFigures(
+        minutes=minutes, faces=faces, changes=changes / (faces * minutes), shares=shares
+    )
 
 
 def summarise(
-    now: Figures | None,
-    earlier: Sequence[Figures],
+    now: LessonFigures | None,
+    earlier: Sequence[LessonFigures],
     *,
     title: str,
     words: gettext.NullTranslations,
@@ -107,7 +109,7 @@ def summarise(
 
 
 def _stood_out(
-    now: Figures, earlier: Sequence[Figures], words: gettext.NullTranslations
+    now: LessonFigures, earlier: Sequence[LessonFigures], words: gettext.NullTranslations
 ) -> str | None:
     """Describe the emotion whose share differs most from what is usual, if it differs enough."""
     _ = words.gettext

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dashboard.live.hub import Hub
     from dashboard.store.read import Archive, Bucket, Event, Lesson
-    from dashboard.web.summary import Figures
+    from dashboard.web.summary import LessonFigures
 
 MINUTE_MS: Final = 60_000
 SPANS_MS: Final = {
@@ -156,7 +156,7 @@ def sentence(
     )
 
 
-def _figures(archive: Archive, device: int, lesson: Lesson, *, now_ms: int) -> Figures | None:
+def _figures(archive: Archive, device: int, lesson: Lesson, *, now_ms: int) -> LessonFigures | None:
     end_ms = lesson.ended_ms or now_ms
     return figures(archive.class_history(device, lesson.started_ms, end_ms))
 

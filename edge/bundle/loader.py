@@ -47,7 +47,7 @@ class Bundle:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the operator should be told although the bundle can be used."""
+        """What the operator should know although the bundle can be used."""
         if not self.manifest.failing:
             return ()
         failed = ", ".join(f"{g.member} {g.check}" for g in self.manifest.gate if not g.passed)

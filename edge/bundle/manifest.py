@@ -201,7 +201,7 @@ class Histogram(_Frozen):
         return self
 
 
-class Baseline(_Frozen):
+class DriftBaseline(_Frozen):
     """What the ensemble saw and said while it was built, to compare the device's days with.
 
     Attributes:
@@ -236,7 +236,7 @@ class Manifest(_Frozen):
             (`edge.bundle.loader.bundle_id`), which holds the hash of every file.
         metrics: Figures of the ensemble as a whole.
         temporal: ``None`` lets the device use its own defaults.
-        baseline: ``None`` where it was not measured; the device then tells no drift.
+        baseline: ``None`` where it was not measured; the device then reports no drift.
         gate: The report of the verify gate.
         failing: Set when the bundle was written although the gate failed.
     """
@@ -247,7 +247,7 @@ class Manifest(_Frozen):
     members: Annotated[tuple[Member, ...], Field(min_length=1)]
     metrics: tuple[Metric, ...] = ()
     temporal: Temporal | None = None
-    baseline: Baseline | None = None
+    baseline: DriftBaseline | None = None
     training_data: tuple[str, ...]
     calibration_data: str
     licence: str

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.capture.clip import Clip
-from edge.capture.ffmpeg import Stream
+from edge.capture.ffmpeg import StreamDevice
 from edge.capture.gstreamer import GStreamer
 from edge.capture.latest_frame import NewestFrame
 from edge.capture.picamera import PiCamera
 from edge.capture.pictures import as_bgr, turned
 from edge.capture.playback import Playback
-from edge.capture.protocol import Picture
+from edge.capture.protocol import CapturedImage
 from edge.capture.v4l2 import V4L2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from edge.capture.protocol import Capture, Device
+    from edge.capture.protocol import Capture, CaptureDevice
     from edge.config import Camera
 
 
@@ -61,7 +61,7 @@ def clip_path(source: str) -> Path:
     return Path(source.removeprefix("file://")).expanduser()
 
 
-def open_device(camera: Camera) -> Device:
+def open_device(camera: Camera) -> CaptureDevice:
     """Open a camera or a stream.
 
     Raises:
@@ -73,14 +73,14 @@ def open_device(camera: Camera) -> Device:
     if source.startswith("gstreamer:"):
         return GStreamer(source.removeprefix("gstreamer:"))
     if "://" in source:
-        return Stream(source)
+        return StreamDevice(source)
     return V4L2(camera)
 
 
 class _Turned:
     """A device that was mounted sideways or upside down."""
 
-    def __init__(self, device: Device, degrees: int) -> None:
+    def __init__(self, device: CaptureDevice, degrees: int) -> None:
         self._device = device
         self._degrees = degrees
 
@@ -88,12 +88,12 @@ class _Turned:
     def mode(self) -> str:
         return self._device.mode
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         picture = self._device.read()
         if picture is None:
             return None
         image = turned(as_bgr(picture.image), self._degrees)
-        return Picture(image=image, stamp_s=picture.stamp_s)
+        return CapturedImage(image=image, stamp_s=picture.stamp_s)
 
     def close(self) -> None:
         self._device.close()

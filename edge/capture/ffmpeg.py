@@ -18,7 +18,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from edge.capture.pictures import turned
-from edge.capture.protocol import Picture
+from edge.capture.protocol import CapturedImage
 from emoshift.credentials import mask_credentials
 from emoshift.errors import CameraError
 
@@ -95,7 +95,7 @@ class Decoder:
         rate = f", {self.fps:.4g} frames a second" if self.fps else ""
         self.mode = f"{codec.width}x{codec.height} {codec.name}{rate}"
 
-    def pictures(self) -> Iterator[Picture | None]:
+    def pictures(self) -> Iterator[CapturedImage | None]:
         """Yield each picture with its time stamp, and ``None`` for each damaged frame.
 
         Raises:
@@ -179,7 +179,7 @@ class Decoder:
         else:
             yield from self._deinterlacer.add(frame)
 
-    def _picture(self, frame: VideoFrame) -> Picture | None:
+    def _picture(self, frame: VideoFrame) -> CapturedImage | None:
         if frame.is_corrupt:
             return None
         try:
@@ -187,7 +187,7 @@ class Decoder:
             image = _pixels(bgr)
         except (av.error.FFmpegError, ValueError, MemoryError):
             return None
-        return Picture(image=turned(image, -frame.rotation), stamp_s=frame.time)
+        return CapturedImage(image=turned(image, -frame.rotation), stamp_s=frame.time)
 
 
 def count_packets(address: str) -> int:
@@ -258,7 +258,7 @@ class _Deinterlacer:
         return graph
 
 
-class Stream:
+class StreamDevice:
     """A network camera, as a device."""
 
     def __init__(self, address: str) -> None:
@@ -274,7 +274,7 @@ class Stream:
         """What the stream carries."""
         return self._decoder.mode
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Wait for the next picture; ``None`` for a damaged one."""
         try:
             return next(self._pictures)

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from edge.capture.protocol import Picture
+from edge.capture.protocol import CapturedImage
 from emoshift.credentials import mask_credentials
 from emoshift.errors import CameraError
 
@@ -81,7 +81,7 @@ class GStreamer:
         """Size and rate that the pipeline gives."""
         return self._mode
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Wait for the next picture.
 
         Raises:
@@ -93,7 +93,9 @@ class GStreamer:
         rows = self._height * 3 // 2  # the two colour planes are half as wide and half as high
         data = self._exactly(rows * self._width, NEXT_PICTURE_S)
         planes = np.frombuffer(data, dtype=np.uint8).reshape(rows, self._width)
-        return Picture(image=np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8))
+        return CapturedImage(
+            image=np.asarray(cv2.cvtColor(planes, cv2.COLOR_YUV2BGR_I420), np.uint8)
+        )
 
     def close(self) -> None:
         """End the process; one that does not obey is killed."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edge.capture.protocol import Device, Picture
+    from edge.capture.protocol import CaptureDevice, CapturedImage
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class NewestFrame:
 
     def __init__(
         self,
-        open_device: Callable[[], Device],
+        open_device: Callable[[], CaptureDevice],
         *,
         clock: Callable[[], float],
         max_fps: float = 1000.0,
@@ -137,7 +137,7 @@ class NewestFrame:
         finally:
             device.close()
 
-    def _read_all(self, device: Device) -> str:
+    def _read_all(self, device: CaptureDevice) -> str:
         limit = RateLimit(self._max_fps)
         watch = _StampWatch(self._frozen_stamp_s, self._clock())
         good_s, failed = self._clock(), 0
@@ -193,7 +193,7 @@ class _StampWatch:
         self._stamp_s = stamp_s
         self._since_s = now_s
 
-    def stands_still_s(self, picture: Picture, now_s: float) -> float:
+    def stands_still_s(self, picture: CapturedImage, now_s: float) -> float:
         """How long the stamp has been the same; 0 where there is none to judge by."""
         if picture.stamp_s is None or picture.stamp_s != self._stamp_s:
             self._stamp_s, self._since_s = picture.stamp_s, now_s

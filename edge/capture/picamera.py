@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.capture.protocol import Picture
+from edge.capture.protocol import CapturedImage
 from emoshift.errors import CameraError
 
 if TYPE_CHECKING:
@@ -51,14 +51,14 @@ class PiCamera:
         """What was asked of the camera's image processor, which scales to any size."""
         return self._mode
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Wait for the next picture."""
         try:
             [image], metadata = self._camera.capture_arrays(["main"])
         except (RuntimeError, TimeoutError):
             return None
         stamp_ns = metadata.get("SensorTimestamp")
-        return Picture(
+        return CapturedImage(
             image=np.asarray(image, dtype=np.uint8),
             stamp_s=None if stamp_ns is None else stamp_ns / 1e9,
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
+class CapturedImage:
     """One picture as a device gave it.
 
     Attributes:
@@ -27,7 +27,7 @@ class Picture:
     stamp_s: float | None = None
 
 
-class Device(Protocol):
+class CaptureDevice(Protocol):
     """One opened camera or stream: the only thing an adapter has to provide."""
 
     @property
@@ -35,7 +35,7 @@ class Device(Protocol):
         """What was negotiated, such as ``1280x720 MJPG, 30 frames a second``."""
         ...
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Wait for the next picture; ``None`` for one that failed or was damaged.
 
         Raises:
@@ -59,7 +59,7 @@ class CaptureState(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptureStatus:
-    """What an operator is told of the camera.
+    """What an operator sees of the camera.
 
     Attributes:
         state: Where the source stands.

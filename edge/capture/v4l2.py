@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import cv2
 import numpy as np
 
-from edge.capture.protocol import Picture
+from edge.capture.protocol import CapturedImage
 from emoshift.errors import CameraError
 
 if TYPE_CHECKING:
@@ -98,13 +98,13 @@ class V4L2:
         """What was negotiated."""
         return str(self._mode)
 
-    def read(self) -> Picture | None:
+    def read(self) -> CapturedImage | None:
         """Wait for the next picture."""
         good, image = self._device.read()
         if not good or image is None or not image.size:
             return None
         stamp_s = self._device.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        return Picture(image=np.asarray(image), stamp_s=stamp_s if stamp_s > 0 else None)
+        return CapturedImage(image=np.asarray(image), stamp_s=stamp_s if stamp_s > 0 else None)
 
     def close(self) -> None:
         """Let go of the device."""

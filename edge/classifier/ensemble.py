@@ -157,7 +157,7 @@ class Ensemble:
             recurrent.forget(gone)
 
     def _resting(self, faces: Sequence[Features], votes: LogLinearPool) -> NDArray[np.bool_]:
-        """Tell which faces look neutral; nobody asks while none has been measured."""
+        """Return which faces look neutral; nobody asks while none has been measured."""
         if not self._sequences or all(face.blendshapes is None for face in faces):
             return np.zeros(len(faces), np.bool_)
         resting: NDArray[np.bool_] = votes.probs()[:, Emotion.NEUTRAL] >= RESTING_PROB

@@ -39,7 +39,7 @@ class Network:
 
     Attributes:
         member: What the manifest says of it.
-        encoding: Of a picture member: tells whether two of them read pictures alike.
+        encoding: Of a picture member: says whether two of them read pictures alike.
     """
 
     def __init__(self, member: Member, content: bytes, *, threads: int = 1) -> None:

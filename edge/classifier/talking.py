@@ -1,4 +1,4 @@
-"""Tells who is talking: speech moves jaw and lips to and fro, an expression one way, to stay."""
+"""Detects who is talking: speech moves jaw and lips to and fro, an expression one way, to stay."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def run_demo(
 
     Args:
         source: Name of a known clip, path of one, or a camera; ``None`` plays two known clips.
-        say: Told each line.
+        say: Called with each line.
         legal_basis: By what right a camera is watched; a supplied clip needs none.
         program: How the user calls ``edge``, for the commands to go on with.
 
@@ -143,7 +143,7 @@ def run_demo(
 
 
 def _plays(source: str | None, *, camera: bool) -> list[_Play]:
-    """What to show, one after the other; what is no clip is told now, not by the daemon."""
+    """What to show, one after the other; what is no clip is refused now, not by the daemon."""
     if camera:
         return [_Play(title=f"camera    {source}; Ctrl-C ends it", source=str(source))]
     if source in CLIPS:

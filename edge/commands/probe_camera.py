@@ -18,7 +18,7 @@ from emoshift.credentials import mask_credentials
 from emoshift.errors import CameraError, EmoshiftError
 
 if TYPE_CHECKING:
-    from edge.capture.protocol import Device
+    from edge.capture.protocol import CaptureDevice
     from edge.config import Camera
 
 LONGEST_S: Final = 45.0
@@ -74,7 +74,7 @@ def main() -> int:
     return 0
 
 
-def _await_picture(device: Device) -> str:
+def _await_picture(device: CaptureDevice) -> str:
     """Wait for one picture, so that a camera that opens and gives none is found out."""
     until_s = time.monotonic() + _PATIENCE_S
     while device.read() is None:

@@ -1,4 +1,4 @@
-"""``edge subscribe``: what all devices tell, on a terminal."""
+"""``edge subscribe``: what all devices publish, on a terminal."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def print_events(
 
     Args:
         config: Names the broker.
-        say: Told each event, one line.
-        warn: Told everything else: devices that come and go, gaps, the state of the link.
+        say: Called with each event, one line.
+        warn: Called with everything else: devices that come and go, gaps, the state of the link.
         as_json: Whether events are printed as the messages they came in.
         name: Client id, the same at every start; the broker queues under it for a week.
         state: Remembers what has come, so that a later start goes on from there.

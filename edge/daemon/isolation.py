@@ -3,7 +3,7 @@
 Called first thing in a fresh process, before any other thread or library: nothing that runs later,
 whatever it is, can open a network socket.
 
-Two walls, and the strongest that stands is told:
+Two walls, and the strongest that stands is reported:
 
 - ``namespace``: a network namespace of its own, with nothing in it. Nothing reaches out, whatever
   is tried. Some kernels refuse it to ordinary users.
@@ -142,7 +142,7 @@ def die_with_parent(parent: int, signal_number: int) -> None:
     Call after `isolate`, which makes the kernel forget it.
 
     Args:
-        parent: Process number of the parent, as it told us itself.
+        parent: Process number of the parent, as it gave it itself.
         signal_number: Sent at once if it is already gone.
     """
     libc = ctypes.CDLL(None, use_errno=True)

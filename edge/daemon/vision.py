@@ -1,6 +1,6 @@
 """The vision process: frames from the camera, decided changes into the outbox; no network.
 
-It tells what it is (``info``), how the class feels (``class``) and how it is doing (``health``)
+It publishes what it is (``info``), how the class feels (``class``) and how it is doing (``health``)
 through the outbox too; the publisher passes these on.
 """
 
@@ -14,7 +14,7 @@ from edge.bundle.installed import configured_bundle
 from edge.capture.devices import open_capture
 from edge.capture.protocol import CaptureState
 from edge.health.reporter import HealthReporter
-from edge.outbox.event import Source, describe_change
+from edge.outbox.event import EventSource, describe_change
 from edge.outbox.store import Outbox
 from edge.pipeline import open_pipeline
 from emoshift.clock import read_clock
@@ -71,7 +71,7 @@ def run_vision(
         try:
             reporter = HealthReporter(config, bundle, pipeline, outbox, capture)
             reporter.publish_info(isolation)
-            source = Source(
+            source = EventSource(
                 device=config.device.name,
                 camera=config.camera.name,
                 model=bundle.manifest.bundle_id,
@@ -100,7 +100,9 @@ def run_vision(
             capture.close()
 
 
-def process_frame(frame: Frame, pipeline: Pipeline, outbox: Outbox | None, source: Source) -> Step:
+def process_frame(
+    frame: Frame, pipeline: Pipeline, outbox: Outbox | None, source: EventSource
+) -> Step:
     """Take one frame from the camera to the outbox; its capture time is on the monotonic clock.
 
     Without an outbox no single change is written anywhere.

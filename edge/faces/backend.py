@@ -66,7 +66,7 @@ class FaceFinder(Protocol):
 
     @property
     def name(self) -> str:
-        """The back end as it is told in ``/info``, such as ``mediapipe 1.2.2``."""
+        """The back end as it stands in ``/info``, such as ``mediapipe 1.2.2``."""
         ...
 
     @property

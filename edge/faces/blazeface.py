@@ -40,7 +40,7 @@ SAME_FACE: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shape:
-    """What tells one of these networks from another.
+    """How one of these networks differs from another.
 
     Attributes:
         side_px: Side of its square input.

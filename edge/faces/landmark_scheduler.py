@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 CHANGE: Final = 0.06
 """A keypoint that moved within the face by this share of its size doubles the urgency."""
 EARLY: Final = 0.25
-"""Share of the interval by which a measurement may come early, so that frames candidate not fit."""
+"""Share of the interval by which a measurement may come early, so that the interval need
+not be a whole number of frames."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def mediapipe_missing() -> str | None:
 
 
 def lacks_atomics(cpuinfo: str) -> bool:
-    """Tell whether this is an ARMv8.0 processor: 64-bit ARM without the ``atomics`` (LSE).
+    """Whether this is an ARMv8.0 processor: 64-bit ARM without the ``atomics`` (LSE).
 
     MediaPipe 1.0 and later abort on it (Raspberry Pi 4 and older, Zero 2 W, Jetson Nano).
 

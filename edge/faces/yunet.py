@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge.faces.detector import Region
 
 SCORE: Final = 0.3
-"""Faint faces are told too; the tracker lets them continue a track only."""
+"""Faint faces are returned too; the tracker lets them continue a track only."""
 OVERLAP: Final = 0.3
 MOST: Final = 400
 """Candidates kept before duplicates are removed."""
@@ -76,7 +76,7 @@ class YuNet:
         self._model = model
         self._clock = clock
         self._networks: OrderedDict[tuple[int, int], _Network] = OrderedDict()  # oldest use first
-        self._network((320, 192))  # a file that cannot be read is told at once
+        self._network((320, 192))  # a file that cannot be read is refused at once
 
     @property
     def networks(self) -> int:

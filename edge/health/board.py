@@ -16,8 +16,8 @@ _THROTTLED_NOW: Final = 0b1111
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
-    """The board at one instant; ``None`` where it does not tell.
+class BoardCondition:
+    """The board at one instant; ``None`` where it does not say.
 
     Attributes:
         temperature_c: Hottest thermal zone, degrees Celsius.
@@ -35,7 +35,7 @@ class Condition:
         )
 
 
-def read_condition(root: Path = Path("/sys")) -> Condition:
+def read_condition(root: Path = Path("/sys")) -> BoardCondition:
     """Read the thermal zones and, on a Raspberry Pi, the firmware's throttling word.
 
     Args:
@@ -46,7 +46,7 @@ def read_condition(root: Path = Path("/sys")) -> Condition:
     # soc/soc:firmware up to the Pi 4; later ones carry the address, soc@107c000000.
     words = (_number(p, 16) for p in root.glob("devices/platform/soc*/soc*:firmware/get_throttled"))
     word = next((value for value in words if value is not None), None)
-    return Condition(
+    return BoardCondition(
         temperature_c=max(temperatures, default=None),
         throttled=None if word is None else bool(word & _THROTTLED_NOW),
     )

@@ -19,14 +19,14 @@ NOISE_SCALE: Final = 2.0
 """Scale of the Laplace noise of each count, faces. One face that is in another state for the whole
 window changes two counts by one: no observer's odds change by more than e^(2/2)."""
 LEAST_COUNT: Final = 3
-"""A noisy count below this is told as 0."""
+"""A noisy count below this is published as 0."""
 
 _STATES: Final[tuple[Emotion | None, ...]] = (*Emotion, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowCounts:
-    """What is told of one window.
+    """What is published of one window.
 
     Attributes:
         states: Mean number of faces in each state, noisy, whole; ``None`` is unknown.
@@ -41,7 +41,7 @@ class ClassWindow:
     """Gathers one window after the other.
 
     Args:
-        min_faces: A window in which fewer faces were seen at any moment tells nothing.
+        min_faces: A window in which fewer faces were seen at any moment publishes nothing.
         random: Of cryptographic quality, so that noise cannot be predicted and taken off.
         noise: Scale of the noise; see `NOISE_SCALE`.
     """
@@ -76,7 +76,7 @@ class ClassWindow:
             self._changes[after] += 1
 
     def close(self) -> WindowCounts | None:
-        """End the window and return what is told of it; ``None`` where nothing may be."""
+        """End the window and return what is published of it; ``None`` where nothing may be."""
         samples, fewest = self._samples, self._fewest
         sums, changes = self._sums, self._changes
         self._start()

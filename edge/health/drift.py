@@ -2,9 +2,9 @@
 
 The population stability index of two histograms with shares ``p`` and ``q`` is
 ``sum((p - q) * ln(p / q))``: 0 where they agree; by custom less than 0.1 is no drift and more than
-0.25 a large one. Small counts alone give about ``(bins - 1) / n``, so nothing is told before there
-are enough. Old sightings fade, so that the figure tells of the last hour or so. One person is
-never like a population, so nothing is told of a few either; and a classroom is not the training
+0.25 a large one. Small counts alone give about ``(bins - 1) / n``, so nothing is reported before
+there are enough. Old sightings fade, so that the figure describes the last hour or so. One person
+is never like a population, so nothing is reported of a few either; a classroom is not the training
 set: it is the change over weeks that says something, not the figure of the first day.
 """
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.bundle.manifest import Baseline, Histogram
+    from edge.bundle.manifest import DriftBaseline, Histogram
     from edge.values import Prediction
 
 FADE_S: Final = 3600.0
 """After this time a sighting counts 1/e."""
 ENOUGH: Final = 300.0
-"""Faces looked at, one quality a second, before anything is told."""
+"""Faces looked at, one quality a second, before anything is reported."""
 ENOUGH_PEOPLE: Final = 10.0
 """Different faces among them; one that left and came back counts again."""
 _LEAST: Final = 1e-4
@@ -56,10 +56,10 @@ class DriftGauge:
     """Counts what is seen, in constant memory.
 
     Args:
-        baseline: The bundle's; without one nothing is counted or told.
+        baseline: The bundle's; without one nothing is counted or reported.
     """
 
-    def __init__(self, baseline: Baseline | None) -> None:
+    def __init__(self, baseline: DriftBaseline | None) -> None:
         self._channels = [_Counts(h) for h in baseline.blendshapes] if baseline else []
         self._confidence = _Counts(baseline.confidence) if baseline else None
         self._faded_s: float | None = None

@@ -50,7 +50,7 @@ _STEP_MS: Final = 20.0
 _AGES: Final = 1000
 _NOBODY: Final = np.empty((0, 0), np.float32)
 _SILENT_S: Final = 5.0
-"""A camera that gives nothing for this long is told as lost, although it does not say so itself."""
+"""A camera that gives nothing for this long is reported as lost, even if it does not say so."""
 _AWAY: Final = (CaptureState.LOST, CaptureState.ENDED)
 _STATES: Final[dict[CaptureState, CameraState]] = {
     CaptureState.OPENING: "waiting",
@@ -108,7 +108,7 @@ class HealthReporter:
     def publish_info(self, isolation: str) -> None:
         """Say what this device is; said again by itself once the camera has agreed to a mode."""
         if self._window is not None and self._isolation is None:
-            # What an earlier setting has told of single faces must not be sent again.
+            # What an earlier setting has published of single faces must not be sent again.
             self._publish_window(None)
             self._publish_health(time.monotonic())
         self._isolation = isolation
@@ -218,7 +218,7 @@ class HealthReporter:
         self._outbox.put_snapshot("class", summary.to_json())
 
     def _add_to_window(self, window: ClassWindow, states: Counter[Emotion | None]) -> None:
-        """Count the class of now into its window, and tell of the window when it ends."""
+        """Count the class of now into its window, and publish the window when it ends."""
         window.add(states)
         if self._summary_s - self._window_s < self._config.privacy.window_s:
             return
@@ -282,10 +282,10 @@ class HealthReporter:
 def summarise_window(
     counts: WindowCounts | None, *, device: str, camera: str, at: datetime, window_s: int
 ) -> ClassSummary:
-    """Turn what is told of a window into a message.
+    """Turn what is published of a window into a message.
 
     Args:
-        counts: What is told; ``None`` where nothing may be.
+        counts: What is published; ``None`` where nothing may be.
         device: Name of the device.
         camera: Name of the camera.
         at: When the window ended.
@@ -310,7 +310,7 @@ def summarise_window(
 def without_faces(health: Health) -> Health:
     """Return a health message from which nobody can read how many faces there are, or how usual.
 
-    What a stage takes grows with the faces in view; the whole is told, rounded to 20 ms.
+    What a stage takes grows with the faces in view; the whole is published, rounded to 20 ms.
     """
     total = health.stages.get("total")
     rounded = {}
@@ -338,7 +338,7 @@ def without_faces(health: Health) -> Health:
 
 
 def _middle_and_end(values: Sequence[float]) -> Age | None:
-    """Median and 95th percentile, or ``None`` where there is nothing to tell."""
+    """Median and 95th percentile, or ``None`` where there is nothing to report."""
     if not values:
         return None
     ordered = sorted(values)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class EventSource:
     """What all events of one vision process have in common.
 
     Attributes:
@@ -35,7 +35,7 @@ class TransitionEvent:
     """One change of a face's emotion, before the outbox has given it a number.
 
     Attributes:
-        device, camera, model: See `Source`.
+        device, camera, model: See `EventSource`.
         track: The random label of the face's track.
         before: The emotion that ended; ``None`` is unknown.
         after: The emotion that began.
@@ -85,7 +85,7 @@ class TransitionEvent:
 
 
 def describe_change(
-    transition: values.Transition, *, source: Source, clock: ClockReading, latency_s: float
+    transition: values.Transition, *, source: EventSource, clock: ClockReading, latency_s: float
 ) -> TransitionEvent:
     """Turn a decided transition into an event.
 

@@ -90,7 +90,7 @@ def _past(
                     f"SELECT {COLUMNS} FROM {table} WHERE id = ?",  # noqa: S608
                     (number,),
                 ).fetchone()
-                if record is not None and is_whole(record):  # else sending it will tell
+                if record is not None and is_whole(record):  # else sending it will show
                     old.append(record)
         delete(db, [record[0] for record in old], table)
         yield from old

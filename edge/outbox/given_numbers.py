@@ -2,7 +2,7 @@
 
 A damaged file or a torn log loses rows without a trace of them. This small file beside it names
 the last number of every boot id that may still have events in the outbox, so that what is missing
-can be told. It is written after each commit and never synced: after a power cut it may say less
+can be reported. It is written after each commit and never synced: after a power cut it may say less
 than the outbox holds, which is harmless.
 """
 
@@ -83,7 +83,7 @@ class GivenNumbers:
             + [_line(boot, *limits) for boot, limits in self._earlier.items()]
         )
         fresh = self._path.with_name(f"{self._path.name}.new")
-        # On a full disk the old file stays: what was let go since may be told as lost.
+        # On a full disk the old file stays: what was let go since may be reported as lost.
         with contextlib.suppress(OSError):
             make_private(fresh)
             fresh.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Numbers that no subscriber can get any more: found, kept, and told."""
+"""Numbers that no subscriber can get any more: found, kept, and reported."""
 
 from __future__ import annotations
 

@@ -74,13 +74,13 @@ class OutboxStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class BootRange:
     """The numbers of one boot id.
 
     Attributes:
         boot_id: Which.
         kept_from: The lowest number that can still be asked for again.
-        settled: Up to here every number was sent and acknowledged, or is told as lost.
+        settled: Up to here every number was sent and acknowledged, or is reported as lost.
     """
 
     boot_id: str

@@ -1,4 +1,4 @@
-"""The durable seam between deciding and publishing: one SQLite file, written before it is told.
+"""The durable seam between deciding and publishing: one SQLite file, written before it is sent.
 
 The vision process puts changes in and gets them back numbered; the publisher peeks, publishes,
 and acknowledges what the broker has taken. The writer's commits wait for the disk (FULL): events
@@ -47,7 +47,14 @@ from edge.outbox.records import (
     write_counter,
 )
 from edge.outbox.reserve import Reserve
-from edge.outbox.settings import DEFAULT_LIMITS, Limits, OutboxState, OutboxStats, Run, memory_path
+from edge.outbox.settings import (
+    DEFAULT_LIMITS,
+    BootRange,
+    Limits,
+    OutboxState,
+    OutboxStats,
+    memory_path,
+)
 from edge.outbox.sqlite_file import files_set_aside, is_full, remove_set_aside
 from edge.outbox.tables import read_damaged_file
 from emoshift.clock import boot_session, read_clock
@@ -122,7 +129,7 @@ class Outbox:
         """Open or create the outbox.
 
         A damaged file is set aside, what can be read of it is carried over, and what is missing is
-        told. A full disk is no error.
+        reported. A full disk is no error.
 
         Args:
             path: The SQLite file.
@@ -376,14 +383,14 @@ class Outbox:
             self._files.read(read)
             return found
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[BootRange]:
         """Return by boot id, oldest first, which numbers are settled and which can be had again."""
-        found: list[Run] = []
+        found: list[BootRange] = []
 
         def read(db: sqlite3.Connection) -> None:
             lowest, waiting = sql.lowest_kept(db), sql.lowest_waiting(db)
             found[:] = [
-                Run(
+                BootRange(
                     boot_id=boot,
                     kept_from=lowest.get(boot, last + 1),
                     settled=waiting.get(boot, last + 1) - 1,
@@ -467,7 +474,7 @@ class Outbox:
                     self.path,
                     len(self._pending),
                 )
-                if self._numbers is not None:  # so that the next start tells them as lost
+                if self._numbers is not None:  # so that the next start reports them as lost
                     lost = self._overflowed + len(self._pending)
                     self._numbers.note(self._first, self._next_seq - 1 + lost)
             self._files.close()
@@ -535,7 +542,7 @@ class Outbox:
                 lost,
             )
         elif lost:
-            log.error("outbox %s: %d events are missing and told as lost", self.path, lost)
+            log.error("outbox %s: %d events are missing and reported as lost", self.path, lost)
 
     def _opened_memory(self, db: sqlite3.Connection, _damaged: Path | None) -> None:
         self._next_id = max(self._next_id, sql.next_id(db))

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from emoshift.mqtt.connection import Message
+from emoshift.mqtt.connection import OutgoingMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +128,7 @@ class Delivery:
             self._split = self._outbox.newest_id() + 1
             self._live_cursor = self._split - 1
 
-    def send_pending(self, send: Callable[[Message], int], *, window: int) -> int:
+    def send_pending(self, send: Callable[[OutgoingMessage], int], *, window: int) -> int:
         """Send as many events as the window has room for; returns how many."""
         self._follow_outbox()
         room = window - len(self._in_flight)
@@ -149,13 +149,13 @@ class Delivery:
         self._has_more = sent == room or self._split is not None
         return sent
 
-    def _send_live(self, send: Callable[[Message], int], room: int) -> int:
+    def _send_live(self, send: Callable[[OutgoingMessage], int], room: int) -> int:
         _, self._live_cursor, sent = self._send_after(send, self._live_cursor, room, backlog=True)
         return sent
 
     def _send_after(
         self,
-        send: Callable[[Message], int],
+        send: Callable[[OutgoingMessage], int],
         cursor: int,
         room: int,
         *,
@@ -181,12 +181,12 @@ class Delivery:
         return len(rows), cursor, sent
 
     def _send(
-        self, send: Callable[[Message], int], row: StoredEvent, *, backlog: bool = False
+        self, send: Callable[[OutgoingMessage], int], row: StoredEvent, *, backlog: bool = False
     ) -> int:
         event = finalise_event(row, now=self._clock(), boot_session=self._boot_session)
         if backlog:
             event = event.model_copy(update={"backlog": True})
-        message = Message(topic=self._topic, payload=event.to_json(), qos=1, retain=False)
+        message = OutgoingMessage(topic=self._topic, payload=event.to_json(), qos=1, retain=False)
         if self.largest_bytes is not None and message.size_bytes > self.largest_bytes:
             self._suspect(row.id, f"larger than the broker's limit of {self.largest_bytes} bytes")
             return 0
@@ -197,7 +197,7 @@ class Delivery:
         now_s = self._clock().monotonic_s
         return any(s.due_s <= now_s for s in self._suspects.values())
 
-    def _retry(self, send: Callable[[Message], int], room: int) -> int:
+    def _retry(self, send: Callable[[OutgoingMessage], int], room: int) -> int:
         """Send refused events again whose time has come."""
         if not self._suspects or not self._retry_due():
             return 0

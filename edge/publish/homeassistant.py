@@ -1,7 +1,7 @@
-"""What Home Assistant is told so that it shows this device by itself (MQTT discovery).
+"""What Home Assistant is sent so that it shows this device by itself (MQTT discovery).
 
 One retained message describes the device with all its entities; they read the topics of the
-contract, so nothing is published twice. It is told again whenever Home Assistant says that it is
+contract, so nothing is published twice. It is sent again whenever Home Assistant says that it is
 back. Source: Home Assistant's documentation of MQTT discovery for devices.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edge import __version__
 from emoshift.emotions import Emotion, state_label
-from emoshift.mqtt.connection import Message
+from emoshift.mqtt.connection import OutgoingMessage
 
 if TYPE_CHECKING:
     from edge.config import HomeAssistant
@@ -29,7 +29,7 @@ class Discovery:
         config: Whether and where to announce.
         base: The device's topic.
         site, device: Their names.
-        single_faces: Whether the device tells of single transitions.
+        single_faces: Whether the device publishes single transitions.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Discovery:
         """Whether a message says that Home Assistant has just started."""
         return self.enabled and topic == self.status_topic and payload == BIRTH
 
-    def message(self, *, largest_bytes: int | None = None) -> Message:
+    def message(self, *, largest_bytes: int | None = None) -> OutgoingMessage:
         """Return the announcement, with as many entities as fit, the most important ones first."""
         components = list(self._content["components"].items())
         while True:
             content = {**self._content, "components": dict(components)}
             payload = json.dumps(content, separators=(",", ":"), allow_nan=False)
-            message = Message(topic=self._topic, payload=payload, qos=1, retain=True)
+            message = OutgoingMessage(topic=self._topic, payload=payload, qos=1, retain=True)
             if largest_bytes is None or message.size_bytes <= largest_bytes or not components:
                 return message
             components.pop()
@@ -119,7 +119,7 @@ def _health(base: str, unique: str) -> dict[str, dict[str, Any]]:
 
 
 def _transition(base: str, unique: str) -> dict[str, Any]:
-    """Each transition as an event; what is told late must not switch anything, so it is none."""
+    """Each transition as an event; what is sent late must not switch anything, so it is none."""
     return {
         "platform": "event",
         "unique_id": f"{unique}_transition",

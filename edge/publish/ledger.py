@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 
 from edge.publish.delivery import finalise_event
 from emoshift.messages import BootNumbers, Ledger, LostNumbers, MessageError, Replay
-from emoshift.mqtt.connection import Message
+from emoshift.mqtt.connection import OutgoingMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edge.outbox.losses import Loss
-    from edge.outbox.settings import Run
+    from edge.outbox.settings import BootRange
     from edge.outbox.store import Outbox
     from emoshift.clock import ClockReading
 
@@ -59,11 +59,11 @@ class LedgerKeeper:
         """Send it at the next occasion though nothing has changed."""
         self._sent = ""
 
-    def cleared(self) -> Message:
+    def cleared(self) -> OutgoingMessage:
         """Return the message that removes the ledger from the broker."""
-        return Message(topic=self._topic, payload="", qos=1, retain=True)
+        return OutgoingMessage(topic=self._topic, payload="", qos=1, retain=True)
 
-    def due(self, now_s: float, *, largest_bytes: int | None) -> Message | None:
+    def due(self, now_s: float, *, largest_bytes: int | None) -> OutgoingMessage | None:
         """Return the message to send now, if it is due and says something new."""
         if now_s < self._due_s:
             return None
@@ -78,7 +78,7 @@ class LedgerKeeper:
         self._sent = message.payload
         return message
 
-    def _message(self, runs: list[Run], losses: list[Loss]) -> Message:
+    def _message(self, runs: list[BootRange], losses: list[Loss]) -> OutgoingMessage:
         ledger = Ledger(
             device=self._device,
             boots=[
@@ -90,7 +90,7 @@ class LedgerKeeper:
                 for x in losses
             ],
         )
-        return Message(topic=self._topic, payload=ledger.to_json(), qos=1, retain=True)
+        return OutgoingMessage(topic=self._topic, payload=ledger.to_json(), qos=1, retain=True)
 
 
 class Replays:
@@ -140,7 +140,7 @@ class Replays:
         """On a new connection nothing is under way."""
         self._tokens.clear()
 
-    def send_pending(self, send: Callable[[Message], int], *, window: int) -> bool:
+    def send_pending(self, send: Callable[[OutgoingMessage], int], *, window: int) -> bool:
         """Send some events again; true when a request has been answered to its end."""
         room = min(AT_A_TIME, window) - len(self._tokens)
         if not self._requests or room <= 0:
@@ -150,7 +150,9 @@ class Replays:
         for row in rows:
             event = finalise_event(row, now=self._clock(), boot_session=self._boot_session)
             payload = event.model_copy(update={"historical": True, "backlog": True}).to_json()
-            self._tokens.add(send(Message(topic=self._to, payload=payload, qos=1, retain=False)))
+            self._tokens.add(
+                send(OutgoingMessage(topic=self._to, payload=payload, qos=1, retain=False))
+            )
         if len(rows) == room and rows[-1].event.seq < last:
             self._requests.appendleft((boot_id, rows[-1].event.seq + 1, last))
             return False

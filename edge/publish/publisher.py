@@ -30,7 +30,7 @@ from emoshift.mqtt.connection import (
     ConnectionEvent,
     Failure,
     Lost,
-    Message,
+    OutgoingMessage,
     Received,
     Subscribed,
 )
@@ -138,7 +138,7 @@ class Publisher:
         outbox: Outbox,
         *,
         instance: str,
-        connect: Callable[[str, Message], Connection],
+        connect: Callable[[str, OutgoingMessage], Connection],
         address: str,
         grace_s: float = GRACE_S,
     ) -> None:
@@ -333,7 +333,7 @@ class Publisher:
         topics = [f"{self._base}/status"]  # first: to see what stood there before
         if self._single_faces:
             topics.append(self._replays.topic)
-        else:  # an earlier setting may have left one: it tells how many events there were
+        else:  # an earlier setting may have left one: it shows how many events there were
             self._send(self._ledger.cleared())
         self._connection.subscribe(*topics)
         self._send(self._status(Presence.ONLINE))
@@ -395,7 +395,7 @@ class Publisher:
         if ledger is not None:
             self._send(ledger)
 
-    def _snapshots_due(self, now_s: float) -> list[Message]:
+    def _snapshots_due(self, now_s: float) -> list[OutgoingMessage]:
         self._polled_s = now_s
         return self._snapshots.due(
             self._outbox.snapshots(), generation=self._outbox.generation, now_s=now_s
@@ -448,7 +448,7 @@ class Publisher:
         self._sessions_until = 0
         self._connection.restart()
 
-    def _send(self, message: Message) -> int:
+    def _send(self, message: OutgoingMessage) -> int:
         if self._largest_bytes is not None and message.size_bytes > self._largest_bytes:
             self._warn_once(
                 f"{message.topic}: left out, it is larger than the broker's limit of"
@@ -457,7 +457,7 @@ class Publisher:
             return -1
         return self._connection.send(message)
 
-    def _status(self, presence: Presence) -> Message:
+    def _status(self, presence: Presence) -> OutgoingMessage:
         status = Status(
             device=self._device,
             state=presence,
@@ -466,7 +466,9 @@ class Publisher:
             run=self._run,
             protocol=self._protocol,  # type: ignore[arg-type] # checked by the model
         )
-        return Message(topic=f"{self._base}/status", payload=status.to_json(), qos=1, retain=True)
+        return OutgoingMessage(
+            topic=f"{self._base}/status", payload=status.to_json(), qos=1, retain=True
+        )
 
     def _warn_once(self, text: str) -> None:
         if text not in self._warned and len(self._warned) < MAX_WARNINGS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from emoshift.mqtt.connection import Message
+from emoshift.mqtt.connection import OutgoingMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,14 +40,16 @@ class Snapshots:
         self._stale_after_s = stale_after_s
         self._sent: dict[str, tuple[int, int]] = {}
         self._class_s = 0.0
-        self._class_told = True  # an earlier connection may have left one on the broker
+        self._class_sent = True  # an earlier connection may have left one on the broker
 
     def restart(self) -> None:
         """On a new connection everything is due again."""
         self._sent.clear()
-        self._class_told = True
+        self._class_sent = True
 
-    def due(self, found: Iterable[Snapshot], *, generation: int, now_s: float) -> list[Message]:
+    def due(
+        self, found: Iterable[Snapshot], *, generation: int, now_s: float
+    ) -> list[OutgoingMessage]:
         """Return the messages to send now."""
         present = {snapshot.kind: snapshot for snapshot in found}
         fresh = {
@@ -72,17 +74,17 @@ class Snapshots:
         messages += self._class(present.get("class"), bool(fresh), generation, now_s)
         return messages
 
-    def clear_class(self) -> list[Message]:
+    def clear_class(self) -> list[OutgoingMessage]:
         """Return the message that removes the class summary from the broker, if one is there."""
-        if not self._class_told:
+        if not self._class_sent:
             return []
-        self._class_told = False
+        self._class_sent = False
         self._sent.pop("class", None)
         return [self._message("class", "")]
 
     def _class(
         self, snapshot: Snapshot | None, alive: bool, generation: int, now_s: float
-    ) -> list[Message]:
+    ) -> list[OutgoingMessage]:
         if snapshot is None or not alive or snapshot.boot_session != self._boot_session:
             return self.clear_class()
         version = (generation, snapshot.version)
@@ -90,11 +92,11 @@ class Snapshots:
             return []
         self._sent["class"] = version
         self._class_s = now_s
-        self._class_told = True
+        self._class_sent = True
         return [self._message("class", snapshot.body)]
 
-    def _message(self, kind: str, body: str) -> Message:
-        return Message(
+    def _message(self, kind: str, body: str) -> OutgoingMessage:
+        return OutgoingMessage(
             topic=f"{self._base}/{kind}",
             payload=body,
             qos=_QOS[kind],

@@ -1,4 +1,4 @@
-"""How many faces of a class are in which state, never fewer than may be told apart."""
+"""How many faces of a class are in which state, never fewer than may be shown."""
 
 from __future__ import annotations
 

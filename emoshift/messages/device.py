@@ -67,7 +67,7 @@ class Info(MessageBody):
         model: Id of the model bundle in use.
         isolation: What keeps the vision process off the network.
         min_faces: The class summary is suppressed below this many faces.
-        publish: What this device tells: ``transitions`` of single, unnamed faces, or ``class``,
+        publish: What this device publishes: ``transitions`` of single, unnamed faces, or ``class``,
             counts over windows of time with noise and never a single face. Not sent by older
             devices.
         face_finder: The back end that finds the faces. Not sent by older devices.

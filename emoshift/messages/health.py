@@ -57,7 +57,7 @@ class Health(MessageBody):
         fps: Frames processed a second over the last interval.
         frames: Frames processed since the start.
         dropped_frames: Frames since the start that were replaced by newer ones.
-        faces: Faces in the last frame; null where no single face is told of.
+        faces: Faces in the last frame; null where no single face may be counted.
         stages: Latency per stage over the last interval; ``total`` is capture to outbox. ``count``
             and ``sum_ms`` go on since the start, and are not sent by older devices.
         outbox_depth: Events that no broker has acknowledged.

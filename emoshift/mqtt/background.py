@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterable
 
-    from emoshift.mqtt.connection import ConnectionEvent, Message
+    from emoshift.mqtt.connection import ConnectionEvent, OutgoingMessage
     from emoshift.mqtt.paho import Broker
 
 _TURN_S: Final = 0.5
@@ -94,7 +94,7 @@ class BackgroundConnection:
         """End subscriptions."""
         self._soon(lambda: self._connection.unsubscribe(*topics))
 
-    def send(self, message: Message) -> None:
+    def send(self, message: OutgoingMessage) -> None:
         """Send a message; it is dropped while the broker is away."""
 
         def send() -> None:

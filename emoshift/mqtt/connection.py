@@ -41,7 +41,7 @@ class Failure(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class OutgoingMessage:
     """What is sent.
 
     Attributes:
@@ -156,7 +156,7 @@ class Connection(Protocol):
     def turn(self, timeout_s: float) -> Sequence[ConnectionEvent]:
         """Read and write for at most this long, and return what happened."""
 
-    def send(self, message: Message) -> int:
+    def send(self, message: OutgoingMessage) -> int:
         """Send a message; returns the token that its acknowledgement will carry."""
 
     def subscribe(self, *topics: str) -> None:

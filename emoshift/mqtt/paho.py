@@ -25,7 +25,7 @@ from emoshift.mqtt.connection import (
     ConnectionEvent,
     Failure,
     Lost,
-    Message,
+    OutgoingMessage,
     Received,
     Subscribed,
 )
@@ -210,7 +210,7 @@ class PahoConnection:
         broker: Broker,
         *,
         protocol: str,
-        will: Message | None = None,
+        will: OutgoingMessage | None = None,
         session_expiry_s: int = 0,
         persistent: bool = False,
         receive_maximum: int | None = None,
@@ -350,7 +350,7 @@ class PahoConnection:
         self._more = True
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
-    def send(self, message: Message) -> int:
+    def send(self, message: OutgoingMessage) -> int:
         """See `Connection.send`."""
         properties = None
         if self._five and message.expiry_s is not None:

@@ -27,7 +27,7 @@ SETTLED_S: Final = 30.0
 
 _PATIENCE: Final = {Failure.HUNG_UP: 2, Failure.SILENT: 1}
 """So often in a row may a broker do this before the other version is tried. A broker may refuse a
-version by it; a cut wire looks the same, and 3.1.1 does not tell whether anybody listens."""
+version by it; a cut wire looks the same, and 3.1.1 does not show whether anybody listens."""
 _PATIENCE_PROVEN: Final = 4
 """Likewise with a version that it has accepted before."""
 _SLOW: Final = (
@@ -120,7 +120,7 @@ class Reconnect:
         return level
 
     def fail(self, failure: Failure, detail: str, now_s: float) -> Notice:
-        """There is no connection (any more); plan the next attempt and tell what to log."""
+        """There is no connection (any more); plan the next attempt and return what to log."""
         if self.state is ConnectionState.ONLINE:
             self._choice = 0  # it may have been another broker, or a hang-up, that refused
             self._flapping = now_s - self._since_s < SETTLED_S and self._said is failure

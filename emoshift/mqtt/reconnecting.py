@@ -14,7 +14,7 @@ from emoshift.mqtt.reconnect import ConnectionState, Reconnect
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from emoshift.mqtt.connection import Connection, Message
+    from emoshift.mqtt.connection import Connection, OutgoingMessage
     from emoshift.mqtt.wakeup import Wakeup
 
 _NO_TOKEN: Final = -1
@@ -100,7 +100,7 @@ class ReconnectingConnection:
                 self.lose(event.failure, event.detail)
         return events
 
-    def send(self, message: Message) -> int:
+    def send(self, message: OutgoingMessage) -> int:
         """Send a message; returns its token, or -1 while there is no connection."""
         return _NO_TOKEN if self._connection is None else self._connection.send(message)
 

@@ -50,7 +50,7 @@ class Tree:
         crops: ``(n, 48, 48)``, uint8 grey.
         labels: ``(n,)``, int8, index into `train.data.ferplus.LABELS`.
         names: Path of each picture below the root.
-        subjects: Person of each picture where the set tells it, else empty.
+        subjects: Person of each picture where the set names it, else empty.
         problems: Files and folders that were left out.
     """
 

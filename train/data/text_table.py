@@ -50,7 +50,7 @@ csv.field_size_limit(LONGEST_LINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TextRow:
     """One row of a table.
 
     Attributes:
@@ -69,7 +69,7 @@ def read_rows(
     names: Sequence[str],
     columns: Sequence[str],
     checksum: hashlib._Hash | None = None,
-) -> Iterator[Row]:
+) -> Iterator[TextRow]:
     """Yield the rows of a table, one at a time.
 
     Args:
@@ -110,7 +110,7 @@ def _lines(text: IO[str]) -> Iterator[str]:
         yield line
 
 
-def _parse(path: Path, text: IO[str], columns: Sequence[str]) -> Iterator[Row]:
+def _parse(path: Path, text: IO[str], columns: Sequence[str]) -> Iterator[TextRow]:
     first = text.readline(LONGEST_LINE)
     delimiter = max(",;\t", key=first.count)
     header = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=delimiter), [])]
@@ -126,7 +126,7 @@ def _parse(path: Path, text: IO[str], columns: Sequence[str]) -> Iterator[Row]:
             raise InputError(f"{path}: has more than {MOST_ROWS} rows; not FER2013")
         if any(cells):
             values = {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
-            yield Row(reader.line_num + 1, values)
+            yield TextRow(reader.line_num + 1, values)
 
 
 @contextmanager

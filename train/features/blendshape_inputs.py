@@ -24,7 +24,7 @@ LIMIT = 5.0
 """Standardised inputs are clipped here, in standard deviations."""
 
 
-class Features(RecipeTable):
+class BlendshapeInputs(RecipeTable):
     """What is taken of an image.
 
     Attributes:
@@ -45,7 +45,7 @@ class Features(RecipeTable):
 
 
 def raw_inputs(
-    table: FeatureTable, rows: NDArray[np.intp], features: Features, *, mirror: bool = False
+    table: FeatureTable, rows: NDArray[np.intp], features: BlendshapeInputs, *, mirror: bool = False
 ) -> NDArray[np.float32]:
     """Return the inputs of some rows before they are standardised, ``(n, inputs)``."""
     shapes, points = table.blendshapes[rows], table.points[rows]
@@ -74,7 +74,7 @@ class Scaling:
         return np.asarray(np.clip(scaled, -LIMIT, LIMIT), np.float32)
 
 
-def fit_scaling(values: NDArray[np.float32], features: Features) -> Scaling:
+def fit_scaling(values: NDArray[np.float32], features: BlendshapeInputs) -> Scaling:
     """Return the scaling of the training images; one that changes nothing where not asked."""
     if not features.standardise:
         width = values.shape[1]
@@ -82,7 +82,7 @@ def fit_scaling(values: NDArray[np.float32], features: Features) -> Scaling:
     return Scaling(mean=values.mean(axis=0), std=np.maximum(values.std(axis=0), 1e-4))
 
 
-def _transform(features: Features) -> ChannelTransform:
+def _transform(features: BlendshapeInputs) -> ChannelTransform:
     return ChannelTransform(
         blendshapes=NAMES if features.blendshapes == "all" else INFORMATIVE,
         pose=features.pose,

@@ -12,7 +12,7 @@ CONFIG: Final = "config.json"
 
 
 def is_classifier(name: str | Path) -> bool:
-    """Tell a classifier's folder, or a hub name such as ``owner/model``, from other files."""
+    """Whether a name is a classifier's folder or a hub name such as ``owner/model``."""
     path = Path(name)
     if path.is_dir():
         return (path / CONFIG).exists()

@@ -23,7 +23,7 @@ from train.features.single_images import read_stills
 from train.features.synthetic_sequences import Director
 from train.networks.recurrent import build_recurrent
 from train.training.image_batches import step_chance
-from train.training.job import Job
+from train.training.job import TrainingJob
 from train.training.trainer import Task
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def prepare_recurrent(
     recipe: RecurrentRecipe,
     options: RunOptions,
     log: Callable[[str], None],  # noqa: ARG001 - every kind of network is prepared alike
-) -> Job:
+) -> TrainingJob:
     """Read FER2013's measured blendshapes.
 
     The run gets ``net.keras``, ``net.json`` with the channel transform, and ``net.npz`` with
@@ -105,7 +105,7 @@ def prepare_recurrent(
     )
     sequences = recipe.steps_per_epoch * recipe.batch_size
     summary = f"{sequences} sequences an epoch, of {len(train.rows)} images and their mirror images"
-    return Job(task=task, summary=summary, finish=finish)
+    return TrainingJob(task=task, summary=summary, finish=finish)
 
 
 def recurrent_task(

@@ -17,7 +17,7 @@ from train.evaluation.reports import write_report
 from train.networks.residual import build_residual
 from train.training.distillation import read_teacher
 from train.training.image_batches import ImageBatches
-from train.training.job import Job
+from train.training.job import TrainingJob
 from train.training.targets import targets_of
 from train.training.trainer import Task
 
@@ -45,7 +45,7 @@ def prepare_residual(
     recipe: ResidualRecipe,
     options: RunOptions,
     log: Callable[[str], None],  # noqa: ARG001 - every kind of network is prepared alike
-) -> Job:
+) -> TrainingJob:
     """Read FER2013 and the teacher, if there is one.
 
     Raises:
@@ -72,7 +72,7 @@ def prepare_residual(
         logits = image_logits(lambda inputs: _head_logits(model, inputs), held_out.crops)
         write_report(folder, softmax(logits["ferplus"]), held_out.majority, LABELS)
 
-    return Job(
+    return TrainingJob(
         task=task,
         summary=f"{len(draw.pool)} images, {len(held_out.rows)} held out"
         + (f", part {options.leave_out} left out" if options.leave_out else ""),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from train.recipe import RunRecipe
-    from train.training.job import Job
+    from train.training.job import TrainingJob
 
 __all__ = ["RecipeOverrides", "RunOptions", "export_run", "start_run"]
 
@@ -107,7 +107,7 @@ def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
     return state.epoch
 
 
-def _train(job: Job, folder: Path, options: RunOptions, log: Callable[[str], None]) -> None:
+def _train(job: TrainingJob, folder: Path, options: RunOptions, log: Callable[[str], None]) -> None:
     from train.saved_net import read_weights
     from train.training.learning_curves import draw_learning_curves
     from train.training.trainer import fit
@@ -147,25 +147,25 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _residual(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> Job:
+def _residual(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> TrainingJob:
     from train.training.residual_task import prepare_residual
 
     return prepare_residual(recipe, options, log)
 
 
-def _single_head(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> Job:
+def _single_head(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> TrainingJob:
     from train.training.single_head_task import prepare_single_head
 
     return prepare_single_head(recipe, options, log)
 
 
-def _recurrent(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> Job:
+def _recurrent(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> TrainingJob:
     from train.training.recurrent_task import prepare_recurrent
 
     return prepare_recurrent(recipe, options, log)
 
 
-PREPARE: Final[dict[str, Callable[[RunRecipe, RunOptions, Callable[[str], None]], Job]]] = {
+PREPARE: Final[dict[str, Callable[[RunRecipe, RunOptions, Callable[[str], None]], TrainingJob]]] = {
     "residual": _residual,
     "model_x": _single_head,
     "model_y": _single_head,

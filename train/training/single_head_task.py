@@ -20,7 +20,7 @@ from train.networks.published import build_convolution, build_dense, build_refer
 from train.recipe import ConvolutionRecipe
 from train.saved_net import NetCard, write_net_card
 from train.training.image_batches import epoch_order, step_chance
-from train.training.job import Job
+from train.training.job import TrainingJob
 from train.training.trainer import Task
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class TrainingSet:
 
 def prepare_single_head(
     recipe: SingleHeadRecipe, options: RunOptions, log: Callable[[str], None]
-) -> Job:
+) -> TrainingJob:
     """Read FER2013, or a folder of images, in the run's classes.
 
     Raises:
@@ -98,7 +98,7 @@ def prepare_single_head(
         probs = softmax(class_logits(model, data.held_out_inputs))
         write_report(folder, probs, data.held_out_labels, data.classes)
 
-    return Job(task=single_head_task(recipe, data), summary=data.summary(), finish=finish)
+    return TrainingJob(task=single_head_task(recipe, data), summary=data.summary(), finish=finish)
 
 
 def single_head_task(recipe: SingleHeadRecipe, data: TrainingSet) -> Task:

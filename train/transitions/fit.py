@@ -331,7 +331,7 @@ def fit(
         folds: Parts the people are divided into; every clip of a person lies in one part.
         without: Of `PARTS`.
         jobs: Processes that share the folds.
-        log: Told how it goes.
+        log: Called with how it goes.
     """
     held_out = average = equal = None
     parts = people(cases, folds) if folds else ()

@@ -40,7 +40,7 @@ function showChanges(events) {
       element("span", { text: `${words.states[event.from]} → ${words.states[event.to]}` }),
       element("span", { className: `mark s-${event.to}`, "aria-hidden": "true" }),
       element("time", { text: clockTime(event.t), datetime: new Date(event.t).toISOString() }));
-    // What is told a little late stands where it began.
+    // What is sent a little late stands where it began.
     list.insertBefore(line, [...list.children].find((other) => other.dataset.at <= event.t) ?? null);
   }
   while (list.children.length > 30) list.lastElementChild.remove();
@@ -50,7 +50,7 @@ function showChanges(events) {
 // -- charts
 
 function gaps(buckets, width) {
-  // A minute that is not told leaves a hole, never a line drawn across it.
+  // A minute that is not shown leaves a hole, never a line drawn across it.
   const filled = [];
   for (const bucket of buckets) {
     const last = filled.at(-1);

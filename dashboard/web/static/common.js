@@ -79,7 +79,7 @@ export async function load(path) {
 
 // -- charts
 
-// The library is preloaded by the page; where nobody has fetched it, tables tell the same.
+// The library is preloaded by the page; where nobody has fetched it, tables show the same.
 const library = document.querySelector("link[rel=modulepreload]");
 const echarts = library ? await import(library.href).catch(() => null) : null;
 

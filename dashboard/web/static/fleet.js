@@ -1,4 +1,4 @@
-// The fleet page: rows change as devices tell; filter and order stay as chosen.
+// The fleet page: rows change as devices report; filter and order stay as chosen.
 import { condition, element, follow, number, words } from "./common.js";
 
 const body = document.querySelector("#fleet tbody");
