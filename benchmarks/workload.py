@@ -6,6 +6,7 @@ import math
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
@@ -116,12 +117,13 @@ def open_source(request: Request, config: Config) -> FrameSource:
         if request.settled_pace == "flat-out":
             raise UsageError("--pace flat-out: a camera has its own pace; leave it out")
         return Live(open_capture(config.camera))
+    pictures: Callable[[], CaptureDevice]
     if request.source == SYNTHETIC:
-        pictures: Callable[[], CaptureDevice] = lambda: Synthetic(request)  # noqa: E731 - one of two
+        pictures = partial(Synthetic, request)
     else:
         clip = Path(request.source)
         Clip(clip)  # says at once what is wrong with it
-        pictures = lambda: Looped(clip)  # noqa: E731 - the other
+        pictures = partial(Looped, clip)
     if request.settled_pace == "flat-out":
         return FlatOut(pictures())
     return Live(NewestFrame(lambda: Paced(pictures(), request.fps), clock=time.monotonic))

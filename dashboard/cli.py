@@ -251,7 +251,7 @@ def migrate(config: Config) -> None:
 @click.option("--events", type=int, help="End after this many transitions.")
 @click.option("--duration", type=float, help="End after this many seconds.")
 @click.option("--seed", default=1, show_default=True)
-def simulate(  # noqa: PLR0917 - click passes each option by name
+def simulate(
     config: Config,
     devices: int,
     rate: float,

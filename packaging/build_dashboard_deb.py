@@ -3,7 +3,6 @@
 Made as the device's package is (build_deb.py): locked wheels, unpacked, and the chart library, so
 that a school's server needs neither pip nor the internet. The two packages share no file.
 """
-# ruff: noqa: INP001, T201 - a script: it starts tools and reports on the terminal
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ neither pip nor a network, and what is installed is what was tested. A package t
 architecture and one Python (3.11 on Debian 12, 3.13 on Debian 13); any of them can be built on any
 machine, since nothing is compiled.
 """
-# ruff: noqa: INP001, T201 - a script: it starts tools and reports on the terminal
 
 from __future__ import annotations
 

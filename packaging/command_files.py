@@ -1,5 +1,4 @@
 """Man pages and shell completion of a program, made from its commands."""
-# ruff: noqa: INP001 - beside the scripts that build packages
 
 from __future__ import annotations
 

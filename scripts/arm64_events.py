@@ -1,4 +1,3 @@
-# ruff: noqa: INP001 - a script, not a package
 """What `scripts/arm64` runs on both sides: replay a clip, compare events, read a lock."""
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from importlib.util import find_spec
@@ -38,5 +39,5 @@ def load_keras() -> ModuleType:
         choose_backend()
         # Written by native code before any log level holds.
         with quiet_native():
-            import keras  # noqa: F401
+            importlib.import_module("keras")
     return sys.modules["keras"]

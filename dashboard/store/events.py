@@ -53,14 +53,14 @@ def _postgresql() -> str:
             SELECT device, minute, {counts} FROM stored GROUP BY 1, 2 ORDER BY 1, 2
             {_ADD_UP}
         )
-        SELECT count(*) FROM stored"""  # noqa: S608 - our own names
+        SELECT count(*) FROM stored"""
 
 
 _POSTGRESQL: Final = _postgresql()
 _MARKS: Final = ", ".join("?" * len(_NAMES))
-_SQLITE: Final = f"INSERT INTO event ({_COLUMNS}) VALUES ({_MARKS})"  # noqa: S608 - our own names
+_SQLITE: Final = f"INSERT INTO event ({_COLUMNS}) VALUES ({_MARKS})"
 _SQLITE_TALLY: Final = (
-    f"INSERT INTO tally ({_TALLY}) VALUES ({', '.join('?' * (2 + len(EMOTIONS)))}) {_ADD_UP}"  # noqa: S608 - our own names
+    f"INSERT INTO tally ({_TALLY}) VALUES ({', '.join('?' * (2 + len(EMOTIONS)))}) {_ADD_UP}"
 )
 _KNOWN: Final = "SELECT seq FROM event WHERE boot = ? AND seq BETWEEN ? AND ?"
 

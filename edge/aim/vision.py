@@ -198,7 +198,7 @@ def main() -> int:
 
         _watch(parse_config(settings, where="standard input"), pipe)
     except EmoshiftError as why:
-        log.error("%s", why)  # noqa: TRY400 - expected: one line, no trace
+        log.error("%s", why)
         return why.exit_code
     except BrokenPipeError:
         pass  # whoever looked is gone

@@ -151,7 +151,7 @@ class Library:
             try:
                 return load_bundle(path, keys=self._keys)
             except BundleError as why:
-                log.error("%s; going back to the bundle before", why)  # noqa: TRY400 - one line
+                log.error("%s; going back to the bundle before", why)
         return load_bundle(default_bundle_path())  # lies beside this code, and is trusted as it is
 
     def _target(self, link: str) -> Path | None:

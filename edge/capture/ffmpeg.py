@@ -234,7 +234,7 @@ class _Deinterlacer:
             self._graph = self._form = None
 
     def _ready(self) -> Iterator[VideoFrame]:
-        assert self._graph is not None  # noqa: S101 - for the type checker
+        assert self._graph is not None
         while True:
             try:
                 yield self._graph.vpull()

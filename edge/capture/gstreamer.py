@@ -66,7 +66,7 @@ class GStreamer:
             stderr=self._errors,
             start_new_session=True,
         )
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None
         self._pipe = self._process.stdout
         self._buffer = bytearray()
         try:

@@ -24,11 +24,11 @@ MJPEG: Final = "MJPG"
 class VideoCapture(Protocol):
     """The part of OpenCV's reader that is used here."""
 
-    def isOpened(self) -> bool: ...  # noqa: N802, D102 - OpenCV's name
-    def set(self, name: int, value: float, /) -> bool: ...  # noqa: D102
-    def get(self, name: int, /) -> float: ...  # noqa: D102
-    def read(self) -> tuple[bool, Any]: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
+    def isOpened(self) -> bool: ...  # noqa: N802 - OpenCV's name
+    def set(self, name: int, value: float, /) -> bool: ...
+    def get(self, name: int, /) -> float: ...
+    def read(self) -> tuple[bool, Any]: ...
+    def release(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,8 +93,8 @@ class CameraProcess:
             start_new_session=True,  # Ctrl-C is for us
         )
         self._tell(config_json(config, secrets=False).encode() + b"\n")
-        assert self._process.stdout is not None  # noqa: S101 - for the type checker
-        assert self._process.stderr is not None  # noqa: S101 - for the type checker
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
         self._threads = [
             threading.Thread(target=work, args=(pipe,), daemon=True)
             for work, pipe in (

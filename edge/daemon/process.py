@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
         _serve(options.process, options.config, data, isolation, notifier)
         forget_starts(os.environ)
     except EmoshiftError as why:
-        log.error("%s", why)  # noqa: TRY400 - expected: one line, no trace
+        log.error("%s", why)
         return why.exit_code
     return 0
 

@@ -73,7 +73,7 @@ class Control:
             if self._process == "vision":
                 demand_legal_basis(found, where=str(self._path))
         except ConfigError as why:
-            log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
+            log.error("not reloaded, the old configuration stays: %s", why)
             return
         found, held = hold_fixed(self.config, found)
         for key in held:

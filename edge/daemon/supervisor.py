@@ -143,7 +143,7 @@ def _reload(reread: Callable[[], Config] | None, vision: _Child, publish: _Child
     try:
         config = settle_name(reread())
     except ConfigError as why:
-        log.error("not reloaded, the old configuration stays: %s", why)  # noqa: TRY400 - no trace
+        log.error("not reloaded, the old configuration stays: %s", why)
         return
     for child in (vision, publish):
         found = config_json(config, secrets=child is publish)

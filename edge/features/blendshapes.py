@@ -68,19 +68,19 @@ class ChannelForm(Protocol):
     """
 
     @property
-    def blendshapes(self) -> tuple[str, ...]: ...  # noqa: D102 - described above
+    def blendshapes(self) -> tuple[str, ...]: ...
     @property
-    def pose(self) -> bool: ...  # noqa: D102
+    def pose(self) -> bool: ...
     @property
-    def log_floor(self) -> float | None: ...  # noqa: D102
+    def log_floor(self) -> float | None: ...
     @property
-    def mean(self) -> tuple[float, ...]: ...  # noqa: D102
+    def mean(self) -> tuple[float, ...]: ...
     @property
-    def std(self) -> tuple[float, ...]: ...  # noqa: D102
+    def std(self) -> tuple[float, ...]: ...
     @property
-    def pair(self) -> bool: ...  # noqa: D102
+    def pair(self) -> bool: ...
     @property
-    def subtract_neutral(self) -> bool: ...  # noqa: D102
+    def subtract_neutral(self) -> bool: ...
 
 
 def channel_names(form: ChannelForm) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def drop_old(
         column = "since_s" if table == "dead" else "utc_s"
         if now.synced:
             db.execute(
-                f"DELETE FROM {table} WHERE {column} < ? AND {column} > 1e9",  # noqa: S608
+                f"DELETE FROM {table} WHERE {column} < ? AND {column} > 1e9",
                 (now.utc_s - limits.max_age_s,),
             )
     return lost
@@ -80,14 +80,14 @@ def _past(
     """Delete the rows of a table that are older than ``age_s``, and yield them."""
     while True:
         oldest = db.execute(
-            f"SELECT id, kernel, monotonic_s, utc_s, synced FROM {table} ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT id, kernel, monotonic_s, utc_s, synced FROM {table} ORDER BY id LIMIT ?",
             (_AT_A_TIME,),
         ).fetchall()
         old = []
         for number, *stored in oldest:
             if _is_past(stored, age_s, boot_session=boot_session, now=now):
                 record = db.execute(
-                    f"SELECT {COLUMNS} FROM {table} WHERE id = ?",  # noqa: S608
+                    f"SELECT {COLUMNS} FROM {table} WHERE id = ?",
                     (number,),
                 ).fetchone()
                 if record is not None and is_whole(record):  # else sending it will show
@@ -122,7 +122,7 @@ def drop_excess(db: sqlite3.Connection, max_bytes: int) -> list[tuple[str, int]]
         if depth == 0:
             break
         oldest = db.execute(
-            f"SELECT {COLUMNS} FROM {table} ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT {COLUMNS} FROM {table} ORDER BY id LIMIT ?",
             (depth // 20 + 1,),
         ).fetchall()
         delete(db, [record[0] for record in oldest], table)

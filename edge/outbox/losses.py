@@ -121,7 +121,7 @@ def lowest_numbers(db: sqlite3.Connection, *tables: str) -> dict[str, int]:
     """Return by boot id the lowest number that stands in some tables."""
     lowest: dict[str, int] = {}
     for table in tables:
-        for boot, seq in db.execute(f"SELECT boot, min(seq) FROM {table} GROUP BY boot"):  # noqa: S608
+        for boot, seq in db.execute(f"SELECT boot, min(seq) FROM {table} GROUP BY boot"):
             if isinstance(boot, bytes) and isinstance(seq, int) and seq > 0:
                 name = boot.decode("ascii", "replace")
                 lowest[name] = min(lowest.get(name, seq), seq)
@@ -164,7 +164,7 @@ def find_losses(
         if loss.boot_id in present:
             present[loss.boot_id].update(range(loss.first, loss.last + 1))
     for table, which in (("queue", ""), ("sent", ""), ("dead", " WHERE reason != 'damaged'")):
-        for boot, seq in db.execute(f"SELECT boot, seq FROM {table}{which}"):  # noqa: S608
+        for boot, seq in db.execute(f"SELECT boot, seq FROM {table}{which}"):
             name = boot.decode("ascii", "replace") if isinstance(boot, bytes) else ""
             if name in present and isinstance(seq, int):
                 present[name].add(seq)

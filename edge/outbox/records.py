@@ -119,7 +119,7 @@ def insert_all(db: sqlite3.Connection, table: str, records: Iterable[Record | No
     rows = [_restore_text(table, record) for record in records if record is not None]
     if rows:
         marks = ", ".join("?" * len(rows[0]))
-        db.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)  # noqa: S608
+        db.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", rows)
 
 
 def _restore_text(table: str, record: Record) -> Record:

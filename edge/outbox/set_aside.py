@@ -42,7 +42,7 @@ class SetAside:
 def add(db: sqlite3.Connection, number: int, *, reason: str, utc_s: float) -> None:
     """Move a row from the queue to those that cannot be sent."""
     db.execute(
-        f"INSERT OR REPLACE INTO dead SELECT {COLUMNS}, ?, ? FROM queue WHERE id = ?",  # noqa: S608
+        f"INSERT OR REPLACE INTO dead SELECT {COLUMNS}, ?, ? FROM queue WHERE id = ?",
         (reason, utc_s, number),
     )
     db.execute("DELETE FROM queue WHERE id = ?", (number,))
@@ -66,7 +66,7 @@ def quarantine(db: sqlite3.Connection, records: Sequence[Record], *, utc_s: floa
 
 def refused(db: sqlite3.Connection) -> list[Loss]:
     """Return the numbers that were set aside because the broker refused them."""
-    rows = db.execute(f"SELECT {COLUMNS} FROM dead WHERE reason != 'damaged'")  # noqa: S608
+    rows = db.execute(f"SELECT {COLUMNS} FROM dead WHERE reason != 'damaged'")
     numbers = [number for record in rows if (number := number_of(record)) is not None]
     return list(group_losses(numbers, "refused"))
 
@@ -74,7 +74,7 @@ def refused(db: sqlite3.Connection) -> list[Loss]:
 def list_all(db: sqlite3.Connection) -> Iterator[SetAside]:
     """Yield what was set aside, oldest first."""
     for *record, reason, since_s in db.execute(
-        f"SELECT {COLUMNS}, reason, since_s FROM dead ORDER BY id"  # noqa: S608
+        f"SELECT {COLUMNS}, reason, since_s FROM dead ORDER BY id"
     ):
         date = date_of(since_s if isinstance(since_s, float) else 0.0)
         yield SetAside(
@@ -89,7 +89,7 @@ def retry(db: sqlite3.Connection, ids: Sequence[int]) -> int:
     """Move rows that were set aside back into the queue, unless they are damaged."""
     done = 0
     for number in ids:
-        record = db.execute(f"SELECT {COLUMNS} FROM dead WHERE id = ?", (number,)).fetchone()  # noqa: S608
+        record = db.execute(f"SELECT {COLUMNS} FROM dead WHERE id = ?", (number,)).fetchone()
         if record is not None and read_record(record) is not None:
             insert_all(db, "queue", [record])
             db.execute("DELETE FROM dead WHERE id = ?", (number,))
@@ -102,7 +102,7 @@ def remove(db: sqlite3.Connection, ids: Sequence[int], *, utc_s: float) -> int:
     done = 0
     for number in ids:
         record = db.execute(
-            f"SELECT {COLUMNS}, reason FROM dead WHERE id = ?",  # noqa: S608
+            f"SELECT {COLUMNS}, reason FROM dead WHERE id = ?",
             (number,),
         ).fetchone()
         if record is None:

@@ -50,7 +50,7 @@ def waiting(db: sqlite3.Connection, *, after: int, before: int | None, limit: in
     A damaged id may be any number.
     """
     return db.execute(
-        f"SELECT {COLUMNS} FROM queue WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",  # noqa: S608
+        f"SELECT {COLUMNS} FROM queue WHERE id > ? AND id <= ? ORDER BY id LIMIT ?",
         (after or _LOWEST, _HIGHEST if before is None else before - 1, limit),
     ).fetchall()
 
@@ -62,14 +62,14 @@ def newest_id(db: sqlite3.Connection) -> int:
 
 def count(db: sqlite3.Connection, table: str) -> int:
     """Return how many rows a table has."""
-    return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+    return int(db.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def next_id(db: sqlite3.Connection) -> int:
     """Return an id larger than any that was used."""
     largest = [read_counter(db, "id")]
     for table in ("queue", "sent", "dead"):
-        row = db.execute(f"SELECT {COLUMNS} FROM {table} ORDER BY id DESC LIMIT 1").fetchone()  # noqa: S608
+        row = db.execute(f"SELECT {COLUMNS} FROM {table} ORDER BY id DESC LIMIT 1").fetchone()
         if row is not None and is_whole(row):  # a damaged id may be enormous
             largest.append(row[0])
     return max(largest) + 1
@@ -77,13 +77,13 @@ def next_id(db: sqlite3.Connection) -> int:
 
 def numbers(db: sqlite3.Connection) -> list[tuple[str, int]]:
     """Return boot id and number of everything in the queue."""
-    found = db.execute(f"SELECT {COLUMNS} FROM queue")  # noqa: S608
+    found = db.execute(f"SELECT {COLUMNS} FROM queue")
     return [number for record in found if (number := number_of(record)) is not None]
 
 
 def delete(db: sqlite3.Connection, ids: Iterable[int], table: str = "queue") -> list[int]:
     """Delete rows by their ids; returns those that were there."""
-    statement = f"DELETE FROM {table} WHERE id = ?"  # noqa: S608 - our own names
+    statement = f"DELETE FROM {table} WHERE id = ?"
     return [number for number in ids if db.execute(statement, (number,)).rowcount]
 
 
@@ -100,7 +100,7 @@ def move_to_sent(db: sqlite3.Connection, ids: Sequence[int], *, elsewhere: froze
     """
     for number in ids:
         db.execute(
-            f"INSERT OR IGNORE INTO sent SELECT {COLUMNS} FROM queue WHERE id = ?",  # noqa: S608
+            f"INSERT OR IGNORE INTO sent SELECT {COLUMNS} FROM queue WHERE id = ?",
             (number,),
         )
         if db.execute("DELETE FROM queue WHERE id = ?", (number,)).rowcount:
@@ -116,7 +116,7 @@ def sent(
 ) -> list[Record]:
     """Return rows that were acknowledged, by their numbers."""
     return db.execute(
-        f"SELECT {COLUMNS} FROM sent WHERE boot = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",  # noqa: S608
+        f"SELECT {COLUMNS} FROM sent WHERE boot = ? AND seq BETWEEN ? AND ? ORDER BY seq LIMIT ?",
         (boot_id, first, last, limit),
     ).fetchall()
 
@@ -135,7 +135,7 @@ def in_order(db: sqlite3.Connection, runs: Mapping[str, int]) -> list[tuple[str,
     """Sort boot ids by the place of their events, those without any last."""
     place: dict[str, int] = {}
     for table in ("sent", "queue"):
-        for boot, number in db.execute(f"SELECT boot, max(id) FROM {table} GROUP BY boot"):  # noqa: S608
+        for boot, number in db.execute(f"SELECT boot, max(id) FROM {table} GROUP BY boot"):
             if isinstance(boot, bytes):
                 place[boot.decode("ascii", "replace")] = number
     return sorted(runs.items(), key=lambda run: place.get(run[0], 2**63))

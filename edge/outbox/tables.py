@@ -116,7 +116,7 @@ def _make_tables(db: sqlite3.Connection) -> None:
             columns = db.execute(f"PRAGMA table_info({name})").fetchall()
             if any(as_text(column[1]) == "crc" for column in columns):
                 continue
-            rows = db.execute(f"SELECT * FROM {name}").fetchall()  # noqa: S608 - our own names
+            rows = db.execute(f"SELECT * FROM {name}").fetchall()
             db.execute(f"DROP TABLE {name}")
             db.execute(statement)
             insert_all(db, name, [(*row, checksum(*row)) for row in rows])
@@ -194,7 +194,7 @@ def read_damaged_file(path: Path) -> dict[str, list[Record]]:
                 contextlib.closing(sqlite3.connect(path, isolation_level=None)) as db,
             ):
                 db.text_factory = bytes
-                for row in db.execute(f"SELECT * FROM {table} ORDER BY 1 {direction}"):  # noqa: S608
+                for row in db.execute(f"SELECT * FROM {table} ORDER BY 1 {direction}"):
                     if row[0] in rows:
                         break
                     rows[row[0]] = row

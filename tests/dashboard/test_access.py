@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HTML = {"accept": "text/html"}
-PASSWORD = "a password of the school"  # noqa: S105 - of this test alone
+PASSWORD = "a password of the school"
 ONE, OTHER = "school-1/room-101", "school-1/room-102"
 
 

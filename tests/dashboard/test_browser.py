@@ -17,24 +17,24 @@ import pytest
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-import paho.mqtt.client as paho  # noqa: E402 - after the check that skips
-from paho.mqtt.enums import CallbackAPIVersion  # noqa: E402
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
-from dashboard.charts import find_charts  # noqa: E402
-from dashboard.simulate.classroom import Classroom, make_school  # noqa: E402
-from dashboard.simulate.history import write_past  # noqa: E402
-from dashboard.simulate.publish import PublishingLoad, Simulator  # noqa: E402
-from dashboard.store.accounts import People, Role  # noqa: E402
-from dashboard.store.database import open_store  # noqa: E402
-from dashboard.store.read import Archive  # noqa: E402
-from emoshift.local_broker import (  # noqa: E402
+from dashboard.charts import find_charts
+from dashboard.simulate.classroom import Classroom, make_school
+from dashboard.simulate.history import write_past
+from dashboard.simulate.publish import PublishingLoad, Simulator
+from dashboard.store.accounts import People, Role
+from dashboard.store.database import open_store
+from dashboard.store.read import Archive
+from emoshift.local_broker import (
     find_mosquitto,
     free_port,
     local_broker,
 )
-from emoshift.topics import Address  # noqa: E402
-from tests.support.dashboard import settings  # noqa: E402
-from tests.support.waiting import wait_until  # noqa: E402
+from emoshift.topics import Address
+from tests.support.dashboard import settings
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -472,7 +472,7 @@ def test_seen_within_the_bar(site, browser, record_property):
     p50, p95 = statistics.median(took), took[min(len(took) - 1, round(len(took) * 0.95))]
     record_property("wire_to_visible_p50_ms", round(p50))
     record_property("wire_to_visible_p95_ms", round(p95))
-    print(f"wire to visible: n={len(took)} p50={p50:.0f} ms p95={p95:.0f} ms")  # noqa: T201 - the figure
+    print(f"wire to visible: n={len(took)} p50={p50:.0f} ms p95={p95:.0f} ms")
     assert len(took) == len(sent)
     context.close()
 
@@ -527,7 +527,7 @@ def test_a_thousand_devices(tmp_path, browser, record_property):
         took.sort()
         record_property("fleet_of_1000_load_ms", round(took[-1]))
         median, worst = statistics.median(took), took[-1]
-        print(f"fleet of 1000: n={len(took)} p50={median:.0f} ms worst={worst:.0f} ms")  # noqa: T201 - the figure
+        print(f"fleet of 1000: n={len(took)} p50={median:.0f} ms worst={worst:.0f} ms")
         context.close()
         stop.set()
         thread.join(timeout=60)

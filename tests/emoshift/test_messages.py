@@ -422,7 +422,7 @@ dates = st.integers(0, 4_000_000_000_000).map(
     latency_ms=st.integers(0, 100_000),
     flags=st.lists(st.booleans(), min_size=3, max_size=3),
 )
-def test_round_trip(  # noqa: PLR0917 - hypothesis passes them by name
+def test_round_trip(
     boot_id: str,
     seq: int,
     device: str,

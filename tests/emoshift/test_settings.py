@@ -75,7 +75,7 @@ def test_files_of_the_service_manager(tmp_path: Path, monkeypatch: pytest.Monkey
         ca_file="$CREDENTIALS_DIRECTORY/cert.pem",
         cert_file="$CREDENTIALS_DIRECTORY/cert.pem",
         key_file="$CREDENTIALS_DIRECTORY/key.pem",
-        password_file="$CREDENTIALS_DIRECTORY/password",  # noqa: S106 - a path
+        password_file="$CREDENTIALS_DIRECTORY/password",
     )
     broker = Broker.from_settings(settings, client_id="c", table="broker")
     assert isinstance(broker.tls, ssl.SSLContext)

@@ -39,7 +39,7 @@ CROWD_EVERY = 6
 def main(frames: int) -> int:
     """Run for so many frames, print what was seen, and judge it."""
     if missing := lacks():
-        print(missing, file=sys.stderr)  # noqa: T201 - a command
+        print(missing, file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nothing is left running
     with tempfile.TemporaryDirectory() as name:
@@ -78,7 +78,7 @@ def _follow(watching: Watching, frames: int) -> list[tuple[float, int, float]]:
             readings.append((now_s - started_s, seen, own_mb))
         if now_s - logged_s >= 30:
             logged_s = now_s
-            print(  # noqa: T201 - a command
+            print(
                 f"{now_s - started_s:6.0f} s  {seen:7d} frames  {own_mb:7.2f} MB"
                 f"  faces {health['faces']:2d}  level {health['level']}",
                 flush=True,
@@ -113,7 +113,7 @@ def _judge(readings: list[tuple[float, int, float]], code: int, carried: dict[st
         "grown, MB": round(grown_mb, 2),
         "bytes over each network interface": carried,
     }
-    print(json.dumps(report, indent=2))  # noqa: T201 - a command
+    print(json.dumps(report, indent=2))
     return int(code != 0 or grown_mb > BAR_MB or sum(carried.values()) > 0)
 
 

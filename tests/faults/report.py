@@ -16,9 +16,9 @@ REPORT: Final = Path("out/faults.json")
 def add_to_report(capsys: pytest.CaptureFixture[str], name: str, figures: dict[str, Any]) -> None:
     """Print the figures of one fault, and keep them where the whole suite runs."""
     with capsys.disabled():
-        print(f"\n{name}")  # noqa: T201 - the report is what the run is for
+        print(f"\n{name}")
         for key, value in figures.items():
-            print(f"  {key}: {value}")  # noqa: T201 - likewise
+            print(f"  {key}: {value}")
     if os.environ.get("EMOSHIFT_FAULTS") == "1":
         REPORT.parent.mkdir(exist_ok=True)
         known = json.loads(REPORT.read_text()) if REPORT.exists() else {}

@@ -70,7 +70,7 @@ def test_recovery_of_the_camera(watching: Watching, capsys: pytest.CaptureFixtur
     took_s.sort()
     p95_s = took_s[min(len(took_s) - 1, round(0.95 * len(took_s)))]
     with capsys.disabled():
-        print(  # noqa: T201 - the report is what the run is for
+        print(
             f"\n  camera away {ABSENCES} times: seen again after {took_s[len(took_s) // 2]:.1f} s"
             f" (median), p95 {p95_s:.1f} s, most {took_s[-1]:.1f} s;"
             f" bytes over each network interface it sees: {carried}"

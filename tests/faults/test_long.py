@@ -53,7 +53,7 @@ def test_recovery(
     took_s.sort()
     p95_s = took_s[min(len(took_s) - 1, round(0.95 * len(took_s)))]
     with capsys.disabled():
-        print(  # noqa: T201 - the report is what the run is for
+        print(
             f"\n  recovery after {OUTAGES} outages: median {took_s[len(took_s) // 2]:.1f} s,"
             f" p95 {p95_s:.1f} s, most {took_s[-1]:.1f} s"
         )
@@ -83,7 +83,7 @@ def test_memory_of_the_publisher(tmp_path: Path, capsys: pytest.CaptureFixture[s
             vision.kill()
             publisher.stop()
     with capsys.disabled():
-        print(  # noqa: T201 - the report is what the run is for
+        print(
             f"\n  publisher: grown by {grown / 1024:.0f} kB over the second half of {EVENTS} events"
         )
     assert grown < 1_000_000

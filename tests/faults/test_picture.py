@@ -139,7 +139,7 @@ def test_a_marked_frame_is_found_nowhere(
         )
     opened = _sockets(trace.read_text()) if trace.exists() else None
     with capsys.disabled():
-        print(  # noqa: T201 - the report is what the run is for
+        print(
             f"\n  searched: {sum(map(len, haystacks.values()))} bytes in {len(haystacks)} places;"
             f" sockets of the vision process that are not AF_UNIX: {opened}"
         )

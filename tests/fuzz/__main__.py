@@ -32,7 +32,7 @@ def main() -> int:
     for target in options.targets or TARGETS:
         outcome = run_campaign(target, OUT / target, seconds=60 * options.minutes, seed=seed)
         report = {"target": target, "minutes": options.minutes, "seed": seed, **asdict(outcome)}
-        print(json.dumps(report), flush=True)  # noqa: T201 - the report is what the run is for
+        print(json.dumps(report), flush=True)
         clean = clean and outcome.clean
     return int(not clean)
 

@@ -49,7 +49,7 @@ class Running:
     def _run(self) -> None:
         try:
             run_publisher(self._config, self._stop, on_progress=self._note, grace_s=self._grace_s)
-        except BaseException as why:  # noqa: BLE001 - told by the test that waits for it
+        except BaseException as why:  # noqa: BLE001 - reported by the test that waits for it
             self.failure = why
 
     def _note(self, state: str) -> None:

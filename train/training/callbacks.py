@@ -47,11 +47,11 @@ class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         self._epoch = 0
         self._last: float | None = None
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
         self._epoch, self._last = epoch, None
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Set it, where it changes."""
         rate = self._task.learning_rate(self._epoch, batch / self._task.steps, self._history)
         if rate != self._last:
@@ -71,11 +71,11 @@ class Averaging(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         self._epoch = start.epoch
         self.weights = [array.copy() for array in start.export]
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Note the epoch."""
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Update the moving average."""
         if self._task.export != "average" or batch % AVERAGE_EVERY:
             return
@@ -132,7 +132,7 @@ class EpochRecords(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         self.history = [*start.history]
         self.state = start
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
         self._began_s = time.monotonic()
 
@@ -182,7 +182,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
         self._steps_done = 0
         self._timed_from_s = self._reported_s = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Begin a bar."""
         self._epoch, self._reported_s = epoch, time.monotonic()
         if sys.stderr.isatty():
@@ -210,7 +210,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
                 f" loss {float(logs['loss']):.4g}"
             )
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """End the bar; the epoch's line follows."""
         if self._bar is not None:
             self._bar.render_finish()

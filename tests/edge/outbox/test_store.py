@@ -183,7 +183,7 @@ def test_too_old(path: Path, monotonic_s: float, utc_s: float, synced: bool, kep
 def of_another_kernel(path: Path) -> None:
     """Let every row say that it was stored before a reboot."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as raw:
-        rows = raw.execute(f"SELECT {COLUMNS} FROM queue").fetchall()  # noqa: S608
+        rows = raw.execute(f"SELECT {COLUMNS} FROM queue").fetchall()
         for number, *values in rows:
             values[3] = "another"
             raw.execute(
@@ -607,7 +607,7 @@ def test_any_damaged_column(path: Path, change: str) -> None:
     with Outbox.open(path, writer=True) as outbox, Outbox.open(path, writer=False) as reader:
         stored = outbox.append(changes(3))
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as raw:
-            raw.execute(f"UPDATE queue SET {change} WHERE id = 2")  # noqa: S608
+            raw.execute(f"UPDATE queue SET {change} WHERE id = 2")
         later = outbox.append(changes(2, start=3))
         sent = reader.peek()
         assert tracks(sent) == ["t0", "t2", "t3", "t4"]

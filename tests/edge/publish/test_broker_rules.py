@@ -402,7 +402,7 @@ def test_the_password_comes_from_the_credentials_folder(
         tmp_path,
         1,
         username="u",
-        password_file="$CREDENTIALS_DIRECTORY/mqtt-password",  # noqa: S106 - a path
+        password_file="$CREDENTIALS_DIRECTORY/mqtt-password",
     )
     assert Broker.from_settings(config.mqtt, client_id="c").read_password() == "a secret"
 
