@@ -18,6 +18,8 @@ from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
     from edge.bundle.installed import Library
+    from edge.doctor.finding import Finding
+    from edge.doctor.report import Fix
     from edge.outbox.store import Outbox
 
 CONFIG_PATH = Path("/etc/emoshift/edge.toml")
@@ -404,41 +406,74 @@ def rollback(config_path: Path | None) -> None:
 @click.option(
     "--as-service/--as-this-user",
     default=None,
-    help="Check with the rights of the service's user.  [default: as the service, for root]",
+    help="Check with the service's user, environment and credentials.  [default: as the service,"
+    " for root]",
 )
+@click.option("--fix", is_flag=True, help="Run the commands that are safe, then check again.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object (docs/operations.md).")
+@click.option("--findings", is_flag=True, hidden=True)
 def doctor(
-    config_path: Path | None, source: str | None, broker: str | None, *, as_service: bool | None
+    config_path: Path | None,
+    source: str | None,
+    broker: str | None,
+    *,
+    as_service: bool | None,
+    fix: bool,
+    as_json: bool,
+    findings: bool,
 ) -> None:
-    """Look at everything the daemon needs, one line each.
+    """Check all that the daemon needs, and say what cures each fault.
 
-    The exit code is 1 if anything is wrong.
+    It takes a frame from the camera and logs in to the broker. The exit code is 1 if anything is
+    wrong.
 
     \b
     Example:
       sudo edge doctor
-      edge doctor --config edge.toml
+      sudo edge doctor --fix
+      edge doctor --config edge.toml --json
     """
-    from edge.commands.doctor import examine
-    from edge.commands.service import USER, become_service_user, has_service_user
+    from edge.commands import doctor as command
+    from edge.commands.service import USER, has_service_user
 
-    if as_service or (as_service is None and has_service_user()):
-        become_service_user()
-        click.echo(f"      as the user {USER}, as the service will see it")
-    good = True
-    for finding in examine(configured(config_path, source, broker)):
-        good &= finding.good
-        click.echo(f"{'ok  ' if finding.good else 'FAIL'}  {finding.what:<12} {finding.detail}")
-    sys.exit(0 if good else 1)
+    config = configured(config_path, source, broker)
+    given = {"--config": config_path and config_path.absolute(), "--source": source}
+    words = [word for name, value in given.items() if value for word in (name, str(value))]
+    words += ["--broker", broker] if broker else []
+    as_service = has_service_user() if as_service is None else as_service
+
+    def show(finding: Finding) -> None:
+        if findings:
+            click.echo(command.to_json_line(finding))
+        elif not as_json:
+            click.echo("\n".join(command.lines_of(finding)))
+
+    def look() -> list[Finding]:
+        if as_service and not as_json:
+            click.echo(f"      as the user {USER}, as the service will see it")
+        return command.examine_all(
+            config,
+            words,
+            config_path or CONFIG_PATH,
+            as_service=bool(as_service),
+            camera_given=source is not None,
+            on_finding=show,
+        )
+
+    found = look()
+    fixes: list[Fix] = []
+    if fix:
+        fixes = command.fix(found, lambda line: click.echo(line, err=as_json))
+        found = look() if fixes else found
+    if as_json:
+        report = command.report_of(found, as_service=bool(as_service), fixes=fixes)
+        click.echo(report.model_dump_json(by_alias=True, indent=2))
+    sys.exit(0 if all(finding.good for finding in found) else 1)
 
 
 @main.command()
-@click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    help=f"Configuration file.  [default: {CONFIG_PATH} where it exists]",
-)
-@click.option("--source", help="Camera number, device, clip or stream instead.")
+@config_option
+@source_option
 @click.option("--page/--no-page", default=True, help="Show it on a page too, on this machine only.")
 @click.option(
     "--port",
@@ -504,6 +539,11 @@ def aim(
 @click.option("--password-file", type=click.Path(path_type=Path), help="File with its password.")
 @click.option("--ca-file", type=click.Path(path_type=Path), help="Authority of the broker's TLS.")
 @click.option("--tls/--no-tls", default=None, help="Encrypt the connection to the broker.")
+@click.option(
+    "--publish",
+    type=click.Choice(["transitions", "class"]),
+    help="What leaves the device: changes of single faces, or counts of the class alone.",
+)
 @click.option("--dashboard", metavar="URL", help="Show this address as a QR code at the end.")
 @click.option(
     "-o",

@@ -22,6 +22,7 @@ from dashboard.cli import main as edge_dashboard
 from dashboard.config import Config as DashboardConfig
 from edge.cli import main as edge
 from edge.config import Config
+from edge.doctor.report import Check, DoctorReport, Fix, ReportedCure
 from emoshift.messages import MODELS
 from emoshift.topics import Kind
 from train.cli import main as train
@@ -178,6 +179,23 @@ def schema_text(of: Kind) -> str:
     return json.dumps(message_schema(of), indent=2, ensure_ascii=False) + "\n"
 
 
+def doctor_schema() -> str:
+    """What ``edge doctor --json`` prints."""
+    made = without_titles(DoctorReport.model_json_schema(mode="serialization"))
+    parts = {"Check": Check, "Fix": Fix, "ReportedCure": ReportedCure}
+    for part, model in [(made, DoctorReport), *((made["$defs"][n], m) for n, m in parts.items())]:
+        title, meanings = described(model)
+        part["description"] = title.replace("``", "")
+        for name, field in model.model_fields.items():
+            key = field.serialization_alias or name
+            part["properties"][key]["description"] = meanings[name].replace("``", "")
+    head = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:emoshift:doctor:1",
+    }
+    return json.dumps(head | made, indent=2, ensure_ascii=False) + "\n"
+
+
 def message_reference() -> str:
     """docs/mqtt.md, with the table of every message made anew."""
     text = (ROOT / "docs" / "mqtt.md").read_text(encoding="utf-8")
@@ -236,6 +254,7 @@ REFERENCES: Final[dict[str, Callable[[], str]]] = {
     "docs/configuration.md": config_reference,
     **{f"emoshift/schemas/{k}.json": functools.partial(schema_text, k) for k in Kind},
     "docs/mqtt.md": message_reference,
+    "edge/doctor/report.schema.json": doctor_schema,
 }
 
 

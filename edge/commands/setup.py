@@ -52,6 +52,7 @@ class Answers:
         password_file: File with the broker's password; ``None`` for none.
         tls: Whether the connection is encrypted.
         ca_file: The authority that signed the broker's certificate; ``None`` for the system's.
+        publish: What leaves the device, as in ``privacy.publish``.
     """
 
     legal_basis: str
@@ -64,6 +65,7 @@ class Answers:
     password_file: Path | None = None
     tls: bool = False
     ca_file: Path | None = None
+    publish: str = "transitions"
 
 
 def to_identifier(text: str) -> str:
@@ -87,7 +89,12 @@ def toml_of(answers: Answers) -> str:
         f"site = {_text(answers.site)}",
         f"legal_basis = {_text(answers.legal_basis)}",
     ]
-    tables = {"device": device, "camera": [f"source = {_text(answers.source)}"], "mqtt": mqtt}
+    tables = {
+        "device": device,
+        "camera": [f"source = {_text(answers.source)}"],
+        "mqtt": mqtt,
+        "privacy": [f"publish = {_text(answers.publish)}"],
+    }
     head = "# Written by `edge init`. All settings: docs/configuration.md; check with: edge check\n"
     return head + "".join(f"\n[{name}]\n" + "\n".join(rows) + "\n" for name, rows in tables.items())
 
@@ -115,6 +122,31 @@ def write_config(answers: Answers, path: Path) -> Config:
     finally:
         part.unlink(missing_ok=True)
     return config
+
+
+def store_password(password: str, folder: Path) -> Path:
+    """Keep the broker's password for root alone, where systemd hands it to the publisher.
+
+    Args:
+        password: Of the device's account at the broker.
+        folder: The services' folder of credentials.
+
+    Returns:
+        What ``mqtt.password_file`` is to be.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    file = folder / "password"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            os.fchmod(out.fileno(), 0o600)
+            out.write(f"{password}\n")
+    except OSError as why:
+        raise OutputError(f"{file}: cannot be written: {why.strerror}") from why
+    return Path("$CREDENTIALS_DIRECTORY/mqtt_password")
 
 
 def cameras(root: Path = Path("/")) -> Iterator[tuple[str, str]]:

@@ -5,23 +5,34 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 import segno
 
+from edge.cli import CONFIG_PATH, split_broker
 from edge.commands.probe_camera import probe_camera
-from edge.commands.setup import LAWS, Answers, cameras, to_identifier, write_config
-from edge.config import Camera
-from emoshift.command_line import split_broker
-from emoshift.errors import UsageError
+from edge.commands.setup import (
+    LAWS,
+    Answers,
+    cameras,
+    store_password,
+    to_identifier,
+    write_config,
+)
+from edge.config import Camera, Privacy, describe_publish, parse_config
+from edge.doctor.broker import examine_broker
+from emoshift.errors import InputError, UsageError
+from emoshift.text_files import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _TARGET: Final = "emoshift.target"
 _PORTS: Final = {False: 1883, True: 8883}
+_MODES: Final = ("transitions", "class")
 
 
 def run_dialogue(given: Mapping[str, Any]) -> None:
@@ -29,6 +40,7 @@ def run_dialogue(given: Mapping[str, Any]) -> None:
 
     Raises:
         UsageError: With ``--yes`` an answer is missing.
+        InputError: The file with the password cannot be read.
         ConfigError: An answer does not fit.
         OutputError: The file cannot be written.
     """
@@ -42,43 +54,43 @@ def run_dialogue(given: Mapping[str, Any]) -> None:
     site = to_identifier(ask("site", "Name of the school", default="school"))
     name = to_identifier(ask("name", "Name of the room"))
     source = _choose_camera(ask)
-    host, port = split_broker(ask("broker", "Name or address of the MQTT broker"))
-    username = ask("username", "Account at the broker (empty for none)", default="")
+    broker = _choose_broker(ask, {"site": site, "name": name})
+    publish = _choose_publish(ask)
     password_file = given["password_file"]
-    if username and password_file is None and not given["yes"]:
-        password_file = Path(click.prompt("File that holds its password"))
-    tls = given["tls"] if given["tls"] is not None else given["ca_file"] is not None
+    if broker.password is not None and "$" not in str(password_file or ""):
+        kept = store_password(broker.password, path.parent / "credentials")
+        # The services look in their own folder alone.
+        password_file = kept if path == CONFIG_PATH else path.parent / "credentials" / "password"
     answers = Answers(
         legal_basis=legal_basis,
         site=site,
         name=name,
         source=source,
-        host=host,
-        port=port or _PORTS[tls],
-        username=username,
+        host=broker.host,
+        port=broker.port,
+        username=broker.username,
         password_file=password_file,
-        tls=tls,
+        tls=broker.tls,
         ca_file=given["ca_file"],
+        publish=publish,
     )
     write_config(answers, path)
     click.echo(f"{path}: written and valid")
     _start()
-    if (address := given["dashboard"]) is not None:
-        click.echo(f"\n{address}")
-        segno.make(address, error="l").terminal(compact=True)
-    click.echo(f"next: edge doctor --config {path}")
+    _show_dashboard(ask("dashboard", "Address of the dashboard (empty for none)", default=""))
+    click.echo("next: sudo edge aim, to hang the camera; sudo edge doctor, to check everything")
 
 
 class _Questions:
     """Takes each answer from its option, else asks; with ``--yes`` it asks nothing."""
 
     def __init__(self, given: Mapping[str, Any]) -> None:
-        self._given = given
+        self.given = dict(given)
 
     def __call__(self, option: str, question: str, *, default: str | None = None) -> str:
-        if (answer := self._given[option]) is not None:
+        if (answer := self.given[option]) is not None:
             return str(answer)
-        if self._given["yes"]:
+        if self.given["yes"]:
             if default is None:
                 raise UsageError(f"--{option.replace('_', '-')} is missing; --yes asks nothing")
             return default
@@ -91,14 +103,91 @@ class _Questions:
             raise UsageError(f"--{name} is missing, and there is nobody to ask") from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Broker:
+    host: str
+    port: int
+    username: str
+    password: str | None
+    tls: bool
+
+
 def _choose_camera(ask: _Questions) -> str:
-    found = list(cameras())
-    for device, name in found:
-        works, said = probe_camera(Camera(source=device))
-        click.echo(f"  {device}  {name}: {said if works else f'FAILS: {said}'}")
-    if not found:
-        click.echo("  no camera found on this machine; plug one in, or give a stream's address")
-    return ask("source", "Camera", default=found[0][0] if found else None)
+    """List the cameras with what each gives; those not asked about are not opened."""
+    default = None
+    for device, name in cameras() if ask.given["source"] is None else ():
+        probe = probe_camera(Camera(source=device))
+        click.echo(f"  {name}: {probe if probe.good else f'FAILS: {probe}'}")
+        default = default or (device if probe.good else None)
+    if default is None and ask.given["source"] is None:
+        click.echo("  no camera gives pictures here; plug one in, or give a stream's address")
+    source = ask("source", "Camera", default=default)
+    if source != default:
+        probe = probe_camera(Camera(source=source))
+        click.echo(f"camera {'good' if probe.good else 'FAILS'}: {probe}")
+    return source
+
+
+def _choose_broker(ask: _Questions, device: Mapping[str, str]) -> _Broker:
+    """Ask until a real login succeeds, or whoever answers wants to go on without."""
+    tries = _Questions(ask.given)
+    while True:
+        broker = _ask_broker(tries)
+        mqtt = {
+            "host": broker.host,
+            "port": broker.port,
+            "username": broker.username or None,
+            "password": broker.password,
+            "tls": broker.tls,
+            "ca_file": ask.given["ca_file"],
+        }
+        config = parse_config({"device": device, "mqtt": mqtt}, where="answers")
+        found = examine_broker(config)
+        click.echo(f"broker {'good' if found.good else 'FAILS'}: {found.detail}")
+        if found.good or ask.given["yes"] or not _again():
+            return broker
+        for option in ("broker", "username", "password_file"):
+            tries.given[option] = None
+
+
+def _again() -> bool:
+    try:
+        return click.confirm("Answer again?", default=True)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        return False
+
+
+def _ask_broker(ask: _Questions) -> _Broker:
+    given = ask.given
+    host, port = split_broker(ask("broker", "Name or address of the MQTT broker"))
+    username = ask("username", "Account at the broker (empty for none)", default="")
+    password = None
+    if (file := given["password_file"]) is not None:
+        password = _read_password(file)
+    elif username and not given["yes"]:
+        password = click.prompt("Its password", hide_input=True)
+    tls = given["tls"] if given["tls"] is not None else given["ca_file"] is not None
+    return _Broker(
+        host=host, port=port or _PORTS[tls], username=username, password=password, tls=tls
+    )
+
+
+def _read_password(file: Path) -> str | None:
+    if "$" in str(file):
+        return None  # known to the service alone
+    try:
+        return read_secret(file)
+    except (OSError, ValueError) as why:
+        raise InputError(f"--password-file {file}: {why}") from why
+
+
+def _choose_publish(ask: _Questions) -> str:
+    if ask.given["publish"] is None and not ask.given["yes"]:
+        for mode in _MODES:
+            click.echo(f"  {mode}: {describe_publish(Privacy(publish=mode))}")
+    return ask("publish", "What leaves the device (transitions, class)", default=_MODES[0])
 
 
 def _start() -> None:
@@ -116,3 +205,10 @@ def _start() -> None:
         if done.returncode == 0
         else f"the services did not start; see: systemctl status {_TARGET}"
     )
+
+
+def _show_dashboard(address: str) -> None:
+    if not address:
+        return
+    click.echo(f"\nThe dashboard: {address}")
+    segno.make(address, error="l").terminal(compact=True)

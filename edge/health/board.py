@@ -13,6 +13,7 @@ NEAR_LIMIT_C: Final = 80.0
 
 # Bits 0 to 3 of the firmware's word: under-voltage, capped, throttled, soft temperature limit now.
 _THROTTLED_NOW: Final = 0b1111
+_THROTTLING: Final = ("under-voltage", "capped clock", "throttled", "soft temperature limit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +44,40 @@ def read_condition(root: Path = Path("/sys")) -> BoardCondition:
     """
     zones = (_number(zone / "temp", 10) for zone in root.glob("class/thermal/thermal_zone*"))
     temperatures = [value / 1000 for value in zones if value is not None and value > 0]
-    # soc/soc:firmware up to the Pi 4; later ones carry the address, soc@107c000000.
-    words = (_number(p, 16) for p in root.glob("devices/platform/soc*/soc*:firmware/get_throttled"))
-    word = next((value for value in words if value is not None), None)
+    word = read_throttling(root)
     return BoardCondition(
         temperature_c=max(temperatures, default=None),
         throttled=None if word is None else bool(word & _THROTTLED_NOW),
     )
+
+
+def read_throttling(root: Path = Path("/sys")) -> int | None:
+    """Return a Raspberry Pi's throttling word; ``None`` where the kernel shows none.
+
+    Args:
+        root: Where sysfs is mounted.
+    """
+    # soc/soc:firmware up to the Pi 4; later ones carry the address, soc@107c000000.
+    words = (_number(p, 16) for p in root.glob("devices/platform/soc*/soc*:firmware/get_throttled"))
+    return next((value for value in words if value is not None), None)
+
+
+def describe_throttling(word: int) -> str:
+    """Say what a throttling word means, in one line; empty where nothing is or was wrong.
+
+    Bits 0 to 3 are now, 16 to 19 since the board was started: under-voltage, frequency capped,
+    throttled, soft temperature limit (https://www.raspberrypi.com/documentation/computers/os.html).
+    """
+    said = [
+        f"{what} {when}"
+        for bit, what in enumerate(_THROTTLING)
+        for when, shift in (("now", 0), ("since it was started", 16))
+        if word >> (bit + shift) & 1 and not (shift and word >> bit & 1)
+    ]
+    if not said:
+        return ""
+    supply = "; use the board's own power supply" if word & 0x10001 else "; cool the board"
+    return ", ".join(said) + supply
 
 
 def board_name(root: Path = Path("/proc")) -> str:

@@ -17,6 +17,7 @@ from edge.cli import main
 from edge.commands.service import SERVICES, TARGET, install_service, remove_service, unit_texts
 from edge.commands.setup import Answers, cameras, to_identifier, toml_of, write_config
 from edge.config import load_config
+from tests.support.brokers import MOSQUITTO, BrokerProcess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,7 @@ def test_everything_from_options(tmp_path: Path) -> None:
     assert (config.mqtt.host, config.mqtt.port) == ("mqtt.school.example", 1884)
     assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0
     assert "https://emoshift.school.example" in said
+    assert "edge aim" in said
     assert "edge doctor" in said
 
 
@@ -56,10 +58,53 @@ def test_what_no_option_gave_is_asked(tmp_path: Path) -> None:
     """Without --yes the missing answers are asked for, the law before the legal basis."""
     path = tmp_path / "edge.toml"
     some = {k: v for k, v in ANSWERS.items() if k not in ("--name", "--legal-basis", "--country")}
-    code, said = init(path, some, typed="eu\nmedical reason, approved by the board\nRoom 12\n\n")
+    code, said = init(
+        path, some, typed="eu\nmedical reason, approved by the board\nRoom 12\n\nn\nclass\n\n"
+    )
     assert code == 0, said
     assert said.index("AI Act") < said.index("By what right")
     assert load_config(path).device.name == "room-12"
+    assert load_config(path).privacy.publish == "class"
+
+
+@pytest.mark.broker
+@pytest.mark.skipif(MOSQUITTO is None, reason="mosquitto is not installed")
+@pytest.mark.parametrize(("password", "said"), [("right", "good"), ("wrong", "FAILS")])
+def test_the_broker_is_logged_in_to(tmp_path: Path, password: str, said: str) -> None:
+    """A real login is tried; the password is kept for root alone; the mode is written."""
+    accounts = tmp_path / "accounts"
+    accounts.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", accounts, "room-7", "right"], check=True)
+    given = tmp_path / "given"
+    given.write_text(f"{password}\n")
+    path = tmp_path / "etc/edge.toml"
+    with BrokerProcess(
+        tmp_path / "broker", settings=f"password_file {accounts}", anonymous=False
+    ) as broker:
+        answers = {
+            **ANSWERS,
+            "--broker": f"127.0.0.1:{broker.port}",
+            "--username": "room-7",
+            "--password-file": str(given),
+            "--publish": "class",
+        }
+        code, shown = init(path, answers, "--yes")
+    assert code == 0, shown
+    assert f"broker {said}: 127.0.0.1:{broker.port}" in shown
+    config = load_config(path)
+    assert config.privacy.publish == "class"
+    kept = config.mqtt.password_file
+    assert kept is not None
+    assert kept.read_text() == f"{password}\n"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
+def test_the_camera_is_looked_at(tmp_path: Path, counting_clip: Path) -> None:
+    """Size, rate and brightness of the given camera are said; one that fails likewise."""
+    _, said = init(tmp_path / "edge.toml", {**ANSWERS, "--source": str(counting_clip)}, "--yes")
+    assert "64x48 mjpeg, 10 frames a second, brightness" in said
+    _, said = init(tmp_path / "edge.toml", ANSWERS, "--yes")
+    assert "camera FAILS: /dev/video97: no such device" in said
 
 
 @pytest.mark.parametrize(

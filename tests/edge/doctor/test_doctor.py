@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -67,20 +68,12 @@ def test_a_good_device(tmp_path: Path, counting_clip: Path, broker_port: int) ->
         }
     )
     assert list(found) == [
-        *(
-            "system",
-            "opencv",
-            "decoder",
-            "numpy",
-            "runtime",
-            "faces",
-            "bundle",
-            "camera",
-            "legal basis",
-        ),
-        *("outbox", "broker", "clock"),
+        *("system", "opencv", "decoder", "numpy", "runtime", "faces", "models", "threads"),
+        *("legal basis", "camera", "temperature", "throttling", "outbox", "disk", "clock"),
+        *("broker", "services"),
     ]
     assert [f.what for f in found.values() if not f.good and f.what != "clock"] == []
+    assert "brightness" in found["camera"].detail
 
 
 def test_each_fault_is_found(tmp_path: Path) -> None:
@@ -88,15 +81,20 @@ def test_each_fault_is_found(tmp_path: Path) -> None:
     found = findings(
         {
             "camera": {"source": "/dev/video97"},
-            "models": {"bundle": str(tmp_path / "none")},
+            "models": {"bundle": str(tmp_path / "none"), "threads": 16},
             "outbox": {"path": "/proc/emoshift/outbox.db"},
             "mqtt": {"host": "127.0.0.1", "port": 9},
         }
     )
     said = {f.what: f.detail for f in found.values() if not f.good}
     assert "plug the camera in" in said["camera"]
-    assert "no such bundle" in said["bundle"]
+    assert "no such bundle" in said["models"]
     assert "device.legal_basis" in said["legal basis"]
     assert "127.0.0.1:9" in said["broker"]
     assert "events would wait in the outbox" in said["broker"]
+    assert ("threads" in said) == (len(os.sched_getaffinity(0)) < 16)
     assert all("\n" not in detail for detail in said.values())
+    cures = {f.what: [str(cure) for cure in f.cures] for f in found.values() if not f.good}
+    assert any("init" in cure for cure in cures["camera"])
+    assert any("init" in cure for cure in cures["legal basis"])
+    assert any("mosquitto" in cure for cure in cures["broker"])
