@@ -78,8 +78,8 @@ def examine_as_service(options: Sequence[str], config_path: Path | None) -> Iter
                 f"{view.program}: {USER} cannot run it: {why.strerror}; the units name it"
             ) from why
         with process:
-            assert process.stdout is not None  # noqa: S101 - for the type checker
-            assert process.stderr is not None  # noqa: S101 - for the type checker
+            assert process.stdout is not None
+            assert process.stderr is not None
             found = 0
             for line in process.stdout:
                 found += 1
