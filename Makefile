@@ -12,6 +12,8 @@ export EMOSHIFT_DATA ?= $(realpath ../shared/data)
 TESTS ?= tests
 FRAMES ?= 200000
 MINUTES ?= 12
+# Home Assistant of 2025 runs on no other.
+PYTHON_HOMEASSISTANT ?= python3.13
 # Any build of torch, for test-hf alone.
 TORCH ?= torch==2.13.0
 # What runs the pipelines of a Jetson's camera.
@@ -57,6 +59,10 @@ test-train: .venv-train/ready ## Test the training and the conversion too (insta
 .PHONY: test-hf
 test-hf: .venv-hf/ready ## Test the fine-tuning of Hugging Face classifiers, offline (installs torch)
 	HF_HUB_OFFLINE=1 .venv-hf/bin/python -m pytest tests/train/test_huggingface.py $(ARGS)
+
+.PHONY: test-homeassistant
+test-homeassistant: .venv/ready .venv-homeassistant/ready ## Check the announcements to Home Assistant with its own schemas (needs Python 3.13)
+	EMOSHIFT_HOMEASSISTANT="$(CURDIR)/.venv-homeassistant/bin/python" .venv/bin/python -m pytest tests/homeassistant -s $(ARGS)
 
 .PHONY: test-install
 test-install: .venv/ready ## Install the device lock and the wheel elsewhere, and replay the sample clip there
@@ -172,6 +178,11 @@ clean: ## Remove environments and caches
 
 .venv-docs/ready: requirements/docs.txt pyproject.toml
 	@scripts/environment .venv-docs requirements/docs.txt "$(PYTHON)"
+
+.venv-homeassistant/ready: requirements/homeassistant.txt
+	@"$(PYTHON_HOMEASSISTANT)" -m venv .venv-homeassistant
+	@.venv-homeassistant/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: -r requirements/homeassistant.txt
+	@touch $@
 
 .venv-audit/ready: requirements/audit.txt
 	@"$(PYTHON)" -m venv .venv-audit

@@ -215,6 +215,7 @@ class HomeAssistant(Table):
     Attributes:
         enabled: Whether the device announces itself.
         prefix: Home Assistant's discovery prefix.
+        dashboard_url: Address of the dashboard, which Home Assistant then links to.
     """
 
     enabled: bool = False
@@ -226,6 +227,16 @@ class HomeAssistant(Table):
         ),
         BeforeValidator(lambda prefix: prefix.rstrip("/") if isinstance(prefix, str) else prefix),
     ] = "homeassistant"
+    dashboard_url: (
+        Annotated[
+            str,
+            Field(
+                pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+                description="an address that begins with http:// or https://",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class Config(Table):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.identity import machine_digest, settle_name
 from edge.outbox.store import Outbox
+from edge.publish.announced_topics import AnnouncedTopics
 from edge.publish.delivery import Delivery
 from edge.publish.homeassistant import Discovery
 from edge.publish.ledger import LedgerKeeper, Replays
@@ -166,10 +167,10 @@ class Publisher:
         )
         self._discovery = Discovery(
             config.homeassistant,
-            base=self._base,
-            site=config.device.site,
-            device=config.device.name,
+            address=Address(config.device.site, config.device.name),
             single_faces=config.privacy.single_faces,
+            health_interval_s=config.health.interval_s,
+            announced=AnnouncedTopics(config.outbox.path.with_name("homeassistant-topics")),
         )
         self._connection = ReconnectingConnection(self._start, address=address, log=log)
         self._window = 0
@@ -282,7 +283,7 @@ class Publisher:
             case Acknowledged():
                 self._settle(event)
             case Received() if self._discovery.is_birth(event.topic, event.payload):
-                self._send(self._discovery.message(largest_bytes=self._largest_bytes))
+                self._discovery.announce(self._send, largest_bytes=self._largest_bytes)
             case Received() if event.topic == self._replays.topic:
                 if self._single_faces and not event.retained:
                     self._replays.request(event.payload)
@@ -339,11 +340,13 @@ class Publisher:
         self._send(self._status(Presence.ONLINE))
         if self._discovery.enabled:
             self._connection.subscribe(self._discovery.status_topic)
-            self._send(self._discovery.message(largest_bytes=self._largest_bytes))
+        self._discovery.announce(self._send, largest_bytes=self._largest_bytes)
 
     def _settle(self, event: Acknowledged) -> None:
         now_s = self._progress_s = time.monotonic()
         if self._replays.settle(event.token):
+            return
+        if self._discovery.settle(event.token, refused=event.refused is not None):
             return
         if event.refused is not None:
             self._delivery.refuse(event.token, event.refused)
