@@ -113,14 +113,14 @@ def test_a_report_holds_every_stage(report_path):
 @pytest.mark.clip
 @pytest.mark.usefixtures("sample_clip", "landmarker")
 def test_one_face_is_reported_as_one(tmp_path, bundle):
-    """At a camera's pace; flat out, what a fast machine sees moves many times too fast."""
+    """At a camera's pace. A starved machine may miss the face, and never sees two."""
     path = tmp_path / "run.json"
     done = bench(
         "run", "--frames", 40, "--pace", "live", "--landmarks", "every", "--backend", "direct",
         "--bundle", bundle, "--json", path, "--budget-ms", 10000,
     )  # fmt: skip
     assert done.returncode in (0, 3), done.stderr
-    assert read_report(path).by_faces["1"].n > 30
+    assert set(read_report(path).by_faces) - {"0"} == {"1"}
 
 
 @pytest.mark.clip

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def wait_until(holds: Callable[[], object], timeout_s: float = 30.0) -> None:
+def wait_until(holds: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Return as soon as ``holds`` gives something true; raise `TimeoutError` when it never does."""
     until_s = time.monotonic() + timeout_s
     while not holds():

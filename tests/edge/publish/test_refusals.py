@@ -38,7 +38,12 @@ def refuse_third(code: int):
     return puback
 
 
+PATIENCE_S = 90.0
+"""A refused event is tried again after 64 s at most."""
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "code",
     [
@@ -66,9 +71,9 @@ def test_one_event_is_refused(
                     lambda b=before: (
                         "t3" in map(track, broker.offered[b:]) or outbox.stats().set_aside
                     ),
-                    30.0,
+                    PATIENCE_S,
                 )
-            wait_until(lambda: outbox.stats().set_aside == 1)
+            wait_until(lambda: outbox.stats().set_aside == 1, PATIENCE_S)
     wanted = [f"t{i}" for i in (0, 1, 2, 4, 5, 6, 7, 100, 101, 102, 103)]
     assert set(map(track, broker.events())) >= set(wanted)
     assert outbox.stats().depth == 0
