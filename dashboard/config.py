@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -57,6 +57,9 @@ class Web(Table):
             it: passwords and sessions can then be read on the way.
         min_faces: Nothing is shown of a class below this many faces; a device that asks for
             more is obeyed.
+        viewers_see: ``windows``: ten minutes at a time, with noise, so that no single pupil's
+            state is told. ``moments``: every change as it comes, as admins see it; whoever knows
+            the seats can connect that with people.
         model_card: A text file shown on the page about the system.
         metrics_token: What a Prometheus scrape must carry; without one there is no ``/metrics``.
     """
@@ -68,6 +71,7 @@ class Web(Table):
     trusted_proxies: tuple[str, ...] = ()
     allow_plain_http: bool = False
     min_faces: Annotated[int, Field(ge=2, le=1000)] = 5
+    viewers_see: Literal["windows", "moments"] = "windows"
     model_card: UserPath | None = None
     metrics_token: SecretStr | None = None
 

@@ -63,7 +63,9 @@ class Worker:
         self.figures = IngestCounters()
         self._config = config
         self._engine = engine
-        self._history = HistoryWriter(engine, automatic=config.devices.automatic)
+        self._history = HistoryWriter(
+            engine, automatic=config.devices.automatic, min_faces=config.web.min_faces
+        )
         self._writer = Writer(engine, self._history, self.figures, self._report)
         self._on_report = on_report
         self._queue: queue.SimpleQueue[tuple[Received, int]] = queue.SimpleQueue()

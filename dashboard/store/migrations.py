@@ -23,7 +23,7 @@ from dashboard.store import schema as tables
 from emoshift.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import Connection, Engine
 
@@ -88,11 +88,22 @@ def _registry(connection: Connection) -> None:
 def _dead_letters(connection: Connection) -> None:
     """6: messages that the database refuses, and what a worker reports of its last commit."""
     tables.METADATA.create_all(connection, tables=(tables.DEAD_LETTER,))
-    known = {column["name"] for column in inspect(connection).get_columns("worker")}
-    for name in ("committed_ms", "lag_ms", "set_aside"):
-        if name not in known:  # a database made by this version has them
+    _add_columns(connection, "worker", ("committed_ms", "lag_ms", "set_aside"))
+
+
+def _windows(connection: Connection) -> None:
+    """7: what viewers are told of a class, once and for all."""
+    tables.METADATA.create_all(connection, tables=(tables.CLASS_WINDOW,))
+    _add_columns(connection, "class_minute", ("windows",))
+
+
+def _add_columns(connection: Connection, table: str, names: Sequence[str]) -> None:
+    """Add numbers to a table; one made by this version has them."""
+    known = {column["name"] for column in inspect(connection).get_columns(table)}
+    for name in names:
+        if name not in known:
             connection.execute(
-                text(f"ALTER TABLE worker ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0")
+                text(f"ALTER TABLE {table} ADD COLUMN {name} BIGINT NOT NULL DEFAULT 0")
             )
 
 
@@ -103,6 +114,7 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _annotations,
     _registry,
     _dead_letters,
+    _windows,
 )
 
 

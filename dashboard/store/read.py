@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, func, literal, literal_column, select
 
 from dashboard.store import schema as t
 from dashboard.store.events import MINUTE_MS
+from dashboard.store.windows import WINDOW_MIN, Window, newest_window, read_windows
 from emoshift.emotions import EMOTIONS, STATES
 from emoshift.topics import Address
 
@@ -152,10 +154,16 @@ class WorkerStatus:
 
 
 class Archive:
-    """The reader of one database."""
+    """The reader of one database.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: The database.
+        windows: Whether a class is told of in windows of time alone, as viewers see it.
+    """
+
+    def __init__(self, engine: Engine, *, windows: bool = False) -> None:
         self._engine = engine
+        self.windows = windows
 
     def _connect(self) -> Connection:
         return self._engine.connect().execution_options(reads_only=True)
@@ -188,6 +196,8 @@ class Archive:
         A minute is shown only when the class was large enough during all of it: one summary that
         was withheld withholds the minute. Transitions are shown in the same minutes alone.
         """
+        if self.windows:
+            return self._class_windows(device, start_ms, end_ms)
         first, last = start_ms // MINUTE_MS, -(-end_ms // MINUTE_MS)
         width = bucket_width_min(last - first)
         # Whole-number division in both dialects; the width is one of ours.
@@ -226,6 +236,24 @@ class Archive:
         with self._connect() as connection:
             rows = connection.execute(wanted).all()
         return [_bucket(row, width) for row in rows]
+
+    def _class_windows(self, device: int, start_ms: int, end_ms: int) -> list[Bucket]:
+        with self._connect() as connection:
+            found = read_windows(connection, device, start_ms, end_ms)
+        width_ms = MINUTE_MS * max(
+            WINDOW_MIN,
+            bucket_width_min((end_ms - start_ms) // MINUTE_MS // WINDOW_MIN) * WINDOW_MIN,
+        )
+        told = (window for window in found if window.states is not None)
+        return [
+            _joined(start * width_ms, list(windows))
+            for start, windows in groupby(told, key=lambda window: window.start_ms // width_ms)
+        ]
+
+    def newest_window(self, device: int) -> Window | None:
+        """Return the newest window of a class, told or not; ``None`` before the first."""
+        with self._connect() as connection:
+            return newest_window(connection, device)
 
     def last_class_minute(self, device: int, start_ms: int, end_ms: int) -> int | None:
         """Return the end of the last minute of a span that may be shown, or ``None``."""
@@ -461,6 +489,19 @@ def _bucket(row: Row[Any], width_min: int) -> Bucket:
         changes=tuple(int(getattr(row, f"c_{name}")) for name in EMOTIONS),
         minutes=int(row.minutes),
         faces=total / int(row.shown),
+    )
+
+
+def _joined(start_ms: int, windows: list[Window]) -> Bucket:
+    """Add up windows that are told."""
+    states = [sum(column) for column in zip(*(w.states or () for w in windows), strict=True)]
+    changes = [sum(column) for column in zip(*(w.changes or () for w in windows), strict=True)]
+    return Bucket(
+        start_ms=start_ms,
+        states=tuple(count / sum(states) for count in states),
+        changes=tuple(changes),
+        minutes=WINDOW_MIN * len(windows),
+        faces=sum(states) / len(windows),
     )
 
 

@@ -33,6 +33,10 @@ _TOUCH_MS: Final = 60_000
 _LOCK: Final = 0x656D6F72
 _PART: Final = 400
 _STEP: Final = 5000
+_OF_DEVICE: Final = (
+    *(t.TALLY, t.CLASS, t.CLASS_WINDOW, t.HEALTH, t.NOTE),
+    *(t.LESSON, t.ANNOTATION, t.BOOT),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +159,7 @@ def forget_device(engine: Engine, address: Address, *, now_ms: int) -> int:
         return 0
     gone = _delete_events(engine, number)
     with engine.begin() as connection:
-        for table in (t.TALLY, t.CLASS, t.HEALTH, t.NOTE, t.LESSON, t.BOOT):
+        for table in _OF_DEVICE:
             gone += connection.execute(delete(table).where(table.c.device == number)).rowcount
         connection.execute(delete(t.DEVICE).where(t.DEVICE.c.id == number))
         grow_version(connection)

@@ -56,7 +56,7 @@ def purge(engine: Engine, policy: RetentionPolicy, *, now_ms: int) -> int:
         devices = list(connection.execute(select(t.DEVICE.c.id)).scalars())
     for device in devices:
         gone += _forget_events(engine, device, events_before)
-        for table in (t.TALLY, t.CLASS, t.HEALTH):
+        for table in (t.TALLY, t.CLASS, t.CLASS_WINDOW, t.HEALTH):
             gone += _forget_minutes(engine, table, device, minutes_before)
     with engine.begin() as connection:
         gone += connection.execute(delete(t.NOTE).where(t.NOTE.c.at_ms < events_before)).rowcount

@@ -97,6 +97,19 @@ CLASS: Final = Table(
     Column("shown", Integer, nullable=False),
     Column("hidden", Integer, nullable=False),
     *(Column(name, Integer, nullable=False) for name in STATES),
+    # How many of those shown were over windows of time: noisy already where the device made them.
+    Column("windows", Integer, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+
+CLASS_WINDOW: Final = Table(
+    "class_window",
+    METADATA,
+    Column("device", Integer, primary_key=True, autoincrement=False),
+    Column("minute", Integer, primary_key=True, autoincrement=False),
+    Column("told", Boolean, nullable=False),
+    *(Column(f"in_{name}", Integer, nullable=False) for name in STATES),
+    *(Column(f"to_{name}", Integer, nullable=False) for name in EMOTIONS),
     sqlite_with_rowid=False,
 )
 

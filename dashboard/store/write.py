@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from emoshift.messages import Ledger
 
 
+MIN_FACES: Final = 5
+
 _CODE: Final = {name: number for number, name in enumerate(STATES)}
 
 
@@ -45,11 +47,20 @@ class Written:
 
 
 class HistoryWriter:
-    """The writer of one database; several of them, in several processes, may share it."""
+    """The writer of one database; several of them, in several processes, may share it.
 
-    def __init__(self, engine: Engine, *, automatic: int = AUTOMATIC) -> None:
+    Args:
+        engine: The database.
+        automatic: How many devices may be approved by themselves.
+        min_faces: Of a smaller class nothing is kept but that it was too small.
+    """
+
+    def __init__(
+        self, engine: Engine, *, automatic: int = AUTOMATIC, min_faces: int = MIN_FACES
+    ) -> None:
         self._engine = engine
         self._automatic = automatic
+        self._min_faces = min_faces
         self._version = 0
         self._devices: dict[Address, int] = {}
         self._boots: dict[str, tuple[int, int]] = {}
@@ -291,25 +302,30 @@ class HistoryWriter:
             at_ms, device = to_ms(body.at), self._devices[address]
             if abs(at_ms - received_ms) > MAX_AHEAD_MS:  # a clock that nobody has set
                 at_ms = received_ms
-            counts = body.states.counts() if body.states is not None else (0,) * len(STATES)
+            small = body.window_s is None and (body.faces or 0) < self._min_faces
+            hidden = body.suppressed or small
+            counts = (0,) * len(STATES)
+            if not hidden and body.states is not None:
+                counts = body.states.counts()
             row = {
                 "device": device,
                 "minute": at_ms // MINUTE_MS,
                 "at_ms": at_ms,
-                "shown": int(not body.suppressed),
-                "hidden": int(body.suppressed),
+                "shown": int(not hidden),
+                "hidden": int(hidden),
+                "windows": int(not hidden and body.window_s is not None),
                 **dict(zip(STATES, counts, strict=True)),
             }
             known = merged.setdefault((device, row["minute"]), row)
             if known is not row and at_ms > known["at_ms"]:
-                for name in ("shown", "hidden", *STATES):
+                for name in ("shown", "hidden", "windows", *STATES):
                     known[name] += row[name]
                 known["at_ms"] = at_ms
         if not merged:
             return
         self._tally_windows(connection, batch)
         insert = insert_into(self._engine, t.CLASS)
-        names = ("shown", "hidden", *STATES)
+        names = ("shown", "hidden", "windows", *STATES)
         values = {name: t.CLASS.c[name] + insert.excluded[name] for name in names}
         statement = insert.on_conflict_do_update(
             index_elements=["device", "minute"],

@@ -59,6 +59,7 @@ def make_app(
         engine=engine,
         hub=hub,
         archive=archive,
+        windows=Archive(engine, windows=True),
         people=People(engine),
         audit=AuditLog(engine),
     )

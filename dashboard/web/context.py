@@ -14,8 +14,10 @@ from sqlalchemy.exc import DatabaseError
 from starlette.responses import RedirectResponse
 
 from dashboard.i18n import choose_language
-from dashboard.store.accounts import People, Role, Session
+from dashboard.live.state import required_faces
+from dashboard.store.accounts import Account, People, Role, Session
 from dashboard.store.audit import Action, AuditLog, Entry
+from dashboard.store.windows import tell_windows
 from dashboard.web.rate_limit import HashQueue, Throttle
 from emoshift.topics import Address
 
@@ -82,6 +84,7 @@ class Context:
         engine: The database.
         hub: What is true now.
         archive, people: Readers of the database.
+        windows: The history as most viewers see it: windows of time alone.
         audit: The audit log.
         throttle: The login rate limit.
         hashing, known_hashing: Bounded password hashing: of anybody, and of browsers that have
@@ -94,6 +97,7 @@ class Context:
     engine: Engine
     hub: Hub
     archive: Archive
+    windows: Archive
     people: People
     audit: AuditLog
     throttle: Throttle = field(default_factory=Throttle)
@@ -101,6 +105,21 @@ class Context:
     known_hashing: HashQueue = field(default_factory=lambda: HashQueue(at_once=1, waiting=4))
     viewed: OrderedDict[tuple[str, str], float] = field(default_factory=OrderedDict)
     condition: ServerCondition = field(default_factory=ServerCondition)
+
+    def archive_of(self, account: Account) -> Archive:
+        """Return the history of classes as somebody may see it."""
+        moments = account.role is Role.ADMIN or self.config.web.viewers_see == "moments"
+        return self.archive if moments else self.windows
+
+    def tell_windows(self, device: int, address: Address) -> None:
+        """Write down what viewers are told of a class by now."""
+        state = self.hub.devices[address]
+        tell_windows(
+            self.engine,
+            device,
+            now_ms=now_ms(),
+            min_faces=required_faces(state, self.config.web.min_faces),
+        )
 
     def hub_condition(self) -> dict[str, bool]:
         """Return what works, for the pages' banner."""

@@ -24,6 +24,7 @@ from dashboard.web.context import (
     record,
     signed_in,
 )
+from dashboard.web.pages import state_of
 from dashboard.web.views import choose_span
 from emoshift.emotions import EMOTIONS, STATES
 
@@ -47,12 +48,15 @@ async def export_class(request: Request) -> Response:
     """Export a class over time: aggregates alone."""
     context, address, kind = context_of(request), await class_of(request), _format(request)
     span = choose_span(request.query_params, now_ms=now_ms())
-    archive = context.archive
+    state_of(context, address)
+    archive = context.archive_of(request.state.session.account)
 
     def read() -> list[dict[str, Any]]:
         device = archive.device(address)
         if device is None:
             return []
+        if archive.windows:
+            context.tell_windows(device.id, address)
         buckets = archive.class_history(device.id, span.start_ms, span.end_ms)
         return [_class_row(bucket) for bucket in buckets]
 

@@ -45,6 +45,7 @@ from dashboard.web.views import (
     choose_span,
     class_history,
     class_now,
+    class_window,
     compare_lessons,
     compared,
     describe_event,
@@ -78,6 +79,21 @@ def state_of(context: Context, address: Address) -> DeviceState:
     if state is None:
         raise Refused(404)
     return state
+
+
+def now_of(context: Context, address: Address, *, windows: bool) -> dict[str, Any]:
+    """Describe the class now, or in its latest window; reads the database for windows alone."""
+    state, min_faces = state_of(context, address), context.config.web.min_faces
+    if not windows:
+        return class_now(state, steady_ms(), min_faces=min_faces)
+    device = context.windows.device(address)
+    newest = None
+    if device is not None:
+        context.tell_windows(device.id, address)
+        newest = context.windows.newest_window(device.id)
+    return class_window(
+        newest, state, moment_ms=now_ms(), steady_ms=steady_ms(), min_faces=min_faces
+    )
 
 
 def rooms_of(request: Request) -> list[Address]:
@@ -130,11 +146,13 @@ async def class_page(request: Request) -> Response:
     query = request.query_params
     free = "from" in query or "first" in query or "lesson" in query
     lesson = await ask(lambda: _chosen_lesson(context, address, query.get("lesson", "")))
+    windows = context.archive_of(request.state.session.account).windows
     answer = render(
         request,
         "class.html",
         address=address,
-        single_faces=tells_single_faces(state),
+        single_faces=tells_single_faces(state) and not windows,
+        windows=windows,
         rooms=rooms_of(request),
         lesson=lesson,
         marked=query.get("marked"),
@@ -142,7 +160,7 @@ async def class_page(request: Request) -> Response:
         spans=list(SPANS_MS),
         span="" if free else query.get("span", "lesson"),
         required=required_faces(state, context.config.web.min_faces),
-        now=class_now(state, steady_ms(), min_faces=context.config.web.min_faces),
+        now=await ask(lambda: now_of(context, address, windows=windows)),
     )
     answer.set_cookie("emoshift_room", str(address), httponly=True, samesite="lax")
     return answer
@@ -154,14 +172,16 @@ async def class_data(request: Request) -> Response:
     context, address = context_of(request), await class_of(request)
     state_of(context, address)
     moment, words = now_ms(), catalogue(language_of(request))
-    query, author = request.query_params, request.state.session.account.name
-    archive = context.archive
+    query, account = request.query_params, request.state.session.account
+    author, archive = account.name, context.archive_of(account)
 
     def read() -> dict[str, Any]:
         span = choose_span(query, now_ms=moment)
         device = archive.device(address)
         if device is None:
             return {**_ends(span), "buckets": [], "lessons": [], "latest": [], "notes": []}
+        if archive.windows:
+            context.tell_windows(device.id, address)
         lessons = archive.lessons(device.id)
         chosen = next((one for one in lessons if one.ended_ms is None), None)
         if (asked := _chosen_lesson(context, address, query.get("lesson", ""))) is not None:
@@ -195,13 +215,15 @@ async def compare_data(request: Request) -> Response:
     """Return two lessons or weeks of a class, to be laid side by side."""
     context, address = context_of(request), await class_of(request)
     state_of(context, address)
-    moment, archive = now_ms(), context.archive
+    moment, archive = now_ms(), context.archive_of(request.state.session.account)
     choices = [request.query_params.get(name, "") for name in ("a", "b")]
 
     def read() -> list[dict[str, Any] | None]:
         device = archive.device(address)
         if device is None:
             return [None, None]
+        if archive.windows:
+            context.tell_windows(device.id, address)
         return [compared(archive, device.id, choice, now_ms=moment) for choice in choices]
 
     return JSONResponse(dict(zip("ab", await ask(read), strict=True)))

@@ -76,11 +76,15 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
     words = catalogue(language)
     theme = request.cookies.get("emoshift_theme", "auto")
     page = _environment(language).get_template(template)
-    devices = context_of(request).hub.devices.values()
-    values.setdefault("single_faces", any(tells_single_faces(state) for state in devices))
+    context, session = context_of(request), getattr(request.state, "session", None)
+    devices = context.hub.devices.values()
+    windows = session is not None and context.archive_of(session.account).windows
+    values.setdefault(
+        "single_faces", not windows and any(tells_single_faces(state) for state in devices)
+    )
     text = page.render(
         request_path=request.url.path,
-        session=getattr(request.state, "session", None),
+        session=session,
         language=language,
         theme=theme if theme in {"light", "dark"} else "auto",
         words=script_words(words),

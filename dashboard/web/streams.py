@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -25,7 +26,7 @@ from dashboard.web.context import (
     session_of,
     signed_in,
 )
-from dashboard.web.pages import state_of
+from dashboard.web.pages import now_of, state_of
 from dashboard.web.views import MINUTE_MS, Span, class_history, class_now, fleet_row
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ _SESSION_S: Final = 60.0
 _TOLD_AT_ONCE: Final = 40
 _SETTLED_S: Final = 1.0
 """After this a worker has stored what came before a subscription was in force."""
+_WINDOW_S: Final = 10.0
+"""How often to look for a new window of time, and whether the device is there."""
 _NEVER_S: Final = float("inf")
 
 
@@ -89,7 +92,9 @@ def _may_see(request: Request, session: Session) -> bool:
     """Whether the account may still see what the stream shows."""
     if not request.url.path.startswith("/class/"):
         return session.account.role is Role.ADMIN
-    return session.account.may_see(address_of(request))
+    context, began = context_of(request), request.state.session.account
+    same = context.archive_of(session.account) is context.archive_of(began)
+    return same and session.account.may_see(address_of(request))
 
 
 @signed_in()
@@ -97,7 +102,35 @@ async def class_stream(request: Request) -> Response:
     """Stream one class: its counts now, its transitions, its last minutes."""
     context, address = context_of(request), await class_of(request)
     state_of(context, address)
+    if context.archive_of(request.state.session.account).windows:
+        return _stream(_window_events(request, context, address))
     return _stream(_class_events(request, context, address))
+
+
+async def _window_events(
+    request: Request, context: Context, address: Address
+) -> AsyncIterator[str]:
+    """Tell of windows of time alone: nothing that is sent here depends on when a face changes."""
+    next_session_s, next_look_s = time.monotonic() + _SESSION_S, 0.0
+    last: dict[str, Any] = {}
+    found: dict[str, Any] = {}
+    yield "retry: 1000\n\n"
+    while address in context.hub.devices:
+        if time.monotonic() >= next_look_s:
+            next_look_s, before = time.monotonic() + _WINDOW_S, found.get("until")
+            with contextlib.suppress(Refused):  # the database is away: the banner says so
+                found = await ask(lambda: now_of(context, address, windows=True))
+            if before and found.get("until") != before:
+                yield _event("again", {})
+        now = {**found, **context.hub_condition()}
+        if found and now != last:
+            yield _event("now", now)
+            last = now
+        checked = await _still_allowed(request, next_session_s)
+        if checked is None or await request.is_disconnected():
+            return
+        next_session_s = checked
+        await asyncio.sleep(_TICK_S)
 
 
 async def _class_events(request: Request, context: Context, address: Address) -> AsyncIterator[str]:

@@ -133,6 +133,7 @@ def script_words(words: gettext.NullTranslations) -> dict[str, object]:
         "hidden": _("Too few faces to show anything without pointing at somebody."),
         "noDevice": _("The device is not there."),
         "waiting": _("Nothing is known yet."),
+        "windowPending": _("Shown for ten minutes at a time, a minute after their end."),
         "linkLost": _("Connection lost; trying again."),
         "brokerAway": _("Broker not reachable: what you see may be old."),
         "noCharts": _("The chart library is missing; the table below tells the same."),

@@ -15,6 +15,7 @@ from dashboard.live.state import (
     required_faces,
     shown_summary,
 )
+from dashboard.store.windows import DELAY_MIN, WINDOW_MIN
 from dashboard.web.summary import MAX_LESSONS, figures, summarise
 from emoshift.emotions import STATES
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from dashboard.live.hub import Hub
     from dashboard.store.read import Archive, Bucket, Event, Lesson
+    from dashboard.store.windows import Window
     from dashboard.web.summary import LessonFigures
 
 MINUTE_MS: Final = 60_000
@@ -39,6 +41,8 @@ _LATEST: Final = 12
 _LATEST_MINUTES: Final = 10
 _SEARCHED: Final = 200
 _LONGEST_CHOICE: Final = 24
+_WINDOW_OLD_MS: Final = (WINDOW_MIN + 2 * DELAY_MIN) * MINUTE_MS
+"""By then the next window has been told, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +91,13 @@ def class_now(state: DeviceState, now_ms: int, *, min_faces: int) -> dict[str, A
     summary = shown_summary(state, now_ms, min_faces=min_faces)
     if summary is not None and summary.states is not None:
         counts = dict(zip(STATES, summary.states.counts(), strict=True))
-        return {"presence": here, "faces": summary.faces, "states": counts, "reason": None}
+        return {
+            "presence": here,
+            "faces": summary.faces,
+            "states": counts,
+            "reason": None,
+            "until": None,
+        }
     if here != "online":
         reason = "noDevice"
     elif state.summary is None:
@@ -100,6 +110,43 @@ def class_now(state: DeviceState, now_ms: int, *, min_faces: int) -> dict[str, A
         "states": None,
         "reason": reason,
         "required": required_faces(state, min_faces),
+        "until": None,
+    }
+
+
+def class_window(
+    window: Window | None, state: DeviceState, *, moment_ms: int, steady_ms: int, min_faces: int
+) -> dict[str, Any]:
+    """Describe the class in its latest window, as `class_now` does for the moment.
+
+    Args:
+        window: The newest one.
+        state: What is known of the device.
+        moment_ms: The time.
+        steady_ms: The time on the clock that arrivals are read off.
+        min_faces: Nothing is told of fewer.
+    """
+    here = presence(state, steady_ms)
+    found = {
+        "presence": here,
+        "faces": None,
+        "states": None,
+        "reason": "noDevice",
+        "required": required_faces(state, min_faces),
+        "until": None,
+    }
+    if here != "online":
+        return found
+    if window is None or moment_ms - window.end_ms > _WINDOW_OLD_MS:
+        return {**found, "reason": "windowPending"}
+    if window.states is None:
+        return {**found, "reason": "hidden"}
+    return {
+        **found,
+        "faces": sum(window.states),
+        "states": dict(zip(STATES, window.states, strict=True)),
+        "reason": None,
+        "until": window.end_ms,
     }
 
 
@@ -122,6 +169,8 @@ def latest_changes(archive: Archive, device: int, span: Span) -> list[dict[str, 
     Only those of minutes in which the class was large enough are shown, whatever width the buckets
     of the span have.
     """
+    if archive.windows:
+        return []
     end_ms = archive.last_class_minute(device, span.start_ms, span.end_ms)
     if end_ms is None:
         return []

@@ -5,21 +5,15 @@ Pure: it reads no clock, and its randomness is given.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from emoshift.emotions import Emotion
+from emoshift.noisy_counts import NOISE_SCALE, noisy_count
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
-
-NOISE_SCALE: Final = 2.0
-"""Scale of the Laplace noise of each count, faces. One face that is in another state for the whole
-window changes two counts by one: no observer's odds change by more than e^(2/2)."""
-LEAST_COUNT: Final = 3
-"""A noisy count below this is published as 0."""
 
 _STATES: Final[tuple[Emotion | None, ...]] = (*Emotion, None)
 
@@ -43,7 +37,7 @@ class ClassWindow:
     Args:
         min_faces: A window in which fewer faces were seen at any moment publishes nothing.
         random: Of cryptographic quality, so that noise cannot be predicted and taken off.
-        noise: Scale of the noise; see `NOISE_SCALE`.
+        noise: Scale of the noise; see `emoshift.noisy_counts.NOISE_SCALE`.
     """
 
     def __init__(
@@ -88,10 +82,4 @@ class ClassWindow:
         )
 
     def _noisy(self, value: float) -> int:
-        found = round(value + self._laplace())
-        return found if found >= LEAST_COUNT else 0
-
-    def _laplace(self) -> float:
-        """Draw from the Laplace distribution by inversion."""
-        u = self._random.random() - 0.5
-        return -self._noise * math.copysign(math.log(max(1 - 2 * abs(u), 5e-324)), u)
+        return noisy_count(value, self._random, scale=self._noise)

@@ -8,6 +8,7 @@ knows the true states of all other pupils at every second, and has to find out t
 
 from __future__ import annotations
 
+import itertools
 import random
 import sys
 from collections import Counter
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.health.class_window import LEAST_COUNT, NOISE_SCALE, ClassWindow
+from edge.health.class_window import ClassWindow
 from emoshift.emotions import Emotion
+from emoshift.noisy_counts import LEAST_COUNT, NOISE_SCALE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,6 +85,34 @@ def counts_of(states: NDArray[np.int64], window: ClassWindow) -> list[NDArray[np
     return reported
 
 
+def shown_of(states: NDArray[np.int64], chance: random.Random) -> list[NDArray[np.int64] | None]:
+    """Return what the dashboard tells a viewer of the same lesson, window by window.
+
+    The device tells of each moment in which anything has changed, as with ``"transitions"``.
+    """
+    from dashboard.store.windows import WINDOW_MIN, Minute, count_window
+
+    per_minute, told = 60 // STEP_S, []
+    for start in range(0, len(states) - per_minute * WINDOW_MIN + 1, per_minute * WINDOW_MIN):
+        minutes = []
+        for first in range(start, start + per_minute * WINDOW_MIN, per_minute):
+            rows = states[first : first + per_minute]
+            counts = np.array([np.bincount(row, minlength=len(STATES)) for row in rows])
+            news = np.ones(len(counts), bool)
+            news[1:] = (counts[1:] != counts[:-1]).any(axis=1)
+            minutes.append(
+                Minute(
+                    shown=int(news.sum()),
+                    hidden=0,
+                    windows=0,
+                    states=tuple(counts[news].sum(axis=0).tolist()),
+                )
+            )
+        found = count_window(minutes, {}, min_faces=MIN_FACES, chance=chance)
+        told.append(None if found is None else np.array(found[0]))
+    return told
+
+
 def log_likelihood(reported: NDArray[np.int64], means: NDArray[np.float64]) -> float:
     """Return how likely these counts are, given the true means."""
 
@@ -97,10 +127,12 @@ def log_likelihood(reported: NDArray[np.int64], means: NDArray[np.float64]) -> f
     return float(np.log(np.maximum(mass, 1e-300)).sum())
 
 
-def observe(*, faces: int, pupils: int, windows: int, seed: int = 1) -> Found:
+def observe(*, faces: int, pupils: int, windows: int, viewer: bool = False, seed: int = 1) -> Found:
     """Let the strongest observer look at so many pupils, each over so many windows.
 
     Args:
+        viewer: Whether through the dashboard, of a device that tells each change; else at the
+            messages of one in class mode.
         faces: Size of the class.
         pupils: How many are observed, each in a lesson of its own.
         windows: How many windows of the lesson the observer uses, 1 to 4.
@@ -112,7 +144,10 @@ def observe(*, faces: int, pupils: int, windows: int, seed: int = 1) -> Found:
     for _ in range(pupils):
         target = int(rng.choice(len(STATES), p=PRIOR))
         states = simulate_class(faces, target, rng)
-        reported = counts_of(states, ClassWindow(min_faces=MIN_FACES, random=noise))
+        if viewer:
+            reported = shown_of(states, noise)
+        else:
+            reported = counts_of(states, ClassWindow(min_faces=MIN_FACES, random=noise))
         logs = np.log(PRIOR)
         for number, counts in enumerate(reported[:windows]):
             if counts is None:
@@ -162,9 +197,10 @@ def main() -> None:
     for faces in (6, 12, 25):
         moments = observe_moments(faces=faces, pupils=400)
         write(f"{faces} faces, counts of each moment, a pupil leaves once: {moments:.1%} certain\n")
-        for windows in (1, 4):
-            found = observe(faces=faces, pupils=2000, windows=windows)
-            write(f"{faces} faces, {windows} windows of {WINDOW_S} s: {found}\n")
+        for viewer, windows in itertools.product((False, True), (1, 4)):
+            found = observe(faces=faces, pupils=2000, windows=windows, viewer=viewer)
+            who = "viewer of the dashboard" if viewer else "class mode"
+            write(f"{faces} faces, {who}, {windows} windows of {WINDOW_S} s: {found}\n")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from dashboard.simulate.publish import PublishingLoad, Simulator
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
+from emoshift.emotions import STATES
 from emoshift.local_broker import (
     find_mosquitto,
     free_port,
@@ -241,7 +242,7 @@ def axe(page: Page) -> list[str]:
 def test_class_page_is_live(site, browser):
     """Counts and transitions are seen as they come, copies once, and without a reload."""
     room = site.rooms[0]
-    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
+    context, page = open_page(browser, site, "admin", f"/class/{ROOM}")
     summary = room.summary(time.time_ns() // 1_000_000)
     site.publish(summary)
     states = json.loads(summary.payload)["states"]
@@ -261,10 +262,33 @@ def test_class_page_is_live(site, browser):
     context.close()
 
 
+def test_a_viewer_sees_windows(site, browser):
+    """A viewer sees the last ten minutes, and nothing that moves when a face changes."""
+    room = site.rooms[0]
+    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
+    sync_api.expect(page.locator("#now-title")).to_contain_text("The last ten minutes")
+    device = site.archive.device(room.address)
+    window = site.archive.newest_window(device.id)
+    counts = dict(zip(STATES, window.states, strict=True))
+    for state, count in counts.items():
+        sync_api.expect(page.locator(f"[data-state={state}] .count")).to_have_text(str(count))
+    sync_api.expect(page.locator("#faces")).to_contain_text(str(sum(window.states)))
+    before = page.locator("#class").inner_text()
+    for _ in range(5):
+        site.tell(room.change(time.time_ns() // 1_000_000))
+        site.tell(room.summary(time.time_ns() // 1_000_000))
+    page.wait_for_timeout(2500)
+    assert page.locator("#class").inner_text() == before
+    assert page.locator("[data-event]").count() == 0
+    sync_api.expect(page.locator("#publish")).to_contain_text("no single face")
+    assert no_complaints(page) == []
+    context.close()
+
+
 def test_a_small_class_is_not_shown(site, browser):
     """Below five faces nothing is shown, and the page says why."""
     small = next(room for room in site.rooms if room.faces < 5)
-    context, page = open_page(browser, site, "viewer", f"/class/{small.address}")
+    context, page = open_page(browser, site, "admin", f"/class/{small.address}")
     sync_api.expect(page.locator("#reason")).to_contain_text("Too few faces")
     assert set(page.locator(".count").all_text_contents()) == {"\u2013"}
     assert page.locator("#latest li").count() == 0
@@ -274,7 +298,7 @@ def test_a_small_class_is_not_shown(site, browser):
 def test_history_goes_where_it_belongs(site, browser):
     """An event that comes late is no news: it is placed by its onset and announced to nobody."""
     room = site.rooms[0]
-    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
+    context, page = open_page(browser, site, "admin", f"/class/{ROOM}")
     site.publish(room.summary(time.time_ns() // 1_000_000))
     late = room.change(time.time_ns() // 1_000_000 - 20 * 60_000)
     body = json.loads(late.payload) | {"historical": True}
@@ -416,7 +440,7 @@ def test_every_width(site, browser, width, options):
 def test_without_scripts(site, browser):
     """A browser without scripts shows the numbers of the moment, and says that it does."""
     site.publish(site.rooms[0].summary(time.time_ns() // 1_000_000))
-    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}", java_script_enabled=False)
+    context, page = open_page(browser, site, "admin", f"/class/{ROOM}", java_script_enabled=False)
     sync_api.expect(page.locator("main")).to_contain_text("Scripts are switched off")
     counts = page.locator(".count").all_text_contents()
     assert sum(int(count) for count in counts) == site.rooms[0].faces
@@ -456,7 +480,7 @@ def test_keyboard(site, browser):
 def test_seen_within_the_bar(site, browser, record_property):
     """Events are visible soon after they are on the wire; the figures are recorded, not judged."""
     room = Classroom(Address("school-1", "room-101"), seed=77)
-    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
+    context, page = open_page(browser, site, "admin", f"/class/{ROOM}")
     site.publish(site.rooms[0].summary(time.time_ns() // 1_000_000))
     page.evaluate(WATCH)
     sent = {}
@@ -486,7 +510,7 @@ def test_the_pages_survive_a_restart(tmp_path, browser):
         site = Site(tmp_path, port)
         process = site.start()
         site.introduce(site.rooms[0])
-        context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
+        context, page = open_page(browser, site, "admin", f"/class/{ROOM}")
         sync_api.expect(page.locator("#presence")).to_have_text("online")
         process.terminate()
         process.wait(timeout=30)

@@ -13,12 +13,14 @@ import pytest
 
 pytest.importorskip("httpx2")  # the test client needs it; a running dashboard does not
 
+from sqlalchemy import delete, insert, select, update
 from starlette.testclient import TestClient
 
 from dashboard.live.state import fold
 from dashboard.live.steady_clock import steady_ms
 from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.history import write_past
+from dashboard.store import schema
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
@@ -96,6 +98,63 @@ def test_viewers_see_aggregates_only(client, path, caplog):
     assert client.get(path).status_code == 403
     assert "is no admin" in caplog.text
     assert client.get(f"/class/{ROOM}", headers=HTML).status_code == 200
+
+
+def answers_of(client: TestClient, start_ms: int, end_ms: int) -> list[object]:
+    """Ask everything that tells of a class in a span of the past."""
+    span = {"from": start_ms, "to": end_ms}
+    data = client.get(f"/class/{ROOM}/data", params=span).json()
+    past = {lesson["id"]: lesson for lesson in data["lessons"] if lesson["to"]}
+    first, *_, last = sorted(past)
+    return [
+        *(data["buckets"], data["latest"], past),
+        client.get(f"/class/{ROOM}/export.csv", params=span).text,
+        client.get(f"/class/{ROOM}/compare?a=lesson-{first}&b=lesson-{last}").json(),
+    ]
+
+
+def test_what_a_viewer_gets_does_not_follow_single_faces(client):
+    """Moments and events may be what they want: a viewer's every answer is made of windows."""
+    sign_in(client, "viewer")
+    now_ms = time.time_ns() // 1_000_000
+    span = (now_ms - 3 * 24 * 3_600_000, now_ms - 1_800_000)
+    before = answers_of(client, *span)
+    assert before[0]
+    assert before[1] == []
+    page = client.get(f"/class/{ROOM}", headers=HTML).text
+    assert "The last ten minutes" in page
+    assert 'id="latest"' not in page
+    engine = client.app.state.context.engine
+    with engine.connect() as connection:
+        kept = {
+            table: connection.execute(select(table)).mappings().all()
+            for table in (schema.CLASS, schema.EVENT, schema.TALLY)
+        }
+    try:
+        with engine.begin() as connection:
+            connection.execute(update(schema.CLASS).values(sad=schema.CLASS.c.sad + 1, hidden=1))
+            connection.execute(delete(schema.EVENT))
+            connection.execute(delete(schema.TALLY))
+        assert answers_of(client, *span) == before
+    finally:
+        with engine.begin() as connection:
+            for table, rows in kept.items():
+                connection.execute(delete(table))
+                connection.execute(insert(table), [dict(row) for row in rows])
+
+
+def test_moments_where_the_settings_say_so(filled):
+    """With ``viewers_see = "moments"`` a viewer sees what comes, and the page says what that is."""
+    config = settings(1, filled, web={"viewers_see": "moments"})
+    app = make_app(config, engine := open_store(filled))
+    with TestClient(app, base_url="http://localhost", follow_redirects=False) as client:
+        app.state.context.hub.restore(app.state.context.archive.devices())
+        sign_in(client, "viewer")
+        assert client.get(f"/class/{ROOM}/data?span=week").json()["latest"]
+        page = client.get(f"/class/{ROOM}", headers=HTML).text
+        assert "can connect them with people" in page
+        assert "The last ten minutes" not in page
+    engine.dispose()
 
 
 def test_admins_see_devices(client):
@@ -330,7 +389,7 @@ def test_notes_are_private(client):
 
 def test_latest_transitions_on_every_span(client):
     """Whatever the span, its newest transitions are shown, those of a past lesson included."""
-    sign_in(client, "viewer")
+    sign_in(client, "admin")
     for span in ("lesson", "day", "week", "term"):
         found = client.get(f"/class/{ROOM}/data", params={"span": span}).json()
         latest = found["latest"]

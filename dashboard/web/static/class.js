@@ -10,6 +10,7 @@ const river = chart("river");
 const changes = chart("changes");
 legend("legend", STATES, [river, changes]);
 const wrongPerFace = page.dataset.wrong === "" ? null : Number(page.dataset.wrong);
+const windows = document.getElementById("latest") === null; // of time, with no single changes
 let shown = { from: 0, to: 0, live: true, buckets: [], lessons: [], notes: [] };
 
 function showNow(now) {
@@ -21,7 +22,7 @@ function showNow(now) {
   reason.hidden = now.reason === null;
   reason.textContent = now.reason === null ? "" : words[now.reason];
   document.getElementById("states").hidden = now.reason !== null;
-  document.getElementById("faces").textContent = now.faces === null ? "" : `${now.faces} ${words.faces}`;
+  document.getElementById("faces").textContent = now.faces === null ? "" : `${now.faces} ${words.faces}${windowTime(now.until)}`;
   for (const [state, row] of rows) {
     const count = now.states?.[state];
     row.querySelector(".count").textContent = number(count);
@@ -29,8 +30,13 @@ function showNow(now) {
   }
 }
 
+function windowTime(until) {
+  return until ? `, ${clockTime(until - 600000)} – ${clockTime(until)}` : "";
+}
+
 const seen = new Set();
 function showChanges(events) {
+  if (windows) return;
   const list = document.getElementById("latest");
   for (const event of events) {
     if (seen.has(event.id)) continue;
@@ -98,7 +104,10 @@ function wrongLine(width) {
   // How many changes of a bucket would be seen on people who only talk.
   const faces = !wrongPerFace ? null : document.getElementById("faces").textContent.match(/\d+/);
   if (!faces) return {};
-  const wrong = wrongPerFace * Number(faces[0]) * (width / 60000);
+  const minutes = width / 60000;
+  // A window counts each face once, however often it seems to change.
+  const perFace = windows ? (minutes / 10) * (1 - Math.exp(-10 * wrongPerFace)) : wrongPerFace * minutes;
+  const wrong = perFace * Number(faces[0]);
   return { markLine: { silent: true, symbol: "none", lineStyle: { color: colour("ink"), type: "dashed" }, data: [{ yAxis: wrong }], label: { formatter: words.wrongAlone, position: "insideStartTop", color: colour("ink"), fontSize: rem(0.8) } } };
 }
 

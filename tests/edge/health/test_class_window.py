@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.health.class_window import LEAST_COUNT, ClassWindow
+from edge.health.class_window import ClassWindow
 from edge.health.reporter import summarise_window, without_faces
 from emoshift.emotions import Emotion
 from emoshift.messages import ClassSummary, Health, Percentiles
+from emoshift.noisy_counts import LEAST_COUNT
 from tests.attacks.seating import observe, observe_moments
 
 AT = datetime(2026, 11, 26, 9, 0, tzinfo=UTC)
