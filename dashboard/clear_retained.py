@@ -16,12 +16,19 @@ if TYPE_CHECKING:
     from emoshift.settings import BrokerSettings
     from emoshift.topics import Address
 
-_RETAINED: Final = (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH)
+RETAINED: Final = (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH)
 _PATIENCE_S: Final = 10.0
 
 
-def clear_retained(settings: BrokerSettings, addresses: Iterable[Address]) -> str:
+def clear_retained(
+    settings: BrokerSettings, addresses: Iterable[Address], *, kinds: Iterable[Kind] = RETAINED
+) -> str:
     """Clear the retained messages of devices.
+
+    Args:
+        settings: Name the broker.
+        addresses: Which devices.
+        kinds: Which of their messages.
 
     Returns:
         What went wrong; empty when the broker has taken all.
@@ -31,7 +38,8 @@ def clear_retained(settings: BrokerSettings, addresses: Iterable[Address]) -> st
     """
     client_id = f"emoshift-dashboard-clear-{secrets.token_hex(4)}"
     broker = Broker.from_settings(settings, client_id=client_id, table="broker")
-    topics = [address.topic(kind) for address in addresses for kind in _RETAINED]
+    wanted = tuple(kinds)
+    topics = [address.topic(kind) for address in addresses for kind in wanted]
     problem = ""
     for protocol in PROTOCOLS:
         problem = _clear(PahoConnection(broker, protocol=protocol), topics)

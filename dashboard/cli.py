@@ -531,6 +531,39 @@ def forget_devices(config: Config, names: tuple[str, ...]) -> None:
         click.echo(f"Warning: retained messages are not cleared: {problem}", err=True)
 
 
+@devices.command("repair")
+@click.argument("name")
+@click.option(
+    "--boot", "boots", multiple=True, help="A boot id of its own that another device has claimed."
+)
+@_broker
+@_settings
+def repair_device(config: Config, name: str, boots: tuple[str, ...]) -> None:
+    """Undo what a stranger has sent under a device's name.
+
+    The status that is believed, here and at the broker, is forgotten, so that the device's next
+    word counts whatever number was forged; events with numbers that no device reaches are deleted.
+    With --boot a boot id is taken from whoever has claimed it, with what came under it; the device
+    page names it.
+
+    \b
+    Example:
+      edge-dashboard devices repair school/room-1
+    """
+    from dashboard.clear_retained import clear_retained
+    from dashboard.store import registry
+    from dashboard.store.database import open_store
+    from emoshift.topics import Kind
+
+    (address,) = _addresses((name,))
+    engine = open_store(config.history.database)
+    gone = registry.repair_device(engine, address, boots=boots)
+    _log_change(engine, f"device {address}: repaired")
+    click.echo(f"{address}: its next status is believed, {gone} events deleted")
+    if problem := clear_retained(config.broker, [address], kinds=[Kind.STATUS]):
+        click.echo(f"Warning: the status at the broker is not cleared: {problem}", err=True)
+
+
 @main.group()
 def groups() -> None:
     """Groups of classes, to be given to viewers together."""

@@ -190,11 +190,18 @@ def demo(source: str | None, legal_basis: str) -> None:
     type=click.Path(path_type=Path),
     help="File that remembers what has come, for the next start.",
 )
+@click.option(
+    "--forget",
+    multiple=True,
+    metavar="SITE/DEVICE",
+    help="Forget what the file remembers of a device, after somebody has sent under its name.",
+)
 def subscribe(
     config_path: Path | None,
     broker: str | None,
     name: str | None,
     state: Path | None,
+    forget: tuple[str, ...],
     *,
     as_json: bool,
 ) -> None:
@@ -217,6 +224,7 @@ def subscribe(
         as_json=as_json,
         name=name,
         state=state,
+        forget=forget,
     )
 
 

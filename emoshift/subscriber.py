@@ -37,7 +37,7 @@ from emoshift.topics import ROOT, Address, Kind, read_topic
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _TURN_S: Final = 0.2
@@ -225,6 +225,15 @@ class Deduplicator:
             boot.accounted.add(start, end)
         return [Gap(boot_id=boot_id, first=a, last=b, reason=reason) for a, b in found]
 
+    def forget(self, source: str) -> None:
+        """Forget what has come from a device, whose numbers somebody has forged.
+
+        Args:
+            source: The device, as ``SITE/DEVICE``.
+        """
+        for key in [key for key in self._boots if key.startswith(f"{source}/")]:
+            del self._boots[key]
+
     def to_json(self) -> str:
         """Write what has come, so that a later run goes on from there."""
         boots = {
@@ -266,6 +275,11 @@ class StatusFilter:
 
     def __init__(self) -> None:
         self._sessions: OrderedDict[tuple[str, str], tuple[int, Presence]] = OrderedDict()
+
+    def forget(self, topic: str) -> None:
+        """Believe the next status of a topic, whatever its number."""
+        for key in [key for key in self._sessions if key[0] == topic]:
+            del self._sessions[key]
 
     def accept(self, topic: str, instance: str, session: int, state: Presence) -> bool:
         """Whether this status means anything; a late last will does not."""
@@ -353,6 +367,11 @@ class Interpreter:
         """What to ask devices for, each on its ``/replay``; taken out by whoever does."""
         self._statuses = StatusFilter()
 
+    def forget(self, device: Address) -> None:
+        """Undo what a stranger has sent under a device's name: its next word counts."""
+        self.events.forget(str(device))
+        self._statuses.forget(device.topic(Kind.STATUS))
+
     def read(self, topic: str, payload: bytes, *, retained: bool = False) -> list[Notification]:
         """Take in one message; returns what it means, nothing if it was known or is stale."""
         place = read_topic(topic)
@@ -397,6 +416,7 @@ def listen(
     devices: str = "+/+",
     keep_s: int = KEEP_S,
     state: Path | None = None,
+    forget: Iterable[Address] = (),
 ) -> Iterator[Notification]:
     """Yield what happens, reconnecting as often as it takes.
 
@@ -411,6 +431,8 @@ def listen(
             choke on being asked for it (amqtt takes five seconds longer to refuse MQTT 5 then).
         state: Remembers what has come, for the next run. It is written after the caller has taken
             a notification, so that what was taken just before a crash comes again.
+        forget: Devices under whose names a stranger has sent: what the state remembers of them is
+            forgotten first, so that no forged number holds up their events.
 
     Raises:
         InputError: The state cannot be read, or is none.
@@ -422,6 +444,8 @@ def listen(
     if not stable:
         broker = replace(broker, client_id=subscriber_id())
     interpreter = Interpreter(_read_state(state))
+    for device in forget:
+        interpreter.forget(device)
     asked: dict[Replay, float] = {}
     connection = ReconnectingConnection(
         lambda protocol: PahoConnection(

@@ -9,7 +9,7 @@ import logging
 import secrets
 import time
 from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dashboard.live.state import DeviceState, fold
@@ -129,6 +129,17 @@ class Hub:
             self.refused.pop(address, None)
             self._dispatch(HubEvent(kind="device", address=address))
         return known - self.devices.keys()
+
+    def correct(self, known: Iterable[StoredDevice]) -> None:
+        """Believe of each device's status what the history does, whatever number is known here."""
+        for device in known:
+            if (state := self.devices.get(device.address)) is None:
+                continue
+            state = replace(state, status=None)
+            if device.status is not None:
+                state = _restored(state, Kind.STATUS, device.status)
+            self.devices[device.address] = state
+            self._dispatch(HubEvent(kind="device", address=device.address))
 
     def restore(self, known: Iterable[StoredDevice]) -> None:
         """Begin with what the history knows of devices; what the broker says replaces it."""

@@ -174,6 +174,11 @@ class Archive:
             rows = connection.execute(select(t.DEVICE).order_by(t.DEVICE.c.site, t.DEVICE.c.name))
             return [_device(row) for row in rows]
 
+    def registry_version(self) -> int:
+        """Return a number that grows whenever something is forgotten or repaired."""
+        with self._connect() as connection:
+            return int(connection.execute(select(t.REGISTRY.c.version)).scalar() or 0)
+
     def addresses(self) -> set[Address]:
         """Return the names of all devices."""
         with self._connect() as connection:

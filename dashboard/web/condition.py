@@ -105,8 +105,13 @@ async def watch(
 
 
 async def _follow_registry(context: Context) -> None:
-    """Show devices that a worker has enrolled since, and none that was forgotten."""
+    """Show devices that a worker has enrolled since, none that was forgotten, and repairs."""
     archive = context.archive
+    version = await to_thread.run_sync(archive.registry_version)
+    if version != context.condition.registry:
+        if context.condition.registry:
+            context.hub.correct(await to_thread.run_sync(archive.devices))
+        context.condition.registry = version
     fresh = context.hub.retain(await to_thread.run_sync(archive.addresses))
     if len(fresh) > _FEW:
         context.hub.restore(await to_thread.run_sync(archive.devices))

@@ -48,11 +48,13 @@ class ServerCondition:
         database: Whether the database answers.
         worker: Whether a worker stores, or has nothing to store.
         workers: Per worker how it is doing.
+        registry: The version of the device registry that the pages show; 0 before the first look.
     """
 
     database: bool = True
     worker: bool = True
     workers: tuple[WorkerCondition, ...] = ()
+    registry: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

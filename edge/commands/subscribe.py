@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from edge.commands.terminal import event_line
+from emoshift.errors import UsageError
 from emoshift.logs import RepeatLimit, printable
 from emoshift.mqtt.paho import Broker
 from emoshift.subscriber import (
@@ -20,14 +21,16 @@ from emoshift.subscriber import (
     listen,
     subscriber_id,
 )
+from emoshift.topics import ROOT, Kind, read_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from edge.config import Config
     from emoshift.messages import Transition
     from emoshift.subscriber import Notification
+    from emoshift.topics import Address
 
 
 KEEP_NAMED_S: Final = 7 * 24 * 3600
@@ -42,6 +45,7 @@ def print_events(
     as_json: bool,
     name: str | None = None,
     state: Path | None = None,
+    forget: Sequence[str] = (),
 ) -> None:
     """Print events until interrupted.
 
@@ -52,10 +56,17 @@ def print_events(
         as_json: Whether events are printed as the messages they came in.
         name: Client id, the same at every start; the broker queues under it for a week.
         state: Remembers what has come, so that a later start goes on from there.
+        forget: Devices, as ``SITE/DEVICE``, of which the state is to forget everything first.
+
+    Raises:
+        UsageError: One of them is no name of a device.
     """
+    devices = [_address(place) for place in forget]
     broker = Broker.from_settings(config.mqtt, client_id=name or subscriber_id())
     limit = RepeatLimit()
-    for news in listen(broker, keep_s=KEEP_S if name is None else KEEP_NAMED_S, state=state):
+    for news in listen(
+        broker, keep_s=KEEP_S if name is None else KEEP_NAMED_S, state=state, forget=devices
+    ):
         if isinstance(news, NewEvent):
             late = "  (late)" if news.late and not as_json else ""
             say(event_json(news.event) if as_json else printable(event_line(news.event) + late))
@@ -64,6 +75,13 @@ def print_events(
         if left_out is not None:
             more = f" (and {left_out} more like it before)" if left_out else ""
             warn(printable(other_line(news) + more))
+
+
+def _address(place: str) -> Address:
+    parts = read_topic(f"{ROOT}/{place}/{Kind.STATUS}")
+    if parts is None:
+        raise UsageError(f"--forget: found {place!r}, expected SITE/DEVICE, such as school/room-1")
+    return parts[0]
 
 
 def event_json(event: Transition) -> str:

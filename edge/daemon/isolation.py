@@ -217,7 +217,11 @@ def _refuse_sockets(*, local_sockets: bool) -> bool:
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         return False
-    program = socket_filter(machine, local_sockets=local_sockets)
+    return install_filter(socket_filter(machine, local_sockets=local_sockets))
+
+
+def install_filter(program: bytes) -> bool:
+    """Install a seccomp filter, given as classic BPF, for good; whether this kernel takes it."""
     count = len(program) // 8
     code = ctypes.create_string_buffer(program, len(program))
     head = ctypes.create_string_buffer(

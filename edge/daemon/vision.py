@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from edge.bundle.installed import configured_bundle
 from edge.capture.devices import open_capture
 from edge.capture.protocol import CaptureState
+from edge.daemon.event_store import EventStoreProcess
 from edge.health.reporter import HealthReporter
 from edge.outbox.event import EventSource, describe_change
-from edge.outbox.store import Outbox
 from edge.pipeline import open_pipeline
 from emoshift.clock import read_clock
 from emoshift.errors import CameraError, InputError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from edge.capture.protocol import CaptureStatus
     from edge.config import Config
+    from edge.daemon.event_store import EventStore
     from edge.pipeline import Pipeline, Step
     from edge.values import Frame
 
@@ -63,7 +64,7 @@ def run_vision(
     for warning in bundle.warnings:
         log.warning("%s", warning)
     with (
-        Outbox.from_config(config.outbox, writer=True) as outbox,
+        EventStoreProcess(config.outbox) as outbox,
         open_pipeline(config, bundle) as pipeline,
     ):
         log.info("faces by %s (%s)", pipeline.finder.name, pipeline.finder.reason)
@@ -101,7 +102,7 @@ def run_vision(
 
 
 def process_frame(
-    frame: Frame, pipeline: Pipeline, outbox: Outbox | None, source: EventSource
+    frame: Frame, pipeline: Pipeline, outbox: EventStore | None, source: EventSource
 ) -> Step:
     """Take one frame from the camera to the outbox; its capture time is on the monotonic clock.
 

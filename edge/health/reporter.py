@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from edge.bundle.loader import Bundle
     from edge.capture.protocol import Capture
     from edge.config import Config
-    from edge.outbox.store import Outbox
+    from edge.daemon.event_store import EventStore
     from edge.pipeline import Pipeline, Step
     from emoshift.messages import CameraState
 
@@ -76,7 +76,7 @@ class HealthReporter:
         config: Config,
         bundle: Bundle,
         pipeline: Pipeline,
-        outbox: Outbox,
+        outbox: EventStore,
         capture: Capture,
     ) -> None:
         self._config = config

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from emoshift.emotions import Emotion, state_label
+from emoshift.emotions import UNKNOWN, Emotion, state_label
 from emoshift.messages import Transition
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from typing import Self
 
     from edge import values
     from emoshift.clock import ClockReading
@@ -60,6 +62,36 @@ class TransitionEvent:
     latency_ms: int
     clock_synced: bool
     degraded: bool
+
+    def to_json(self) -> str:
+        """Write it down for another process."""
+        values = {
+            **asdict(self),
+            "before": state_label(self.before),
+            "after": self.after.label,
+            "onset": self.onset.isoformat(),
+            "decided": self.decided.isoformat(),
+        }
+        return json.dumps(values)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError, TypeError, KeyError: It did not write this.
+        """
+        values = json.loads(text)
+        before = values["before"]
+        return cls(
+            **{
+                **values,
+                "before": None if before == UNKNOWN else Emotion.from_label(before),
+                "after": Emotion.from_label(values["after"]),
+                "onset": datetime.fromisoformat(values["onset"]),
+                "decided": datetime.fromisoformat(values["decided"]),
+            }
+        )
 
     def numbered(self, boot_id: str, seq: int) -> Transition:
         """Return the message, numbered ``seq`` under ``boot_id``."""

@@ -189,6 +189,10 @@ class Database:
             connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
             connection.execute(f"PRAGMA journal_size_limit={_CHECKPOINT_PAGES * 4096}")
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
+            # Somebody else can write the file: what it holds is data, and nothing in it is run.
+            connection.execute("PRAGMA trusted_schema=OFF")
+            connection.execute("PRAGMA cell_size_check=ON")
+            connection.execute("PRAGMA temp_store=MEMORY")
             set_durable(connection, durable=self._durable)
             create_tables(connection)
             _check(connection)

@@ -411,6 +411,9 @@ class Publisher:
         """
         if event.topic != f"{self._base}/status" or len(event.payload) > 4096 or self._stopping:
             return
+        if not event.payload:  # somebody has cleared what the broker keeps for later subscribers
+            self._overrule = True
+            return
         try:
             status = json.loads(event.payload)
             session, instance = int(status["session"]), str(status["instance"])

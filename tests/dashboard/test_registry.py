@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import paho.mqtt.client as paho
 import pytest
@@ -15,12 +16,23 @@ from dashboard.cli import main
 from dashboard.live.hub import Hub
 from dashboard.simulate.classroom import Classroom
 from dashboard.store import schema as t
+from dashboard.store.accounts import People, Role
 from dashboard.store.batch import gather
 from dashboard.store.database import open_store
+from dashboard.store.lessons import write_note
 from dashboard.store.read import Archive
-from dashboard.store.registry import WAITING, approve, enrolments, forget_device
+from dashboard.store.registry import (
+    OF_DEVICE,
+    WAITING,
+    approve,
+    enrolments,
+    forget_device,
+    repair_device,
+)
 from dashboard.store.retention import RetentionPolicy, purge
+from dashboard.store.windows import tell_windows
 from dashboard.store.write import HistoryWriter
+from emoshift.errors import UsageError
 from emoshift.local_broker import free_port
 from emoshift.messages import Message, Problem, read_message
 from emoshift.settings import BrokerSettings
@@ -81,8 +93,13 @@ def test_forgetting_leaves_nothing(engine):
     one, other = HistoryWriter(engine), HistoryWriter(engine)
     one.write(batch)
     other.write(batch)
+    device = Archive(engine).device(ROOM).id
+    People(engine).put("anna", "a long password", Role.VIEWER)
+    write_note(engine, device, author="anna", at_ms=NOW_MS, text="group work")
+    tell_windows(engine, device, now_ms=NOW_MS + 3_600_000, min_faces=5)
+    assert count(engine, t.CLASS_WINDOW) == count(engine, t.ANNOTATION) == 1
     assert forget_device(engine, ROOM, now_ms=NOW_MS) >= 20
-    for table in (t.DEVICE, t.EVENT, t.BOOT, t.TALLY, t.CLASS, t.HEALTH, t.NOTE):
+    for table in (*OF_DEVICE, t.DEVICE, t.EVENT):
         assert count(engine, table) == 0, table
     for history in (one, other):
         history.write(batch)
@@ -132,6 +149,110 @@ def test_the_hub_knows_enrolled_devices_alone(sqlite):
 
     asyncio.run(story())
     engine.dispose()
+
+
+def test_a_repair_undoes_what_was_forged(engine):
+    """Forged numbers go, the forged status is forgotten, a claimed boot id returns to its owner."""
+    room, thief = Classroom(ROOM, seed=1), Classroom(REAL, seed=2)
+    history = History(engine)
+    events = [room.change(NOW_MS + n) for n in range(8)]
+    stolen = json.loads(events[-1].payload)
+    claimed = "e" * 32
+    forged = [
+        (thief.address.topic(Kind.TRANSITION), renumbered(stolen, thief, claimed, 5)),
+        (events[0].topic, renumbered(stolen, room, stolen["boot_id"], 2**53 - 1)),
+        (room.status("offline").topic, status_with(room, "offline", session=int(time.time()))),
+    ]
+    messages = [(m.topic, m.payload) for m in events] + forged
+    store_all(history, messages)
+    number = Archive(engine).device(ROOM).id
+    assert Archive(engine).missing(number) > 2**50
+    mine = [(events[0].topic, renumbered(stolen, room, claimed, n)) for n in (1, 2)]
+    assert store_all(history, mine).new == 0  # the boot id is the thief's
+    assert repair_device(engine, ROOM, boots=[claimed]) == 2
+    assert Archive(engine).device(ROOM).status is None
+    assert Archive(engine).missing(number) == 0
+    assert Archive(engine).count_events() == Archive(engine).count_tallied() == 8
+    store_all(history, [(room.status("online").topic, status_with(room, "online", session=7))])
+    assert Archive(engine).device(ROOM).status["session"] == 7
+    assert store_all(history, mine).new == 2
+    with pytest.raises(UsageError, match="no such device"):
+        repair_device(engine, Address("school", "nowhere"))
+    with pytest.raises(UsageError, match="no event of this boot id"):
+        repair_device(engine, ROOM, boots=["f" * 32])
+
+
+def renumbered(body: dict, room: Classroom, boot: str, seq: int) -> str:
+    """Return an event under another number."""
+    name = {"boot_id": boot, "seq": seq, "event_id": f"{boot}:{seq}"}
+    return json.dumps({**body, **name, "device": room.address.device})
+
+
+def status_with(room: Classroom, state: str, *, session: int) -> str:
+    return json.dumps({**json.loads(room.status(state).payload), "session": session})
+
+
+def _bytes(body: str | bytes) -> bytes:
+    return body.encode() if isinstance(body, str) else body
+
+
+def store_all(history: History, messages: list[tuple[str, str]]):
+    read = [read_message(topic, _bytes(body), received_ms=NOW_MS) for topic, body in messages]
+    return history.write(gather(read))
+
+
+def test_pages_follow_a_repair(sqlite):
+    """The live pages believe what the history believes after a repair, with a lower number too."""
+    engine = open_store(sqlite)
+    room = Classroom(ROOM, seed=1)
+    high = status_with(room, "offline", session=int(time.time()))
+    store_all(History(engine), [(room.status("offline").topic, high)])
+    archive = Archive(engine)
+
+    async def story() -> None:
+        hub = Hub(BrokerSettings())
+        hub.restore(archive.devices())
+        low = read_message(
+            room.status("online").topic, room.status("online").payload, received_ms=NOW_MS
+        )
+        hub.apply(low, False)
+        assert hub.devices[ROOM].status.state == "offline"
+        version = archive.registry_version()
+        repair_device(engine, ROOM)
+        assert archive.registry_version() > version
+        hub.correct(archive.devices())
+        assert hub.devices[ROOM].status is None
+        hub.apply(low, False)
+        assert hub.devices[ROOM].status.state == "online"
+
+    asyncio.run(story())
+    engine.dispose()
+
+
+@pytest.mark.broker
+def test_the_repair_command(sqlite, mqtt):
+    """It clears the status at the broker, too, and says what it did."""
+    engine = open_store(sqlite)
+    History(engine).write(gather([status_of(ROOM)]))
+    engine.dispose()
+    client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
+    client.connect("127.0.0.1", mqtt)
+    client.loop_start()
+    for kind in (Kind.STATUS, Kind.INFO):
+        client.publish(ROOM.topic(kind), b"{}", qos=1, retain=True).wait_for_publish(10)
+    here = ("--database", sqlite, "--broker", f"127.0.0.1:{mqtt}")
+    done = CliRunner().invoke(main, ["devices", "repair", str(ROOM), *here])
+    assert (done.exit_code, done.output) == (
+        0,
+        "school/room-1: its next status is believed, 0 events deleted\n",
+    )
+    kept: list[str] = []
+    client.on_message = lambda _c, _u, message: kept.append(message.topic)
+    client.subscribe("emoshift/#")
+    wait_until(lambda: kept)
+    client.disconnect()
+    client.loop_stop()
+    assert kept == [ROOM.topic(Kind.INFO)]
 
 
 def test_commands(sqlite):

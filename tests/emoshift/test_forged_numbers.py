@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from emoshift.logs import LINES_A_MINUTE, RepeatFilter, SafeFormatter, printable
 from emoshift.messages import FAR_SESSIONS, Presence
-from emoshift.subscriber import Deduplicator, FarAhead, NewEvent, StatusFilter
+from emoshift.subscriber import Deduplicator, FarAhead, Interpreter, NewEvent, StatusFilter
+from emoshift.topics import Address
 from tests.emoshift.test_messages import EVENT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from emoshift.messages import Transition
 
 LAST = 2**53 - 1
@@ -69,6 +72,26 @@ def test_a_forged_session_is_not_believed() -> None:
     assert not reported.accept("t", "i", LAST, Presence.OFFLINE)
     assert not reported.accept("t", "i", now + FAR_SESSIONS + 1000, Presence.OFFLINE)
     assert reported.accept("t", "i", now, Presence.ONLINE)
+
+
+def test_a_device_is_forgotten(tmp_path: Path) -> None:
+    """A subscriber's state that a stranger has spoiled is mended for one device, others kept."""
+    state = tmp_path / "state.json"
+    spoiled, other = Deduplicator(), "school/room-2"
+    for source in ("school/room-1", other):
+        for seq in range(1, 20):
+            spoiled.accept(event(seq), source)
+    state.write_text(spoiled.to_json(), encoding="utf-8")
+    reader = Interpreter(Deduplicator.from_json(state.read_text(encoding="utf-8")))
+    reader.forget(Address("school", "room-1"))
+    assert seqs(reader.events.accept(event(5), "school/room-1")) == [5]
+    assert reader.events.accept(event(5), other) == []
+    statuses = StatusFilter()
+    now = int(time.time())
+    assert statuses.accept("t", "i", now, Presence.OFFLINE)
+    assert not statuses.accept("t", "i", 7, Presence.ONLINE)
+    statuses.forget("t")
+    assert statuses.accept("t", "i", 7, Presence.ONLINE)
 
 
 @pytest.mark.parametrize(
