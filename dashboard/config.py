@@ -58,8 +58,8 @@ class Web(Table):
         min_faces: Nothing is shown of a class below this many faces; a device that asks for
             more is obeyed.
         viewers_see: ``windows``: ten minutes at a time, with noise, so that no single pupil's
-            state is told. ``moments``: every change as it comes, as admins see it; whoever knows
-            the seats can connect that with people.
+            state can be read off. ``moments``: every change as it comes, as admins see it; whoever
+            knows the seats can connect that with people.
         model_card: A text file shown on the page about the system.
         metrics_token: What a Prometheus scrape must carry; without one there is no ``/metrics``.
     """

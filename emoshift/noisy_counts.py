@@ -1,4 +1,4 @@
-"""Counts of faces that describe nobody: with Laplace noise, whole, small ones told as 0.
+"""Counts of faces that describe nobody: with Laplace noise, whole, small ones as 0.
 
 Used by the device for its windows and by the dashboard for those of its viewers; the reasons stand
 in docs/adr/0050. Pure: its randomness is given.
@@ -16,11 +16,11 @@ NOISE_SCALE: Final = 2.0
 """Scale of the Laplace noise of each count, faces. One face that is in another state for the whole
 window changes two counts by one: no observer's odds change by more than e^(2/2)."""
 LEAST_COUNT: Final = 3
-"""A noisy count below this is told as 0."""
+"""A noisy count below this is published as 0."""
 
 
 def noisy_count(value: float, random: random.Random, *, scale: float = NOISE_SCALE) -> int:
-    """Return a count that may be told.
+    """Return a count that may be published.
 
     Args:
         value: The true count or mean, faces.

@@ -92,7 +92,7 @@ def _dead_letters(connection: Connection) -> None:
 
 
 def _windows(connection: Connection) -> None:
-    """7: what viewers are told of a class, once and for all."""
+    """7: what viewers see of a class, once and for all."""
     tables.METADATA.create_all(connection, tables=(tables.CLASS_WINDOW,))
     _add_columns(connection, "class_minute", ("windows",))
 

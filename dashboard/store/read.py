@@ -158,7 +158,7 @@ class Archive:
 
     Args:
         engine: The database.
-        windows: Whether a class is told of in windows of time alone, as viewers see it.
+        windows: Whether a class is shown in windows of time alone, as viewers see it.
     """
 
     def __init__(self, engine: Engine, *, windows: bool = False) -> None:
@@ -249,14 +249,14 @@ class Archive:
             WINDOW_MIN,
             bucket_width_min((end_ms - start_ms) // MINUTE_MS // WINDOW_MIN) * WINDOW_MIN,
         )
-        told = (window for window in found if window.states is not None)
+        shown = (window for window in found if window.states is not None)
         return [
             _joined(start * width_ms, list(windows))
-            for start, windows in groupby(told, key=lambda window: window.start_ms // width_ms)
+            for start, windows in groupby(shown, key=lambda window: window.start_ms // width_ms)
         ]
 
     def newest_window(self, device: int) -> Window | None:
-        """Return the newest window of a class, told or not; ``None`` before the first."""
+        """Return the newest window of a class, whatever it shows; ``None`` before the first."""
         with self._connect() as connection:
             return newest_window(connection, device)
 
@@ -498,7 +498,7 @@ def _bucket(row: Row[Any], width_min: int) -> Bucket:
 
 
 def _joined(start_ms: int, windows: list[Window]) -> Bucket:
-    """Add up windows that are told."""
+    """Add up windows that show something."""
     states = [sum(column) for column in zip(*(w.states or () for w in windows), strict=True)]
     changes = [sum(column) for column in zip(*(w.changes or () for w in windows), strict=True)]
     return Bucket(

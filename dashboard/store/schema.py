@@ -107,7 +107,7 @@ CLASS_WINDOW: Final = Table(
     METADATA,
     Column("device", Integer, primary_key=True, autoincrement=False),
     Column("minute", Integer, primary_key=True, autoincrement=False),
-    Column("told", Boolean, nullable=False),
+    Column("shown", Boolean, nullable=False),
     *(Column(f"in_{name}", Integer, nullable=False) for name in STATES),
     *(Column(f"to_{name}", Integer, nullable=False) for name in EMOTIONS),
     sqlite_with_rowid=False,

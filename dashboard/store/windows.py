@@ -1,10 +1,10 @@
-"""What viewers are told of a class: windows of time, with noise, told once and never changed.
+"""What viewers see of a class: windows of time, with noise, released once and never changed.
 
 Counts of each moment describe single pupils: who leaves takes one face out of one count. So a
-viewer gets what a device tells with ``publish = "class"`` (docs/adr/0050): for each ten minutes the
-mean number of faces in each state and how many faces changed to each emotion, noisy, a minute after
-their end. Every page, export and comparison of a viewer is made of these rows, whatever span is
-asked for, so that no two questions can be set against each other.
+viewer gets what a device publishes with ``publish = "class"`` (docs/adr/0050): for each ten
+minutes the mean number of faces in each state and how many faces changed to each emotion, noisy, a
+minute after their end. Every page, export and comparison of a viewer is made of these rows,
+whatever span is asked for, so that no two questions can be set against each other.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 WINDOW_MIN: Final = 10
 DELAY_MIN: Final = 1
-"""So long after its end a window is told: what came late by then is in it."""
+"""So long after its end a window is released: what came late by then is in it."""
 
 _MINUTE_MS: Final = 60_000
 _AT_A_TIME: Final = 1000
@@ -41,7 +41,7 @@ class Minute:
     """The summaries of one minute.
 
     Attributes:
-        shown, hidden: How many told of the class, and how many that it was too small.
+        shown, hidden: How many described the class, and how many said that it was too small.
         windows: How many of those shown were over windows of time, noisy already.
         states: Sums of faces in the order of `STATES`.
     """
@@ -54,11 +54,11 @@ class Minute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """What is told of one window.
+    """What is shown of one window.
 
     Attributes:
         start_ms: Its beginning.
-        states: Faces in each state in the order of `STATES`; ``None`` where nothing may be told.
+        states: Faces in each state in the order of `STATES`; ``None`` where nothing may be shown.
         changes: Faces that changed to each emotion, in the order of `EMOTIONS`, likewise.
     """
 
@@ -79,12 +79,12 @@ def count_window(
     min_faces: int,
     chance: random.Random,
 ) -> tuple[tuple[int, ...], tuple[int, ...]] | None:
-    """Return what may be told of a window: states and changes; ``None`` for nothing.
+    """Return what may be shown of a window: states and changes; ``None`` for nothing.
 
     Args:
         minutes: Those of the window of which something is known.
         changes: How many faces changed to each emotion, each face once.
-        min_faces: A window with a smaller class in any minute tells nothing.
+        min_faces: A window with a smaller class in any minute shows nothing.
         chance: Draws the noise.
     """
     if not minutes or any(minute.hidden or not minute.shown for minute in minutes):
@@ -105,8 +105,8 @@ def count_window(
     )
 
 
-def tell_windows(engine: Engine, device: int, *, now_ms: int, min_faces: int) -> None:
-    """Write down what is told of every window that is over and was not told yet."""
+def release_windows(engine: Engine, device: int, *, now_ms: int, min_faces: int) -> None:
+    """Write down what is shown of every window that is over and was not released yet."""
     end = (now_ms // _MINUTE_MS - DELAY_MIN) // WINDOW_MIN * WINDOW_MIN
     with engine.connect().execution_options(reads_only=True) as connection:
         last = connection.execute(
@@ -125,13 +125,13 @@ def tell_windows(engine: Engine, device: int, *, now_ms: int, min_faces: int) ->
     for start, found in sorted(minutes.items()):
         noisy = all(minute.windows == minute.shown for minute in found)
         counted = (tallies if noisy else changes)[start]
-        told = count_window(found, counted, min_faces=min_faces, chance=chance)
-        states, begun = ((0,) * len(STATES), (0,) * len(EMOTIONS)) if told is None else told
+        counts = count_window(found, counted, min_faces=min_faces, chance=chance)
+        states, begun = ((0,) * len(STATES), (0,) * len(EMOTIONS)) if counts is None else counts
         rows.append(
             {
                 "device": device,
                 "minute": start,
-                "told": told is not None,
+                "shown": counts is not None,
                 **{f"in_{name}": n for name, n in zip(STATES, states, strict=True)},
                 **{f"to_{name}": n for name, n in zip(EMOTIONS, begun, strict=True)},
             }
@@ -143,7 +143,7 @@ def tell_windows(engine: Engine, device: int, *, now_ms: int, min_faces: int) ->
 
 
 def read_windows(connection: Connection, device: int, start_ms: int, end_ms: int) -> list[Window]:
-    """Return the windows that lie within a span, oldest first, those untold included."""
+    """Return the windows that lie within a span, oldest first, those that show nothing included."""
     first = -(-start_ms // _MINUTE_MS)
     wanted = (
         select(t.CLASS_WINDOW)
@@ -158,7 +158,7 @@ def read_windows(connection: Connection, device: int, start_ms: int, end_ms: int
 
 
 def newest_window(connection: Connection, device: int) -> Window | None:
-    """Return the newest window, told or not; ``None`` before the first."""
+    """Return the newest window, whatever it shows; ``None`` before the first."""
     wanted = (
         select(t.CLASS_WINDOW)
         .where(t.CLASS_WINDOW.c.device == device)
@@ -172,11 +172,11 @@ def newest_window(connection: Connection, device: int) -> Window | None:
 def _window(row: Row[Any]) -> Window:
     states = tuple(int(getattr(row, f"in_{name}")) for name in STATES)
     changes = tuple(int(getattr(row, f"to_{name}")) for name in EMOTIONS)
-    told = row.told and sum(states) > 0
+    shown = row.shown and sum(states) > 0
     return Window(
         start_ms=row.minute * _MINUTE_MS,
-        states=states if told else None,
-        changes=changes if told else None,
+        states=states if shown else None,
+        changes=changes if shown else None,
     )
 
 

@@ -17,7 +17,7 @@ from dashboard.i18n import choose_language
 from dashboard.live.state import required_faces
 from dashboard.store.accounts import Account, People, Role, Session
 from dashboard.store.audit import Action, AuditLog, Entry
-from dashboard.store.windows import tell_windows
+from dashboard.store.windows import release_windows
 from dashboard.web.rate_limit import HashQueue, Throttle
 from emoshift.topics import Address
 
@@ -113,10 +113,10 @@ class Context:
         moments = account.role is Role.ADMIN or self.config.web.viewers_see == "moments"
         return self.archive if moments else self.windows
 
-    def tell_windows(self, device: int, address: Address) -> None:
-        """Write down what viewers are told of a class by now."""
+    def release_windows(self, device: int, address: Address) -> None:
+        """Write down what viewers see of a class by now."""
         state = self.hub.devices[address]
-        tell_windows(
+        release_windows(
             self.engine,
             device,
             now_ms=now_ms(),

@@ -56,7 +56,7 @@ async def export_class(request: Request) -> Response:
         if device is None:
             return []
         if archive.windows:
-            context.tell_windows(device.id, address)
+            context.release_windows(device.id, address)
         buckets = archive.class_history(device.id, span.start_ms, span.end_ms)
         return [_class_row(bucket) for bucket in buckets]
 

@@ -89,7 +89,7 @@ def now_of(context: Context, address: Address, *, windows: bool) -> dict[str, An
     device = context.windows.device(address)
     newest = None
     if device is not None:
-        context.tell_windows(device.id, address)
+        context.release_windows(device.id, address)
         newest = context.windows.newest_window(device.id)
     return class_window(
         newest, state, moment_ms=now_ms(), steady_ms=steady_ms(), min_faces=min_faces
@@ -181,7 +181,7 @@ async def class_data(request: Request) -> Response:
         if device is None:
             return {**_ends(span), "buckets": [], "lessons": [], "latest": [], "notes": []}
         if archive.windows:
-            context.tell_windows(device.id, address)
+            context.release_windows(device.id, address)
         lessons = archive.lessons(device.id)
         chosen = next((one for one in lessons if one.ended_ms is None), None)
         if (asked := _chosen_lesson(context, address, query.get("lesson", ""))) is not None:
@@ -223,7 +223,7 @@ async def compare_data(request: Request) -> Response:
         if device is None:
             return [None, None]
         if archive.windows:
-            context.tell_windows(device.id, address)
+            context.release_windows(device.id, address)
         return [compared(archive, device.id, choice, now_ms=moment) for choice in choices]
 
     return JSONResponse(dict(zip("ab", await ask(read), strict=True)))

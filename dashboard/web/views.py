@@ -42,7 +42,7 @@ _LATEST_MINUTES: Final = 10
 _SEARCHED: Final = 200
 _LONGEST_CHOICE: Final = 24
 _WINDOW_OLD_MS: Final = (WINDOW_MIN + 2 * DELAY_MIN) * MINUTE_MS
-"""By then the next window has been told, if there is one."""
+"""By then the next window has been released, if there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def class_window(
         state: What is known of the device.
         moment_ms: The time.
         steady_ms: The time on the clock that arrivals are read off.
-        min_faces: Nothing is told of fewer.
+        min_faces: Nothing is shown of fewer.
     """
     here = presence(state, steady_ms)
     found = {

@@ -86,13 +86,13 @@ def counts_of(states: NDArray[np.int64], window: ClassWindow) -> list[NDArray[np
 
 
 def shown_of(states: NDArray[np.int64], chance: random.Random) -> list[NDArray[np.int64] | None]:
-    """Return what the dashboard tells a viewer of the same lesson, window by window.
+    """Return what the dashboard shows a viewer of the same lesson, window by window.
 
-    The device tells of each moment in which anything has changed, as with ``"transitions"``.
+    The device publishes each moment in which anything has changed, as with ``"transitions"``.
     """
     from dashboard.store.windows import WINDOW_MIN, Minute, count_window
 
-    per_minute, told = 60 // STEP_S, []
+    per_minute, shown = 60 // STEP_S, []
     for start in range(0, len(states) - per_minute * WINDOW_MIN + 1, per_minute * WINDOW_MIN):
         minutes = []
         for first in range(start, start + per_minute * WINDOW_MIN, per_minute):
@@ -109,8 +109,8 @@ def shown_of(states: NDArray[np.int64], chance: random.Random) -> list[NDArray[n
                 )
             )
         found = count_window(minutes, {}, min_faces=MIN_FACES, chance=chance)
-        told.append(None if found is None else np.array(found[0]))
-    return told
+        shown.append(None if found is None else np.array(found[0]))
+    return shown
 
 
 def log_likelihood(reported: NDArray[np.int64], means: NDArray[np.float64]) -> float:
@@ -131,7 +131,7 @@ def observe(*, faces: int, pupils: int, windows: int, viewer: bool = False, seed
     """Let the strongest observer look at so many pupils, each over so many windows.
 
     Args:
-        viewer: Whether through the dashboard, of a device that tells each change; else at the
+        viewer: Whether through the dashboard, of a device that publishes each change; else at the
             messages of one in class mode.
         faces: Size of the class.
         pupils: How many are observed, each in a lesson of its own.

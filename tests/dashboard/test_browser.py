@@ -275,8 +275,8 @@ def test_a_viewer_sees_windows(site, browser):
     sync_api.expect(page.locator("#faces")).to_contain_text(str(sum(window.states)))
     before = page.locator("#class").inner_text()
     for _ in range(5):
-        site.tell(room.change(time.time_ns() // 1_000_000))
-        site.tell(room.summary(time.time_ns() // 1_000_000))
+        site.publish(room.change(time.time_ns() // 1_000_000))
+        site.publish(room.summary(time.time_ns() // 1_000_000))
     page.wait_for_timeout(2500)
     assert page.locator("#class").inner_text() == before
     assert page.locator("[data-event]").count() == 0

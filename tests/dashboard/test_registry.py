@@ -30,7 +30,7 @@ from dashboard.store.registry import (
     repair_device,
 )
 from dashboard.store.retention import RetentionPolicy, purge
-from dashboard.store.windows import tell_windows
+from dashboard.store.windows import release_windows
 from dashboard.store.write import HistoryWriter
 from emoshift.errors import UsageError
 from emoshift.local_broker import free_port
@@ -96,7 +96,7 @@ def test_forgetting_leaves_nothing(engine):
     device = Archive(engine).device(ROOM).id
     People(engine).put("anna", "a long password", Role.VIEWER)
     write_note(engine, device, author="anna", at_ms=NOW_MS, text="group work")
-    tell_windows(engine, device, now_ms=NOW_MS + 3_600_000, min_faces=5)
+    release_windows(engine, device, now_ms=NOW_MS + 3_600_000, min_faces=5)
     assert count(engine, t.CLASS_WINDOW) == count(engine, t.ANNOTATION) == 1
     assert forget_device(engine, ROOM, now_ms=NOW_MS) >= 20
     for table in (*OF_DEVICE, t.DEVICE, t.EVENT):
@@ -154,7 +154,7 @@ def test_the_hub_knows_enrolled_devices_alone(sqlite):
 def test_a_repair_undoes_what_was_forged(engine):
     """Forged numbers go, the forged status is forgotten, a claimed boot id returns to its owner."""
     room, thief = Classroom(ROOM, seed=1), Classroom(REAL, seed=2)
-    history = History(engine)
+    history = HistoryWriter(engine)
     events = [room.change(NOW_MS + n) for n in range(8)]
     stolen = json.loads(events[-1].payload)
     claimed = "e" * 32
@@ -196,7 +196,7 @@ def _bytes(body: str | bytes) -> bytes:
     return body.encode() if isinstance(body, str) else body
 
 
-def store_all(history: History, messages: list[tuple[str, str]]):
+def store_all(history: HistoryWriter, messages: list[tuple[str, str]]):
     read = [read_message(topic, _bytes(body), received_ms=NOW_MS) for topic, body in messages]
     return history.write(gather(read))
 
@@ -206,7 +206,7 @@ def test_pages_follow_a_repair(sqlite):
     engine = open_store(sqlite)
     room = Classroom(ROOM, seed=1)
     high = status_with(room, "offline", session=int(time.time()))
-    store_all(History(engine), [(room.status("offline").topic, high)])
+    store_all(HistoryWriter(engine), [(room.status("offline").topic, high)])
     archive = Archive(engine)
 
     async def story() -> None:
@@ -233,7 +233,7 @@ def test_pages_follow_a_repair(sqlite):
 def test_the_repair_command(sqlite, mqtt):
     """It clears the status at the broker, too, and says what it did."""
     engine = open_store(sqlite)
-    History(engine).write(gather([status_of(ROOM)]))
+    HistoryWriter(engine).write(gather([status_of(ROOM)]))
     engine.dispose()
     client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
     client.connect("127.0.0.1", mqtt)

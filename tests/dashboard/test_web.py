@@ -101,7 +101,7 @@ def test_viewers_see_aggregates_only(client, path, caplog):
 
 
 def answers_of(client: TestClient, start_ms: int, end_ms: int) -> list[object]:
-    """Ask everything that tells of a class in a span of the past."""
+    """Ask everything that shows a class in a span of the past."""
     span = {"from": start_ms, "to": end_ms}
     data = client.get(f"/class/{ROOM}/data", params=span).json()
     past = {lesson["id"]: lesson for lesson in data["lessons"] if lesson["to"]}

@@ -1,4 +1,4 @@
-"""What viewers are told: windows of time with noise, the same for every question, told once."""
+"""What viewers see: windows of time with noise, the same for every question, released once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dashboard.simulate.classroom import Classroom
 from dashboard.store import schema as t
 from dashboard.store.batch import gather
 from dashboard.store.read import Archive
-from dashboard.store.windows import DELAY_MIN, WINDOW_MIN, Minute, count_window, tell_windows
-from dashboard.store.write import History
+from dashboard.store.windows import DELAY_MIN, WINDOW_MIN, Minute, count_window, release_windows
+from dashboard.store.write import HistoryWriter
 from emoshift.emotions import EMOTIONS, STATES
 from emoshift.messages import Message, read_message
 from emoshift.noisy_counts import LEAST_COUNT
@@ -47,7 +47,7 @@ def lesson(room: Classroom, minutes: int, *, start_ms: int = START_MS) -> Iterat
 
 def store(engine, room: Classroom, minutes: int, **more: int) -> int:
     """Store a lesson; return the device's number."""
-    History(engine).write(gather(lesson(room, minutes, **more)))
+    HistoryWriter(engine).write(gather(lesson(room, minutes, **more)))
     device = Archive(engine).device(room.address)
     assert device is not None
     return device.id
@@ -73,13 +73,13 @@ def test_windows_are_told_a_while_after_their_end(engine):
     """Nothing of a window that lasts; its means and changes once it is over for a minute."""
     device = store(engine, class_of(24), 25)
     end_ms = START_MS + WINDOW_MS
-    for now_ms, told in (
+    for now_ms, shown in (
         (end_ms + DELAY_MIN * MINUTE_MS - 1, 0),
         (end_ms + DELAY_MIN * MINUTE_MS, 1),
         (end_ms + WINDOW_MS + DELAY_MIN * MINUTE_MS, 2),
     ):
-        tell_windows(engine, device, now_ms=now_ms, min_faces=5)
-        assert len(whole(engine, device)) == told
+        release_windows(engine, device, now_ms=now_ms, min_faces=5)
+        assert len(whole(engine, device)) == shown
     first = whole(engine, device)[0]
     assert first.start_ms == START_MS
     assert first.minutes == WINDOW_MIN
@@ -93,21 +93,21 @@ def test_what_is_told_never_changes(engine):
     room = class_of(24)
     device = store(engine, room, 20)
     now_ms = START_MS + 2 * WINDOW_MS + DELAY_MIN * MINUTE_MS
-    tell_windows(engine, device, now_ms=now_ms, min_faces=5)
+    release_windows(engine, device, now_ms=now_ms, min_faces=5)
     before = whole(engine, device)
-    History(engine).write(gather(lesson(room, 20)))
+    HistoryWriter(engine).write(gather(lesson(room, 20)))
     with engine.begin() as connection:
         connection.execute(update(t.CLASS).values(happy=t.CLASS.c.happy + 1000))
         connection.execute(delete(t.EVENT))
     for _ in range(3):
-        tell_windows(engine, device, now_ms=now_ms, min_faces=5)
+        release_windows(engine, device, now_ms=now_ms, min_faces=5)
         assert whole(engine, device) == before
 
 
 def test_no_two_questions_can_be_set_against_each_other(engine):
     """Whatever span is asked for, the answer is made of whole windows, the same ones."""
     device = store(engine, class_of(24), 60)
-    tell_windows(engine, device, now_ms=START_MS + 8 * WINDOW_MS, min_faces=5)
+    release_windows(engine, device, now_ms=START_MS + 8 * WINDOW_MS, min_faces=5)
     archive = Archive(engine, windows=True)
     by_start = {bucket.start_ms: bucket for bucket in whole(engine, device)}
     assert len(by_start) == 6
@@ -125,7 +125,7 @@ def test_a_window_with_a_small_minute_tells_nothing(engine):
     with engine.begin() as connection:
         at = t.CLASS.c.minute == START_MS // MINUTE_MS + 3
         connection.execute(update(t.CLASS).where(at).values(hidden=1))
-    tell_windows(engine, device, now_ms=START_MS + 5 * WINDOW_MS, min_faces=5)
+    release_windows(engine, device, now_ms=START_MS + 5 * WINDOW_MS, min_faces=5)
     assert [b.start_ms for b in whole(engine, device)] == [
         START_MS + WINDOW_MS,
         START_MS + 2 * WINDOW_MS,
@@ -136,9 +136,9 @@ def test_a_window_with_a_small_minute_tells_nothing(engine):
 
 
 def test_a_class_below_the_dashboards_limit_is_not_kept(engine):
-    """A device that tells of smaller classes than the dashboard may show: nothing is kept."""
+    """A device that publishes smaller classes than the dashboard may show: nothing is kept."""
     room = class_of(24)
-    History(engine, min_faces=25).write(gather(lesson(room, 20)))
+    HistoryWriter(engine, min_faces=25).write(gather(lesson(room, 20)))
     device = Archive(engine).device(room.address)
     assert device is not None
     assert Archive(engine).class_history(device.id, 0, START_MS + 9 * WINDOW_MS) == []
@@ -151,8 +151,8 @@ def test_a_class_below_the_dashboards_limit_is_not_kept(engine):
 def test_what_a_device_made_noisy_is_told_as_it_is():
     """Windows of a device in class mode get no second noise."""
     minute = Minute(shown=1, hidden=0, windows=1, states=(0, 0, 3, 9, 4, 0, 8, 0))
-    told = count_window([minute], {"happy": 5}, min_faces=5, chance=random.Random(1))
-    assert told == (minute.states, tuple(5 if e == "happy" else 0 for e in EMOTIONS))
+    counts = count_window([minute], {"happy": 5}, min_faces=5, chance=random.Random(1))
+    assert counts == (minute.states, tuple(5 if e == "happy" else 0 for e in EMOTIONS))
 
 
 @given(
@@ -161,12 +161,12 @@ def test_what_a_device_made_noisy_is_told_as_it_is():
     seed=st.integers(0, 2**32),
 )
 def test_small_cells_are_withheld(states, changes, seed):
-    """No count below three is told, whatever the class."""
+    """No count below three is shown, whatever the class."""
     minute = Minute(shown=1, hidden=0, windows=0, states=tuple(states))
-    told = count_window([minute] * 3, changes, min_faces=5, chance=random.Random(seed))
-    assert (told is None) == (sum(states) < 5)
-    for counts in told or ():
-        assert all(count == 0 or count >= LEAST_COUNT for count in counts)
+    counts = count_window([minute] * 3, changes, min_faces=5, chance=random.Random(seed))
+    assert (counts is None) == (sum(states) < 5)
+    for found in counts or ():
+        assert all(count == 0 or count >= LEAST_COUNT for count in found)
 
 
 def test_a_face_counts_once(engine):
@@ -174,15 +174,15 @@ def test_a_face_counts_once(engine):
     rows = []
     for seed in range(40):
         minute = Minute(shown=1, hidden=0, windows=0, states=(0, 0, 0, 20, 0, 0, 0, 0))
-        told = count_window([minute], {"happy": 20}, min_faces=5, chance=random.Random(seed))
-        assert told is not None
-        rows.append(told[1][EMOTIONS.index("happy")])
+        counts = count_window([minute], {"happy": 20}, min_faces=5, chance=random.Random(seed))
+        assert counts is not None
+        rows.append(counts[1][EMOTIONS.index("happy")])
     assert 17 < sum(rows) / len(rows) < 23
     room = class_of(24)
     device = store(engine, room, 20)
     with engine.begin() as connection:
         connection.execute(update(t.EVENT).values(track="one", after=STATES.index("happy")))
-    tell_windows(engine, device, now_ms=START_MS + 3 * WINDOW_MS, min_faces=5)
+    release_windows(engine, device, now_ms=START_MS + 3 * WINDOW_MS, min_faces=5)
     with engine.connect() as connection:
         told_happy = connection.execute(select(t.CLASS_WINDOW.c.to_happy)).scalars().all()
     assert all(count < 20 for count in told_happy)  # one and noise, where 120 changes were stored
