@@ -105,8 +105,8 @@ def test_unknown_keys(tmp_path, sqlite):
 
 def test_migrate(sqlite):
     """Migrating says from where to where."""
-    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 6\n")
-    assert run("migrate", "--database", sqlite) == (0, "version 6 -> 6\n")
+    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 7\n")
+    assert run("migrate", "--database", sqlite) == (0, "version 7 -> 7\n")
 
 
 def test_plain_http(tmp_path, sqlite):
