@@ -176,7 +176,7 @@ def test_a_late_last_will_is_overruled(
 
 
 @pytest.mark.parametrize("retain", [True, False])
-def test_a_forged_status_is_outnumber(
+def test_a_forged_status_is_outnumbered(
     tmp_path: Path, broker: BrokerProcess, watcher: Watcher, outbox: Outbox, retain: bool
 ) -> None:
     """A forged `offline` with a larger session does not stay: the device outbids it."""
@@ -199,6 +199,23 @@ def test_a_forged_status_is_outnumber(
             and reported.accept(topic, status.instance, status.session, status.state)
         ]
     assert believed[-1] is Presence.ONLINE
+
+
+def test_a_status_that_somebody_clears_is_said_again(
+    tmp_path: Path, broker: BrokerProcess, watcher: Watcher, outbox: Outbox
+) -> None:
+    """Whoever subscribes later finds the device there, though a stranger cleared its status."""
+    outbox.append(changes(0))
+    with Running(make_config(tmp_path, broker.port)):
+        wait_until(lambda: state_of(watcher) == "online")
+        before = len([1 for topic, _, _ in watcher.seen if topic.endswith("/status")])
+        watcher.publish("status", "", retain=True)
+        wait_until(
+            lambda: (
+                len([1 for topic, _, _ in watcher.seen if topic.endswith("/status")]) >= before + 2
+            )
+        )
+        assert state_of(watcher) == "online"
 
 
 def test_two_devices_of_one_name_are_noticed(
