@@ -12,6 +12,8 @@ export EMOSHIFT_DATA ?= $(realpath ../shared/data)
 TESTS ?= tests
 FRAMES ?= 200000
 MINUTES ?= 12
+# What a release is for.
+ARCH ?= amd64
 # Home Assistant of 2025 runs on no other.
 PYTHON_HOMEASSISTANT ?= python3.13
 # Any build of torch, for test-hf alone.
@@ -119,6 +121,15 @@ sbom: .venv-audit/ready ## Write the bills of materials (CycloneDX) of both pack
 	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom/emoshift.cdx.json requirements/device.txt
 	.venv-audit/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o build/sbom/emoshift-dashboard.cdx.json requirements/dashboard.txt
 	scripts/checksums build/sbom
+
+.PHONY: release
+release: .venv/ready sbom ## Build both packages and the wheel into build/release, with bills of materials and checksums (ARCH=arm64, SIGNING_KEY=an Ed25519 key)
+	@rm -rf build/release
+	.venv/bin/python packaging/build_deb.py --arch $(ARCH) -o build/release
+	.venv/bin/python packaging/build_dashboard_deb.py --arch $(ARCH) -o build/release
+	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/release .
+	cp build/sbom/*.cdx.json build/release
+	scripts/checksums build/release
 
 .PHONY: sign
 sign: ## Sign the shipped bundle again after a change (SIGNING_KEY=an Ed25519 key whose public half is in edge/bundle/trusted-keys)

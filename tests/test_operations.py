@@ -1,4 +1,4 @@
-"""docs/operations.md and docs/privacy.md keep up with the code."""
+"""docs/operations.md keeps up with the code."""
 
 from __future__ import annotations
 
@@ -51,16 +51,3 @@ def test_every_failure_of_the_link_is_explained(failure: Failure) -> None:
 def test_every_exit_code_is_explained(error: type[errors.EmoshiftError]) -> None:
     """Every exit code has its row."""
     assert f"\n| {error.exit_code} |" in OPERATIONS
-
-
-def test_every_proof_exists() -> None:
-    """Each test that docs/privacy.md names is there."""
-    text = (ROOT / "docs/privacy.md").read_text()
-    named = re.findall(r"`(tests/[\w/]+\.py)?(?:::(\w+))?`", text)
-    file = ""
-    for path, test in named:
-        file = path or file
-        if not file:
-            continue
-        source = (ROOT / file).read_text()
-        assert not test or f"def {test}(" in source, f"{file}::{test}"
