@@ -12,6 +12,7 @@ import click
 
 from edge import __version__
 from edge.config import Config, demand_legal_basis, describe_publish, load_config, parse_config
+from edge.paths import CONFIG_PATH
 from emoshift.command_line import CommandGroup, split_broker
 from emoshift.errors import ConfigError, InputError
 from emoshift.logs import printable, set_up_logs
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from edge.doctor.finding import Finding
     from edge.doctor.report import Fix
     from edge.outbox.store import Outbox
-
-CONFIG_PATH = Path("/etc/emoshift/edge.toml")
 
 # Heavy modules are imported by the commands that need them: `edge check` and `edge -h` must answer
 # at once, also where OpenCV or a model runtime is what is broken.

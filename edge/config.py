@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from edge.paths import TRUSTED_KEYS
 from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
 from emoshift.settings import (
@@ -105,7 +106,7 @@ class Models(Table):
 
     bundle: str = "default"
     library: UserPath = Path("/var/lib/emoshift/models")
-    trusted_keys: UserPath = Path("/etc/emoshift/trusted-keys")
+    trusted_keys: UserPath = TRUSTED_KEYS
     allow_unsigned: bool = False
     threads: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = "auto"
 

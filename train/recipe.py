@@ -10,13 +10,13 @@ from typing import Annotated, Final, Literal, Self, TypeAlias, get_args
 from pydantic import Field, model_validator
 
 from train.augment import Augmentation
+from train.data.ferplus import LabelSet
 from train.data.sampling import Selection
 from train.features.blendshape_inputs import BlendshapeInputs
 from train.features.synthetic_sequences import Script
 from train.networks.config import BlendshapeNet, ConvolutionNet, ResidualNet
 from train.recipe_table import Count, NonNegative, Positive, RecipeTable, Seed, Share
 
-LabelSet: TypeAlias = Literal["fer2013", "ferplus"]
 Optimiser: TypeAlias = Literal["adam", "sgd", "rmsprop"]
 ImageSize = Annotated[int, Field(ge=8, le=512)]
 

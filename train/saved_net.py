@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.bundle.manifest import ChannelTransform
+    from train.data.ferplus import LabelSet
     from train.features.blendshape_inputs import BlendshapeInputs, Scaling
-    from train.recipe import LabelSet, SingleHeadRecipe
+    from train.recipe import SingleHeadRecipe
 
 HEADS: Final = {8: "ferplus", 7: "fer2013"}
 """Heads of image networks, by their number of classes."""
@@ -59,9 +60,9 @@ def open_scorer(path: Path) -> Scorer:
     """
     if is_classifier(path):
         require_torch()
-        from train.huggingface.classifier import classifier_scorer, open_classifier
+        from train.huggingface.classifier import open_classifier
 
-        return classifier_scorer(open_classifier(path))
+        return open_classifier(path).predict
     if not path.exists():
         raise InputError(f"{path}: no such file; expected a .keras or .tflite network")
     if path.suffix == ".keras":

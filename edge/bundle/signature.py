@@ -14,7 +14,6 @@ from typing import Final
 from emoshift.errors import BundleError
 
 SIGNATURE_NAME: Final = "manifest.sig"
-TRUSTED_KEYS: Final = Path("/etc/emoshift/trusted-keys")
 PACKAGE_KEYS: Final = Path(__file__).parent / "trusted-keys"
 """Keys of this package's own releases."""
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import segno
 
-from edge.cli import CONFIG_PATH
 from edge.commands.probe_camera import probe_camera
 from edge.commands.setup import (
     LAWS,
@@ -24,6 +23,7 @@ from edge.commands.setup import (
 )
 from edge.config import Camera, Privacy, describe_publish, parse_config
 from edge.doctor.broker import examine_broker
+from edge.paths import CONFIG_PATH
 from emoshift.command_line import split_broker
 from emoshift.errors import InputError, UsageError
 from emoshift.text_files import read_secret

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+LabelSet: TypeAlias = Literal["fer2013", "ferplus"]
+"""Which labels of an image: those of FER2013 itself, or the votes of FER+."""
 LABELS: Final = (
     "angry",
     "disgust",

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from train.data.ferplus import LabelSet
     from train.data.sampling import Draw, Grouping, Selection
-    from train.recipe import LabelSet
 
 CLASSES_OF: Final = {"fer2013": LABELS[:CLASSES], "ferplus": LABELS}
 """Classes of each label set; a folder's are those of FER+."""

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.bundle.manifest import ChannelTransform
+    from train.data.ferplus import LabelSet
     from train.features.synthetic_sequences import Stills
-    from train.recipe import LabelSet
     from train.saved_net import NetCard, Scorer
 
 STILL_STEPS = 12

@@ -24,7 +24,6 @@ from train.data.image_folder import WORDS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from train.saved_net import Scorer
 
 BATCH: Final = 64
 PREPROCESSING: Final = "preprocessor_config.json"
@@ -72,31 +71,23 @@ class Classifier:
         found = self.net(pixel_values=(grey - mean) / std).logits
         return {head: found[:, list(outputs)] for head, outputs in self.heads.items()}
 
+    def predict(self, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        """Return the logits of network inputs ``(n, 48, 48, 1)`` by head, a batch at a time."""
+        self.net.eval()
+        with torch.inference_mode():
+            parts = [
+                self.logits(inputs[start : start + BATCH]) for start in range(0, len(inputs), BATCH)
+            ]
+        return {
+            head: np.concatenate([part[head].float().cpu().numpy() for part in parts])
+            for head in self.heads
+        }
+
     def save(self, folder: Path) -> None:
         """Write the net and its preprocessing as `open_classifier` reads them."""
         self.net.save_pretrained(folder)
         values = {"image_mean": self.mean, "image_std": self.std, "size": {"height": self.side_px}}
         (folder / PREPROCESSING).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-
-
-def classifier_scorer(classifier: Classifier) -> Scorer:
-    """Return a scorer over network inputs, as the project's own networks have one."""
-    return lambda inputs: _batched_logits(classifier, inputs)
-
-
-def _batched_logits(
-    classifier: Classifier, inputs: NDArray[np.float32]
-) -> dict[str, NDArray[np.float32]]:
-    classifier.net.eval()
-    with torch.inference_mode():
-        parts = [
-            classifier.logits(inputs[start : start + BATCH])
-            for start in range(0, len(inputs), BATCH)
-        ]
-    return {
-        head: np.concatenate([part[head].float().cpu().numpy() for part in parts])
-        for head in classifier.heads
-    }
 
 
 def open_classifier(name: str | Path) -> Classifier:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from train.training.checkpoint import Checkpoint, Record
-    from train.training.trainer import Task
+    from train.training.task import Task
 
 AVERAGE_EVERY: Final = 4
 """Steps between two updates of the moving average: more often costs time and changes nothing."""

@@ -20,7 +20,6 @@ from train.evaluation.metrics import accuracy, softmax, vote_loss
 from train.evaluation.predictions import image_logits
 from train.evaluation.reports import write_report
 from train.huggingface.classifier import (
-    classifier_scorer,
     open_classifier,
     output_layer,
     with_both_heads,
@@ -117,7 +116,7 @@ def _fit(
         began_s = time.monotonic()
         torch.manual_seed(recipe.seed * 10_007 + state.epoch)
         loss = _epoch(recipe, classifier, optimiser, batches, state.epoch)
-        logits = image_logits(classifier_scorer(classifier), held_out.crops)
+        logits = image_logits(classifier.predict, held_out.crops)
         record = {
             "epoch": state.epoch + 1.0,
             "loss": loss,
@@ -191,7 +190,7 @@ def _loss(
 
 def _finish(classifier: Classifier, held_out: Images, folder: Path) -> None:
     classifier.save(folder / "net")
-    logits = image_logits(classifier_scorer(classifier), held_out.crops)
+    logits = image_logits(classifier.predict, held_out.crops)
     write_report(folder, softmax(logits["ferplus"]), held_out.majority, LABELS)
     draw_learning_curves(folder)
 

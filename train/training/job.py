@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from train.training.checkpoint import Checkpoint
-    from train.training.trainer import Task
+    from train.training.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

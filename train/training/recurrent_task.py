@@ -24,7 +24,7 @@ from train.features.synthetic_sequences import Director
 from train.networks.recurrent import build_recurrent
 from train.training.image_batches import step_chance
 from train.training.job import TrainingJob
-from train.training.trainer import Task
+from train.training.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from train.recipe import RecurrentRecipe
     from train.training.checkpoint import Checkpoint, Record
     from train.training.run_options import RunOptions
-    from train.training.trainer import Batch
+    from train.training.task import Batch
 
 MOTION: Final = Path(__file__).parent.parent / "features" / "motion.json"
 HELD_OUT: Final = 512

@@ -19,7 +19,7 @@ from train.training.distillation import read_teacher
 from train.training.image_batches import ImageBatches
 from train.training.job import TrainingJob
 from train.training.targets import targets_of
-from train.training.trainer import Task
+from train.training.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from train.training.checkpoint import Checkpoint, Record
     from train.training.run_options import RunOptions
     from train.training.targets import Targets
-    from train.training.trainer import Batch
+    from train.training.task import Batch
 
 HEADS = ("ferplus", "fer2013")
 IMAGE_SIZE = 48

@@ -21,7 +21,7 @@ from train.recipe import ConvolutionRecipe
 from train.saved_net import NetCard, write_net_card
 from train.training.image_batches import epoch_order, step_chance
 from train.training.job import TrainingJob
-from train.training.trainer import Task
+from train.training.task import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from train.data.ferplus import LabelSet
     from train.data.images import LabelledImages
     from train.data.sampling import Draw, Grouping
-    from train.recipe import BlendshapeRecipe, LabelSet, Plateau, SingleHeadRecipe
+    from train.recipe import BlendshapeRecipe, Plateau, SingleHeadRecipe
     from train.training.checkpoint import Checkpoint, Record
     from train.training.run_options import RunOptions
-    from train.training.trainer import Batch
+    from train.training.task import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

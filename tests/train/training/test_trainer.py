@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from train.recipe import SingleHeadRecipe
-    from train.training.trainer import Task
+    from train.training.task import Task
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
