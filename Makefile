@@ -12,8 +12,6 @@ export EMOSHIFT_DATA ?= $(realpath ../shared/data)
 TESTS ?= tests
 FRAMES ?= 200000
 MINUTES ?= 12
-# What a release is for.
-ARCH ?= amd64
 # Home Assistant of 2025 runs on no other.
 PYTHON_HOMEASSISTANT ?= python3.13
 # Any build of torch, for test-hf alone.
@@ -74,6 +72,14 @@ test-install: .venv/ready ## Install the device lock and the wheel elsewhere, an
 test-package: .venv/ready ## Build the Debian package, install it into a clean Debian and run it there (root)
 	@scripts/test-package .venv/bin/python
 
+.PHONY: test-release
+test-release: .venv/ready ## Build two releases as signed apt repositories, and upgrade a clean Debian from one to the other (root)
+	@scripts/test-release .venv/bin/python
+
+.PHONY: test-containers
+test-containers: .venv/ready ## Build the images without a registry, and send a clip through them with Podman (root)
+	@scripts/test-containers .venv/bin/python
+
 .PHONY: test-faults
 test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
 	@scripts/system-packages mosquitto strace libegl1 libgles2
@@ -123,13 +129,13 @@ sbom: .venv-audit/ready ## Write the bills of materials (CycloneDX) of both pack
 	scripts/checksums build/sbom
 
 .PHONY: release
-release: .venv/ready sbom ## Build both packages and the wheel into build/release, with bills of materials and checksums (ARCH=arm64, SIGNING_KEY=an Ed25519 key)
-	@rm -rf build/release
-	.venv/bin/python packaging/build_deb.py --arch $(ARCH) -o build/release
-	.venv/bin/python packaging/build_dashboard_deb.py --arch $(ARCH) -o build/release
-	.venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/release .
-	cp build/sbom/*.cdx.json build/release
-	scripts/checksums build/release
+release: .venv/ready sbom ## Build wheel, Debian packages, bills of materials, checksums and apt repository (GPG_KEY=..., SIGNING_KEY=...)
+	@scripts/system-packages apt-utils gnupg zstd
+	@scripts/release .venv/bin/python
+
+.PHONY: containers
+containers: .venv/ready ## Build the images of packaging/compose.yaml from the Debian packages (ENGINE=docker, or OFFLINE=1 without a registry)
+	@scripts/containers .venv/bin/python
 
 .PHONY: sign
 sign: ## Sign the shipped bundle again after a change (SIGNING_KEY=an Ed25519 key whose public half is in edge/bundle/trusted-keys)

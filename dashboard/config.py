@@ -16,6 +16,7 @@ from emoshift.settings import (
     parse_settings,
     read_settings,
 )
+from emoshift.text_files import read_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,6 +63,7 @@ class Web(Table):
             knows the seats can connect that with people.
         model_card: A text file shown on the page about the system.
         metrics_token: What a Prometheus scrape must carry; without one there is no ``/metrics``.
+        metrics_token_file: A file whose first line is that token, instead.
     """
 
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
@@ -74,11 +76,14 @@ class Web(Table):
     viewers_see: Literal["windows", "moments"] = "windows"
     model_card: UserPath | None = None
     metrics_token: SecretStr | None = None
+    metrics_token_file: UserPath | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("cert_file and key_file belong together")
+        if self.metrics_token is not None and self.metrics_token_file is not None:
+            raise ValueError("metrics_token and metrics_token_file: give one of them")
         for proxy in self.trusted_proxies:
             try:
                 ip_network(proxy)
@@ -93,6 +98,17 @@ class Web(Table):
                 " or trusted_proxies; allow_plain_http = true serves passwords in the clear"
             )
         return self
+
+    def read_metrics_token(self) -> str | None:
+        """Return what a scrape must carry; ``None`` where nothing is served.
+
+        Raises:
+            OSError: The file with the token cannot be read.
+            ValueError: It is empty, or no text.
+        """
+        if self.metrics_token is not None:
+            return self.metrics_token.get_secret_value()
+        return None if self.metrics_token_file is None else read_secret(self.metrics_token_file)
 
 
 class Devices(Table):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -24,15 +25,21 @@ if TYPE_CHECKING:
     from dashboard.live.hub import Hub
     from dashboard.live.state import DeviceState
 
+log = logging.getLogger(__name__)
+
 
 async def metrics(request: Request) -> Response:
     """Answer a scrape that carries the token."""
     context = context_of(request)
-    token = context.config.web.metrics_token
+    try:
+        token = context.config.web.read_metrics_token()
+    except (OSError, ValueError) as why:
+        log.warning("web.metrics_token_file: %s", why)
+        raise Refused(503) from None
     if token is None:
         raise Refused(404)
     sent = request.headers.get("authorization", "").encode()
-    if not hmac.compare_digest(sent, f"Bearer {token.get_secret_value()}".encode()):
+    if not hmac.compare_digest(sent, f"Bearer {token}".encode()):
         raise Refused(401)
     try:
         workers = await ask(context.archive.workers)

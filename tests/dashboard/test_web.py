@@ -282,6 +282,21 @@ def test_metrics_need_their_token(client):
     assert "emoshift_dashboard_broker_up 0.0" in answer.text
 
 
+def test_the_token_may_lie_in_a_file(filled, tmp_path, caplog):
+    """It is read at every scrape; a file that is gone is logged, and nothing is served."""
+    file = tmp_path / "token"
+    file.write_text("from a file\n")
+    config = settings(1, filled, web={"metrics_token_file": str(file)})
+    app = make_app(config, engine := open_store(filled))
+    scrape = {"authorization": "Bearer from a file"}
+    with TestClient(app, base_url="http://localhost") as client:
+        assert client.get("/metrics", headers=scrape).status_code == 200
+        file.unlink()
+        assert client.get("/metrics", headers=scrape).status_code == 503
+    engine.dispose()
+    assert "web.metrics_token_file" in caplog.text
+
+
 def test_languages(client):
     """The same page in both languages, chosen by the browser or by hand."""
     sign_in(client, "viewer")
