@@ -29,7 +29,6 @@ from edge.assets import LANDMARKER, YUNET, find_asset
 from edge.bundle.installed import configured_bundle
 from edge.config import Config
 from edge.daemon.vision import process_frame
-from edge.faces.backend import ComputeBudget
 from edge.outbox.event import EventSource
 from edge.outbox.store import Outbox
 from edge.pipeline import open_pipeline
@@ -46,8 +45,6 @@ LATENCY: Final = "capture to outbox"
 AGE: Final = "age when taken"
 CPU: Final = "processor time, all threads"
 """What a frame costs whatever else the machine does: grabbing and the detector's thread too."""
-EVERY_FACE: Final = ComputeBudget(landmark_budget=100, landmark_interval_s=0.0)
-"""Every face is measured in every frame."""
 AFTER: Final = "after the landmarks, per face"
 _STAGES: Final = ("faces", "features", "models", "transitions")
 _POLL_EVERY_S: Final = 1.0
@@ -229,7 +226,7 @@ def open_loop(stack: ExitStack, request: Request, config: Config, bundle: Bundle
     outbox = stack.enter_context(Outbox.open(folder / "outbox.db", writer=True))
     pipeline = stack.enter_context(open_pipeline(config, bundle))
     if request.settled_landmarks == "every":
-        pipeline.finder.set_budget(EVERY_FACE)
+        pipeline.measure_everything()
     return Loop(source, pipeline, outbox, bundle)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.assets import LANDMARKER, find_asset, find_detector
 from edge.bundle.installed import configured_bundle
+from edge.cadence import Cadence
 from edge.classifier.ensemble import Ensemble
 from edge.faces.backend import ComputeBudget
 from edge.faces.select_backend import open_faces
@@ -32,11 +33,19 @@ REPLAY_SEED: Final = 0
 
 _BUDGETS: Final = (
     ComputeBudget(),
-    ComputeBudget(landmark_budget=1, landmark_interval_s=0.1, detect_every=4),
+    ComputeBudget(landmark_budget=1, landmark_interval_s=0.12, detect_every=4),
     ComputeBudget(landmark_budget=1, landmark_interval_s=0.2, detect_every=6, detector_scale=0.75),
     ComputeBudget(landmark_budget=1, landmark_interval_s=0.4, detect_every=8, detector_scale=0.5),
 )
 """What finding faces may cost at each of the governor's levels."""
+
+_EVERYTHING: Final = ComputeBudget(landmark_budget=100, landmark_interval_s=0.0)
+
+_CLASSIFY_EVERY_S: Final = (0.09, 0.12, 0.15, 0.2)
+"""Time between two classifications of one face, seconds, at each of the governor's levels.
+
+Frames 33 ms apart show nearly the same and err alike: three times the work at 30 frames a second
+finds no more changes (``docs/research/transitions.md``)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +55,10 @@ class Step:
     Attributes:
         frame: The frame itself.
         faces: The faces found in it.
-        predictions: One for each face, same order.
+        predictions: One for each face that was classified in this frame, same order.
         transitions: The changes decided on it.
-        abstained: Faces of which, with this frame, no emotion is believed enough to decide by.
+        abstained: How many of these, with this frame, have no emotion that is believed enough to
+            decide by.
     """
 
     frame: Frame
@@ -81,13 +91,15 @@ class Pipeline:
         self.ensemble = ensemble
         self._detector = detector
         self._clock = clock
+        self._cadence = Cadence()
+        self._classify_every_s = _CLASSIFY_EVERY_S[0]
 
     def step(self, frame: Frame) -> Step:
         """Take one frame from picture to decisions; capture times must never decrease."""
         started = self._clock()
         faces = self.finder.find(frame)
         found = self._clock()
-        features = describe(frame, faces)
+        features = describe(frame, self._due(frame, faces))
         described = self._clock()
         predictions = self.ensemble.classify(features)
         classified = self._clock()
@@ -106,7 +118,7 @@ class Pipeline:
             faces=faces,
             predictions=predictions,
             transitions=tuple(change for change in decided if change is not None),
-            abstained=sum(not self._detector.is_sure(face.track) for face in faces),
+            abstained=sum(not self._detector.is_sure(seen.track) for seen in predictions),
         )
 
     def states(self) -> dict[int, Emotion | None]:
@@ -115,11 +127,32 @@ class Pipeline:
 
     def shed(self, level: int) -> None:
         """Run at one of the governor's levels: fewer landmarks, then fewer networks."""
-        self.finder.set_budget(_BUDGETS[min(level, len(_BUDGETS) - 1)])
+        level = min(level, len(_BUDGETS) - 1)
+        self.finder.set_budget(_BUDGETS[level])
+        self._classify_every_s = _CLASSIFY_EVERY_S[level]
         self.ensemble.level = min(max(level - 1, 0), self.ensemble.levels)
+
+    def measure_everything(self) -> None:
+        """Measure and classify every face in every frame, as benchmarks of the whole path do."""
+        self.finder.set_budget(_EVERYTHING)
+        self._classify_every_s = 0.0
+
+    def _due(self, frame: Frame, faces: tuple[Face, ...]) -> tuple[Face, ...]:
+        """Return the faces to classify: landmarks are new, or the last time is long enough ago."""
+        now_s = frame.captured_s
+        due = tuple(
+            face
+            for face in faces
+            if self._cadence.is_due(face.track, now_s)
+            or (face.landmarks is not None and face.landmarks.measured_s == now_s)
+        )
+        for face in due:
+            self._cadence.take(face.track, now_s, self._classify_every_s)
+        return due
 
     def _forget(self, tracks: tuple[int, ...]) -> None:
         if tracks:
+            self._cadence.forget(tracks)
             self.ensemble.forget(tracks)
             self._detector.forget(tracks)
 

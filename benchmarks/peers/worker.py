@@ -80,7 +80,7 @@ def _no_classes(_: Any) -> list[str]:
 def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, due: bool) -> Ready:
     from pathlib import Path
 
-    from benchmarks.run import EVERY_FACE, bench_config
+    from benchmarks.run import bench_config
     from benchmarks.workload import outbox_folder
     from edge.bundle.installed import configured_bundle
     from edge.daemon.vision import process_frame
@@ -96,7 +96,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     outbox = stack.enter_context(Outbox.open(Path(folder) / "outbox.db", writer=True))
     pipeline = stack.enter_context(open_pipeline(config, bundle))
     if not due:
-        pipeline.finder.set_budget(EVERY_FACE)
+        pipeline.measure_everything()
     facts = EventSource(device="bench", camera="bench", model=bundle.manifest.bundle_id)
     count = 0
     began_s = time.monotonic()

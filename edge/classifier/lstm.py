@@ -75,8 +75,7 @@ class Recurrent:
         for face in faces:
             self._reset_if_lost(face)
         self._measure(faces, resting)
-        seen = [self._tracks[f.track] for f in faces if f.track in self._tracks]
-        self._advance(seen, now_s)
+        self._advance(now_s)
         return [
             track.log_probs if (track := self._tracks.get(face.track)) else None for face in faces
         ]
@@ -111,17 +110,17 @@ class Recurrent:
                 if len(track.resting) == NEUTRAL_STEPS:
                     track.offset = resting_offset(np.stack(track.resting), self._form)
 
-    def _advance(self, seen: list[_Track], now_s: float) -> None:
-        """Step the tracks as often as the time since the last step asks for."""
+    def _advance(self, now_s: float) -> None:
+        """Step the faces measured lately, in this frame or not, as often as time asks for."""
+        fresh = [t for t in self._tracks.values() if self._is_fresh(t, now_s)]
         started = self._stepped_s
         if started is None or not -self._step_s <= now_s - started <= self._longest_s:
             self._stepped_s = now_s
-            self.last_inputs = self._step([track for track in seen if self._is_fresh(track, now_s)])
+            self.last_inputs = self._step(fresh)
             return
         # A little early counts as due, so that jitter does not turn 10 Hz into 5 Hz.
         due = math.floor((now_s - started) / self._step_s + 0.25)
         self._stepped_s = started + due * self._step_s
-        fresh = [track for track in seen if self._is_fresh(track, now_s)]
         if due == 0:  # a face that has just come does not wait for its first estimate
             self._step([track for track in fresh if track.log_probs is None])
         for _ in range(due):

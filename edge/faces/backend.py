@@ -19,13 +19,14 @@ class ComputeBudget:
 
     Attributes:
         landmark_budget: Faces whose landmarks are measured in one frame; the others keep theirs.
-        landmark_interval_s: A face is measured again after this time at the earliest, seconds.
+        landmark_interval_s: Time between two measurements of one face, seconds; half of it where
+            its keypoints have moved.
         detect_every: Frames from one search for faces to the next; tracks carry on between.
         detector_scale: Share of the usual detector input's width and height, 0.25 to 1.
     """
 
     landmark_budget: int = 2
-    landmark_interval_s: float = 0.06
+    landmark_interval_s: float = 0.09
     detect_every: int = 3
     detector_scale: float = 1.0
 

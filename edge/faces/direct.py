@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.cadence import Cadence
 from edge.faces.backend import ComputeBudget, FacesReport
-from edge.faces.landmark_scheduler import Candidate, select
+from edge.faces.landmark_scheduler import CHANGE, Candidate, select
 from edge.faces.landmark_state import LandmarkState
 from edge.faces.mesh import mesh_box, mesh_keypoints
 from edge.faces.search_regions import SearchRegionPlanner
@@ -90,6 +91,7 @@ class DirectFaces:
         )
         self._landmark_states: dict[int, LandmarkState] = {}
         self._budget = ComputeBudget()
+        self._cadence = Cadence()
         self._forgotten: tuple[int, ...] = ()
         self._report = FacesReport()
         self._frames_since = self._budget.detect_every
@@ -130,6 +132,7 @@ class DirectFaces:
         if done is not None:
             self._match(done, now_s)
         self._forgotten = self._tracker.advance(now_s)
+        self._cadence.forget(self._forgotten)
         living = {track.number for track in self._tracker.tracks}
         self._landmark_states = {
             n: state for n, state in self._landmark_states.items() if n in living
@@ -203,7 +206,7 @@ class DirectFaces:
 
     def _measure_some(self, frame: Frame, tracks: tuple[Track, ...]) -> int:
         """Measure the landmarks of the faces that need it most; returns how many succeeded."""
-        now_s = frame.captured_s
+        now_s, interval_s = frame.captured_s, self._budget.landmark_interval_s
         failed_landmarks = tuple(
             track
             for track in self._tracker.tracks
@@ -221,14 +224,13 @@ class DirectFaces:
             if state is None:
                 candidates.append(Candidate(number, None, 0.0))
             else:
-                candidates.append(
-                    Candidate(number, now_s - state.tried_s, state.keypoint_change(track.keypoints))
-                )
-        chosen = select(
-            candidates,
-            budget=self._budget.landmark_budget,
-            interval_s=self._budget.landmark_interval_s,
-        )
+                change = state.keypoint_change(track.keypoints)
+                early_s = interval_s / 2 if change > CHANGE else 0.0
+                due = self._cadence.is_due(number, now_s, ahead_s=early_s)
+                candidates.append(Candidate(number, now_s - state.tried_s, change, due))
+        chosen = select(candidates, budget=self._budget.landmark_budget)
+        for number in chosen:
+            self._cadence.take(number, now_s, interval_s)
         boxes = (
             {track.number: track.box(now_s) for track in tracks + failed_landmarks}
             if chosen

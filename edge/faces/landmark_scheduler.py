@@ -10,9 +10,6 @@ if TYPE_CHECKING:
 
 CHANGE: Final = 0.06
 """A keypoint that moved within the face by this share of its size doubles the urgency."""
-EARLY: Final = 0.25
-"""Share of the interval by which a measurement may come early, so that the interval need
-not be a whole number of frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +20,21 @@ class Candidate:
         track: Number of its track.
         age_s: Time since its last measurement; ``None`` when there was none.
         change: How far its keypoints have moved within the face since, face sizes.
+        due: Whether its next measurement is due.
     """
 
     track: int
     age_s: float | None
     change: float
+    due: bool = True
 
 
-def select(candidates: Sequence[Candidate], *, budget: int, interval_s: float) -> tuple[int, ...]:
+def select(candidates: Sequence[Candidate], *, budget: int) -> tuple[int, ...]:
     """Choose the tracks to measure.
 
     Args:
         candidates: Every face large enough.
         budget: Most faces to measure.
-        interval_s: Time between two measurements of one face that is short enough.
 
     Returns:
         Track numbers, most urgent first; faces never measured come before all others.
@@ -44,7 +42,7 @@ def select(candidates: Sequence[Candidate], *, budget: int, interval_s: float) -
     due = [
         (candidate.age_s is None, _urgency(candidate), -candidate.track)
         for candidate in candidates
-        if candidate.age_s is None or candidate.age_s >= interval_s * (1.0 - EARLY)
+        if candidate.due or candidate.age_s is None
     ]
     due.sort(reverse=True)
     return tuple(-track for _, _, track in due[:budget])

@@ -143,7 +143,8 @@ class HealthReporter:
         self._predicted += len(step.predictions)
         self._abstained += step.abstained
         now_s = self._frame_s = time.monotonic()
-        if now_s - self._quality_s >= _QUALITY_EVERY_S:
+        usable = bool(step.predictions) or not step.faces
+        if usable and now_s - self._quality_s >= _QUALITY_EVERY_S:
             self._quality_s = now_s
             self._measure_quality(step, now_s)
 

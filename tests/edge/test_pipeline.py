@@ -48,7 +48,7 @@ def test_every_stage_is_timed(sample_clip: Path, config: Config) -> None:
     with open_pipeline(config, random_seed=1) as pipeline:
         for frame in Clip(sample_clip).frames():
             pipeline.shed(frame.seq // 20)
-            assert len(pipeline.step(frame).predictions) == 1
+            assert len(pipeline.step(frame).faces) == 1
             if frame.seq == 100:
                 break
         summary = pipeline.times.summary()
@@ -57,6 +57,19 @@ def test_every_stage_is_timed(sample_clip: Path, config: Config) -> None:
         assert "faces_landmarks" in summary
         assert all(0 < stage.p50_ms <= stage.p95_ms <= stage.p99_ms for stage in summary.values())
         assert len(pipeline.states()) == 1
+
+
+def test_a_face_is_classified_eleven_times_a_second(sample_clip: Path, config: Config) -> None:
+    """However often pictures come; and in every frame where everything is to be measured."""
+    with open_pipeline(config, random_seed=1) as pipeline:
+        steps = [pipeline.step(frame) for frame in Clip(sample_clip).frames()]
+    seconds = steps[-1].frame.captured_s
+    assert sum(len(step.predictions) for step in steps) == pytest.approx(11 * seconds, abs=4)
+    with open_pipeline(config, random_seed=1) as pipeline:
+        pipeline.measure_everything()
+        steps = [pipeline.step(frame) for frame in Clip(sample_clip).frames()]
+    assert all(len(step.predictions) == len(step.faces) == 1 for step in steps)
+    assert all(step.faces[0].landmarks is not None for step in steps)
 
 
 def test_an_altered_bundle_is_refused(sample_clip: Path, config: Config) -> None:

@@ -1,0 +1,38 @@
+"""A steady rate for each track, whatever the frame rate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_SLACK_S: Final = 1e-3
+"""Capture times jitter; a frame this early counts as on time."""
+
+
+class Cadence:
+    """Says when a track's next turn has come.
+
+    Turns are counted from when the last one was due and not from when it was taken, so that the
+    mean rate holds although turns fall on frames: 11 a second at 30, 25 or 15 frames a second.
+    """
+
+    def __init__(self) -> None:
+        self._due_s: dict[int, float] = {}
+
+    def is_due(self, track: int, now_s: float, *, ahead_s: float = 0.0) -> bool:
+        """Whether its turn has come, or comes within ``ahead_s``; a new track's has."""
+        return now_s >= self._due_s.get(track, -math.inf) - ahead_s - _SLACK_S
+
+    def take(self, track: int, now_s: float, interval_s: float) -> None:
+        """Note that a track has its turn now; the next one is due ``interval_s`` later."""
+        due_s = self._due_s.get(track, now_s)
+        on_time = now_s - interval_s < due_s <= now_s
+        self._due_s[track] = (due_s if on_time else now_s) + interval_s
+
+    def forget(self, tracks: Iterable[int]) -> None:
+        """Drop everything kept of these tracks."""
+        for track in tracks:
+            self._due_s.pop(track, None)

@@ -1,0 +1,62 @@
+"""A steady rate, whatever the frame rate."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.cadence import Cadence
+
+
+@pytest.mark.parametrize("frames_a_second", [60, 30, 25, 24, 15, 12])
+def test_the_mean_rate_holds_at_every_frame_rate(frames_a_second: int) -> None:
+    """Eleven turns a second and not ten, twelve and a half, or fifteen."""
+    cadence = Cadence()
+    turns = 0
+    for frame in range(frames_a_second * 60):
+        now_s = frame / frames_a_second
+        if cadence.is_due(1, now_s):
+            cadence.take(1, now_s, 1 / 11)
+            turns += 1
+    assert turns == pytest.approx(11 * 60, abs=2)
+
+
+def test_a_slow_camera_gives_a_turn_in_every_frame() -> None:
+    """No frame is left out while frames are further apart than turns."""
+    cadence = Cadence()
+    for frame in range(50):
+        assert cadence.is_due(1, frame * 0.2)
+        cadence.take(1, frame * 0.2, 0.09)
+
+
+def test_a_pause_is_not_made_up_for() -> None:
+    """After a gap turns go on at the usual distance."""
+    cadence = Cadence()
+    cadence.take(1, 0.0, 0.1)
+    cadence.take(1, 5.0, 0.1)
+    assert not cadence.is_due(1, 5.05)
+    assert cadence.is_due(1, 5.1)
+
+
+@given(st.lists(st.floats(0.001, 0.5), min_size=1, max_size=200), st.floats(0.01, 0.3))
+def test_nobody_waits_longer_than_the_interval(gaps_s: list[float], interval_s: float) -> None:
+    """Whatever the frames' distances, a track is due once its interval is over."""
+    cadence = Cadence()
+    now_s, last_s = 0.0, 0.0
+    cadence.take(7, now_s, interval_s)
+    for gap_s in gaps_s:
+        now_s += gap_s
+        if now_s - last_s >= interval_s:
+            assert cadence.is_due(7, now_s)
+        if cadence.is_due(7, now_s):
+            cadence.take(7, now_s, interval_s)
+            last_s = now_s
+
+
+def test_a_forgotten_track_is_new() -> None:
+    """Its number may be asked for again, and is due at once."""
+    cadence = Cadence()
+    cadence.take(1, 0.0, 10.0)
+    cadence.forget([1, 2])
+    assert cadence.is_due(1, 0.1)
