@@ -125,6 +125,47 @@ def test_it_dies_with_the_vision_process(tmp_path: Path) -> None:
     wait_until(lambda: not Path(f"/proc/{number}").exists())
 
 
+DECIDES = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from edge.config import Outbox
+from edge.daemon.event_store import EventStoreProcess
+from tests.faults.processes import CHANGE
+with EventStoreProcess(Outbox(path=Path(sys.argv[1]))) as store:
+    for number in range(10_000):
+        name = f"{sys.argv[2]}-{number}"
+        store.append([replace(CHANGE, track=name)])
+        print(name, flush=True)
+"""
+
+
+def test_what_was_answered_for_survives_every_kill(tmp_path: Path) -> None:
+    """A vision process that is killed again and again loses nothing that was answered for.
+
+    Each kill costs the event under way at most; the next process goes on, while somebody
+    acknowledges.
+    """
+    path, answered, waiting = settings(tmp_path).path, [], []
+    for run in range(4):
+        command = [sys.executable, "-c", DECIDES, str(path), str(run)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as vision:
+            assert vision.stdout is not None
+            lines = [vision.stdout.readline().strip() for _ in range(10 + 7 * run)]
+            vision.kill()
+            lines += vision.stdout.read().split()
+        answered += lines
+        with Outbox.open(path, writer=False) as outbox:
+            rows = outbox.peek(limit=5)
+            waiting += [row.event.track for row in rows]
+            assert outbox.ack([row.id for row in rows])
+    waiting += stored(tmp_path)
+    assert len(waiting) == len(set(waiting))
+    assert set(answered) <= set(waiting)
+    assert len(waiting) <= len(answered) + 4
+    assert [name for name in waiting if name in set(answered)] == answered
+
+
 def test_a_forged_file_stays_with_it(tmp_path: Path) -> None:
     """A file with code in its schema, or of noise, is set aside there; events go on."""
     path = settings(tmp_path).path
