@@ -54,15 +54,18 @@ class Found:
     surest: float
 
 
-def simulate_class(faces: int, target: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def simulate_class(
+    faces: int, target: int, rng: np.random.Generator, *, length_s: int = LESSON_S
+) -> NDArray[np.int64]:
     """Return the state of every face at every step, shape ``(steps, faces)``; the first keeps one.
 
     Args:
         faces: How many pupils.
         target: The state that the first keeps.
         rng: Draws the others.
+        length_s: For how long.
     """
-    steps = LESSON_S // STEP_S
+    steps = length_s // STEP_S
     found = np.empty((steps, faces), np.int64)
     found[0] = rng.choice(len(STATES), faces, p=PRIOR)
     changes = rng.random((steps, faces)) < STEP_S / MEAN_DWELL_S
@@ -135,7 +138,7 @@ def observe(*, faces: int, pupils: int, windows: int, viewer: bool = False, seed
             messages of one in class mode.
         faces: Size of the class.
         pupils: How many are observed, each in a lesson of its own.
-        windows: How many windows of the lesson the observer uses, 1 to 4.
+        windows: How many windows the observer uses: 4 are a lesson, 24 a day.
         seed: Of the lessons; the device's noise is drawn from another one.
     """
     rng, noise = np.random.default_rng(seed), random.Random(seed)
@@ -143,7 +146,8 @@ def observe(*, faces: int, pupils: int, windows: int, viewer: bool = False, seed
     posteriors, truths = [], []
     for _ in range(pupils):
         target = int(rng.choice(len(STATES), p=PRIOR))
-        states = simulate_class(faces, target, rng)
+        length_s = max(LESSON_S, windows * WINDOW_S)
+        states = simulate_class(faces, target, rng, length_s=length_s)
         if viewer:
             reported = shown_of(states, noise)
         else:
@@ -201,6 +205,9 @@ def main() -> None:
             found = observe(faces=faces, pupils=2000, windows=windows, viewer=viewer)
             who = "viewer of the dashboard" if viewer else "class mode"
             write(f"{faces} faces, {who}, {windows} windows of {WINDOW_S} s: {found}\n")
+    for windows in (24, 120):
+        found = observe(faces=25, pupils=200, windows=windows, viewer=True)
+        write(f"25 faces, a state kept for {windows} windows (a day, a week): {found}\n")
 
 
 if __name__ == "__main__":
