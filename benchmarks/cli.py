@@ -29,6 +29,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 OVER_BUDGET: Final = 1
 THROTTLED: Final = 3
 _MOUNTED: Final = {
+    "calibration": "benchmarks.calibration.command",
     "dashboard": "benchmarks.dashboard.command",
     "transitions": "benchmarks.transitions.command",
 }

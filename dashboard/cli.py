@@ -632,6 +632,25 @@ def audit(config: Config, limit: int, account: str | None) -> None:
         click.echo("\t".join(printable(part) for part in line))
 
 
+@main.command()
+@_settings
+def marks(config: Config) -> None:
+    """Print what teachers marked as right or wrong, one JSON object a line, without who did.
+
+    What such lines may teach a device stands in docs/calibration.md.
+
+    \b
+    Example:
+      edge-dashboard marks > marks.jsonl
+      sudo edge calibrate --feedback marks.jsonl
+    """
+    from dashboard.store.database import open_store
+    from dashboard.store.marks import export_marks
+
+    for line in export_marks(open_store(config.history.database)):
+        click.echo(line, nl=False)
+
+
 def _log_change(engine: Engine, what: str) -> None:
     """Write a change made by a command into the audit log."""
     from dashboard.store.audit import (

@@ -14,7 +14,7 @@ from edge import __version__
 from edge.config import Config, demand_legal_basis, describe_publish, load_config, parse_config
 from edge.paths import CONFIG_PATH
 from emoshift.command_line import CommandGroup, split_broker
-from emoshift.errors import ConfigError, InputError
+from emoshift.errors import ConfigError, InputError, UsageError
 from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
@@ -343,16 +343,103 @@ def drop_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
         click.echo(f"{outbox.remove(numbers)} events dropped")
 
 
+@main.command(name="calibrate")
+@config_option
+@click.option(
+    "--input",
+    "clip",
+    type=click.Path(path_type=Path),
+    help="A clip instead of the camera; needs --script.",
+)
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path),
+    help="JSON file that says what the clip shows when.",
+)
+@click.option(
+    "--channels",
+    type=click.Path(path_type=Path),
+    help="A recording that was kept, instead of a new one.",
+)
+@click.option(
+    "--keep", "out", type=click.Path(path_type=Path), help="Keep the recording in this file."
+)
+@click.option(
+    "--feedback",
+    type=click.Path(path_type=Path),
+    help="Teachers' marks, exported from the dashboard, to start from.",
+)
+@click.option("--dry-run", is_flag=True, help="Report only; install nothing.")
+@click.option("--yes", is_flag=True, help="Ask nothing: keep and install.")
+def calibrate_room(
+    *,
+    config_path: Path | None,
+    clip: Path | None,
+    script: Path | None,
+    channels: Path | None,
+    out: Path | None,
+    feedback: Path | None,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Learn this room: ask somebody for expressions, report what is found, and adapt to it.
+
+    Takes two minutes and one or more adults who agree. No picture is kept: class probabilities and
+    blendshapes alone, in memory, or in a file that is shown before it is kept. What is fitted only
+    makes changes rarer; it is installed where it does no worse on a half that was held back.
+
+    \b
+    Example:
+      sudo systemctl stop emoshift-vision && sudo edge calibrate
+      edge calibrate --input room.mp4 --script room.json --dry-run
+    """
+    from edge.commands.calibrate import Wishes, calibrate, record_clip, record_people
+    from edge.site.channels import read_channels
+    from edge.site.feedback import read_marks
+    from edge.site.script import read_script
+
+    if (clip is None) != (script is None):
+        raise UsageError("--input and --script belong together; the script says what is shown when")
+    if clip is not None and channels is not None:
+        raise UsageError("--input and --channels: give one of the two")
+    if not yes and not sys.stdin.isatty():
+        raise UsageError("nobody to ask here; give --yes")
+    config = configured(config_path, None if clip is None else str(clip.absolute()))
+    marks = None if feedback is None else read_marks(feedback)
+    if marks is not None:
+        click.echo(marks.described)
+    if channels is not None:
+        recording = read_channels(channels)
+    elif script is not None:
+        recording = record_clip(config, read_script(script))
+    else:
+        click.echo(
+            "Only people who agreed may be in the picture, where the class sits and in its light."
+        )
+        if not yes and not click.confirm("Do they agree, and shall it begin?"):
+            return
+        recording = record_people(config, say=click.echo)
+    calibrate(
+        config,
+        recording,
+        Wishes(keep=out, install=not dry_run, marks=marks),
+        ask=lambda question: yes or click.confirm(question),
+        say=click.echo,
+    )
+
+
 @main.group()
 def models() -> None:
-    """Model bundles on this device: install, list, go back."""
+    """Model bundles and site layers on this device: install, list, go back."""
 
 
 def _library(config_path: Path | None, *, allow_unsigned: bool = False) -> Library:
-    from edge.bundle.installed import Library, trusted_keys
+    from edge.bundle.installed import configured_library
 
     models = configured(config_path).models
-    return Library(models.library, keys=None if allow_unsigned else trusted_keys(models))
+    if allow_unsigned:
+        models = models.model_copy(update={"allow_unsigned": True})
+    return configured_library(models)
 
 
 @models.command()
@@ -381,7 +468,7 @@ def install(folder: Path, config_path: Path | None, *, allow_unsigned: bool) -> 
 @models.command("list")
 @config_option
 def list_bundles(config_path: Path | None) -> None:
-    """Show installed bundles, which is in use, and which are damaged.
+    """Show installed bundles and site layers, which is in use, and which are damaged.
 
     \b
     Example:
@@ -397,7 +484,7 @@ def list_bundles(config_path: Path | None) -> None:
 @models.command()
 @config_option
 def rollback(config_path: Path | None) -> None:
-    """Go back to the bundle before; once more goes forward again.
+    """Go back to the bundle or site layer before; once more goes forward again.
 
     \b
     Example:

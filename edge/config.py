@@ -99,7 +99,10 @@ class Models(Table):
         library: Where installed bundles lie.
         trusted_keys: Folder of the public keys (PEM, Ed25519) whose bundles are used; those of this
             package's releases are trusted besides.
-        allow_unsigned: Whether to use a bundle that no trusted key has signed.
+        site_key: Folder of this device's own key, which signs what `edge calibrate` learns of the
+            room and nothing else; made by the first calibration.
+        allow_unsigned: Whether to use a bundle that no trusted key has signed, or a site layer that
+            this device has not.
         threads: Threads each network may use; ``auto`` takes the processor cores of the board
             less one, which stays for camera, detector and publisher.
     """
@@ -107,6 +110,7 @@ class Models(Table):
     bundle: str = "default"
     library: UserPath = Path("/var/lib/emoshift/models")
     trusted_keys: UserPath = TRUSTED_KEYS
+    site_key: UserPath = SITE_KEY
     allow_unsigned: bool = False
     threads: Annotated[int, Field(ge=1, le=16)] | Literal["auto"] = "auto"
 

@@ -14,6 +14,7 @@ from edge.classifier.ensemble import Ensemble
 from edge.faces.backend import ComputeBudget
 from edge.faces.select_backend import open_faces
 from edge.features.extract import describe
+from edge.site.adjust import adjusted
 from edge.stage_times import StageTimes
 from edge.transitions import TransitionDetector, TransitionParameters
 from emoshift.errors import InputError
@@ -180,6 +181,8 @@ def open_pipeline(
         merge=config.transitions.merge,
         where=bundle.manifest.bundle_id,
     )
+    if bundle.layer is not None:
+        parameters = adjusted(parameters, bundle.layer.correction)
     landmarker = find_asset(LANDMARKER)
     if landmarker is None:
         raise InputError(f"{LANDMARKER.name} is missing; run: edge assets fetch")

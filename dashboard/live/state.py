@@ -171,7 +171,11 @@ def attention(
             (55, "slow", p95 is not None and p95 > _BUDGET_MS),
             (50, "degraded", health.level > 0),
             (45, "outbox", health.outbox_depth >= _WAITING),
-            (40, "drift", drift_rise.get(state.address, 0.0) >= DRIFT_RISE),
+            (
+                40,
+                "drift",
+                health.advice == "calibrate" or drift_rise.get(state.address, 0.0) >= DRIFT_RISE,
+            ),
             (35, "dropped", health.outbox_dropped > 0),
         )
         found += [(weight, reason) for weight, reason, holds in checks if holds]

@@ -107,6 +107,11 @@ def _add_columns(connection: Connection, table: str, names: Sequence[str]) -> No
             )
 
 
+def _marks(connection: Connection) -> None:
+    """8: what teachers say was right or wrong."""
+    tables.METADATA.create_all(connection, tables=(tables.MARK,))
+
+
 STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _history,
     _people,
@@ -115,6 +120,7 @@ STEPS: Final[tuple[Callable[[Connection], None], ...]] = (
     _registry,
     _dead_letters,
     _windows,
+    _marks,
 )
 
 

@@ -434,6 +434,13 @@ class Archive:
             row = connection.execute(wanted).first()
         return None if row is None else _lesson(row)
 
+    def info(self, device: int) -> dict[str, Any] | None:
+        """Return what a device last said that it is."""
+        wanted = select(t.DEVICE.c.info).where(t.DEVICE.c.id == device)
+        with self._connect() as connection:
+            found = connection.execute(wanted).scalar()
+        return None if found is None else dict(json.loads(found))
+
     def annotations(self, device: int, author: str, start_ms: int, end_ms: int) -> list[Annotation]:
         """Return the notes that one account made on a class, oldest first; nobody else's."""
         wanted = (

@@ -39,7 +39,7 @@ _PART: Final = 400
 _STEP: Final = 5000
 OF_DEVICE: Final = (
     *(t.TALLY, t.CLASS, t.CLASS_WINDOW, t.HEALTH, t.NOTE),
-    *(t.LESSON, t.ANNOTATION, t.BOOT),
+    *(t.LESSON, t.ANNOTATION, t.MARK, t.BOOT),
 )
 
 

@@ -27,7 +27,7 @@ class RetentionPolicy:
 
     Attributes:
         events_days: Single transitions and device notes.
-        minutes_days: Aggregates by minute, lessons, and teachers' notes.
+        minutes_days: Aggregates by minute, lessons, and teachers' notes and marks.
         audit_days: The audit log.
         devices_days: Devices that are silent, with all that is stored of them.
     """
@@ -64,6 +64,8 @@ def purge(engine: Engine, policy: RetentionPolicy, *, now_ms: int) -> int:
         gone += connection.execute(delete(t.LESSON).where(old)).rowcount
         noted = t.ANNOTATION.c.at_ms < minutes_before * MINUTE_MS
         gone += connection.execute(delete(t.ANNOTATION).where(noted)).rowcount
+        marked = t.MARK.c.at_ms < minutes_before * MINUTE_MS
+        gone += connection.execute(delete(t.MARK).where(marked)).rowcount
         old = t.DEAD_LETTER.c.received_ms < events_before
         gone += connection.execute(delete(t.DEAD_LETTER).where(old)).rowcount
     gone += _forget_numbers(engine)

@@ -201,6 +201,18 @@ ANNOTATION: Final = Table(
     Index("annotation_by_time", "device", "author", "at_ms"),
 )
 
+MARK: Final = Table(
+    "mark",
+    METADATA,
+    Column("id", _Number, primary_key=True),
+    Column("device", Integer, nullable=False),
+    Column("author", ForeignKey("account.name", ondelete="CASCADE"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("verdict", String(8), nullable=False),
+    Column("around", Text, nullable=False),
+    Index("mark_by_time", "device", "author", "at_ms"),
+)
+
 SESSION: Final = Table(
     "session",
     METADATA,

@@ -252,7 +252,8 @@ class HistoryWriter:
             body = info.model_dump_json(by_alias=True)
             if body != self._column(connection, address, "info"):
                 self._set(connection, address, info=body)
-                detail = f"software {info.software}, model {info.model}, {info.isolation}"
+                over = f" with {info.site_layer}" if info.site_layer else ""
+                detail = f"software {info.software}, model {info.model}{over}, {info.isolation}"
                 notes.append(self._note(address, at, "info", detail[:300]))
         if notes:
             connection.execute(t.NOTE.insert(), notes)

@@ -22,7 +22,7 @@ from dashboard.live.hub import Hub
 from dashboard.store.accounts import People
 from dashboard.store.audit import AuditLog
 from dashboard.store.read import Archive
-from dashboard.web import exports, pages, signin, streams
+from dashboard.web import exports, marks, pages, signin, streams
 from dashboard.web import metrics as exporter
 from dashboard.web.condition import alive, feed_watchdog, watch
 from dashboard.web.context import Context, Refused
@@ -110,6 +110,8 @@ def _routes() -> list[Route | Mount]:
         Route(f"/class/{one}", pages.class_page, methods=get),
         Route(f"/class/{one}/lesson", pages.mark_lesson, methods=post),
         Route(f"/class/{one}/note", pages.mark_note, methods=post),
+        Route(f"/class/{one}/mark", marks.mark_class, methods=post),
+        Route(f"/class/{one}/marks.jsonl", marks.export_class_marks, methods=get),
         Route(f"/class/{one}/data", pages.class_data, methods=get),
         Route(f"/class/{one}/compare", pages.compare_data, methods=get),
         Route(f"/class/{one}/live", streams.class_stream, methods=get),

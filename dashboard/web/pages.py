@@ -18,6 +18,7 @@ from dashboard.store.lessons import (
     undo_lesson,
     write_note,
 )
+from dashboard.store.marks import read_marks
 from dashboard.store.registry import approve, enrolments
 from dashboard.web.context import (
     Context,
@@ -179,7 +180,14 @@ async def class_data(request: Request) -> Response:
         span = choose_span(query, now_ms=moment)
         device = archive.device(address)
         if device is None:
-            return {**_ends(span), "buckets": [], "lessons": [], "latest": [], "notes": []}
+            return {
+                **_ends(span),
+                "buckets": [],
+                "lessons": [],
+                "latest": [],
+                "notes": [],
+                "marks": [],
+            }
         if archive.windows:
             context.release_windows(device.id, address)
         lessons = archive.lessons(device.id)
@@ -194,6 +202,12 @@ async def class_data(request: Request) -> Response:
             "lessons": compare_lessons(archive, device.id, lessons, now_ms=moment),
             "sentence": sentence(archive, device.id, chosen, now_ms=moment, words=words),
             "notes": [{"id": note.id, "t": note.at_ms, "text": note.text} for note in notes],
+            "marks": [
+                {"id": mark.id, "t": mark.at_ms, "verdict": mark.verdict}
+                for mark in read_marks(
+                    context.engine, device.id, author, span.start_ms, span.end_ms
+                )
+            ],
         }
 
     return JSONResponse(await ask(read))

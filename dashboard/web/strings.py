@@ -147,6 +147,7 @@ def script_words(words: gettext.NullTranslations) -> dict[str, object]:
         "perFace": _("Changes a face in ten minutes"),
         "minutes": _("Minutes shown"),
         "remove": _("Remove"),
+        "verdicts": {"right": _("right"), "wrong": _("wrong")},
         "before": _("earlier lessons"),
         "thisWeek": _("This week"),
         "lastWeek": _("Last week"),

@@ -26,6 +26,8 @@ from emoshift.errors import BundleError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from edge.bundle.site_layer import SiteLayer
+
 _MOST_BYTES = 64 * 1024 * 1024
 """Larger files are not even read: no bundle for these devices comes near."""
 
@@ -39,11 +41,19 @@ class Bundle:
         manifest: Its contents.
         contents: The bytes of each member's model by the member's name, the very bytes whose
             hashes were checked.
+        layer: What was learnt of this room; ``None`` where nothing lies over the bundle.
     """
 
     folder: Path
     manifest: Manifest
     contents: Mapping[str, bytes]
+    layer: SiteLayer | None = None
+
+    @property
+    def name(self) -> str:
+        """The bundle's id, and behind a plus that of its site layer."""
+        own = self.manifest.bundle_id
+        return own if self.layer is None else f"{own}+{self.layer.layer_id}"
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def run_vision(
             source = EventSource(
                 device=config.device.name,
                 camera=config.camera.name,
-                model=bundle.manifest.bundle_id,
+                model=bundle.name,
             )
             events = outbox if config.privacy.single_faces else None
             while not stop.is_set():

@@ -156,7 +156,7 @@ def _models(config: Config) -> Finding:
     if bundle.manifest.failing:
         detail = f"{bundle.manifest.bundle_id} failed its verify gate"
         return Finding(what="models", good=False, detail=detail, cures=cures)
-    detail = f"{bundle.manifest.bundle_id}, every hash right"
+    detail = f"{bundle.name}, every hash right"
     return Finding(what="models", good=True, detail=detail)
 
 

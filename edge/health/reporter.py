@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from edge import __version__
+from edge.bundle.card import describe_bundle
+from edge.bundle.installed import configured_library
 from edge.capture.protocol import CaptureState
 from edge.health.board import give_back_memory, read_condition
 from edge.health.class_window import ClassWindow, WindowCounts
 from edge.health.drift import DriftGauge
 from edge.health.governor import Governor, Load
 from edge.health.image_quality import ImageQuality, measure_image_quality
+from edge.health.room_trend import FILE_NAME, RoomTrend
 from edge.stage_times import RecentLatency
 from emoshift.clock import date_of, read_clock
 from emoshift.emotions import Emotion, state_label
@@ -26,6 +29,7 @@ from emoshift.messages import (
     ClassSummary,
     Health,
     Info,
+    ModelUse,
     Percentiles,
     States,
     summarise_class,
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from edge.bundle.installed import Use
     from edge.bundle.loader import Bundle
     from edge.capture.protocol import Capture
     from edge.config import Config
@@ -47,7 +52,10 @@ log = logging.getLogger(__name__)
 _SUMMARY_EVERY_S: Final = 1.0
 _QUALITY_EVERY_S: Final = 1.0
 _STEP_MS: Final = 20.0
+_DAY_S: Final = 86_400
 _AGES: Final = 1000
+_USES: Final = 10
+"""Of what was put to use when, the latest are told."""
 _NOBODY: Final = np.empty((0, 0), np.float32)
 _SILENT_S: Final = 5.0
 """A camera that gives nothing for this long is reported as lost, even if it does not say so."""
@@ -90,6 +98,7 @@ class HealthReporter:
         self._ages_s: deque[float] = deque(maxlen=_AGES)
         self._frames_published = 0
         self._drift = DriftGauge(bundle.manifest.baseline)
+        self._trend = RoomTrend(config.outbox.path.parent / FILE_NAME, bundle.name)
         self._predicted = self._abstained = 0
         self._frame_s = time.monotonic()
         self._quality: ImageQuality | None = None
@@ -114,6 +123,7 @@ class HealthReporter:
         self._isolation = isolation
         self._mode = self._capture.status().mode
         temporal = self._bundle.manifest.temporal
+        layer = self._bundle.layer
         info = Info(
             device=self._config.device.name,
             camera=self._config.camera.name,
@@ -126,8 +136,16 @@ class HealthReporter:
             face_finder_reason=self._pipeline.finder.reason[:256],
             capture=self._mode[:256],
             false_changes_per_min=temporal.false_changes_per_min if temporal else None,
+            site_layer="" if layer is None else layer.layer_id,
+            card=describe_bundle(self._bundle),
+            history=[ModelUse(since=use.since, model=use.name) for use in self._history()],
         )
         self._outbox.put_snapshot("info", info.to_json())
+
+    def _history(self) -> tuple[Use, ...]:
+        if self._config.models.bundle != "default":
+            return ()
+        return configured_library(self._config.models).history()[-_USES:]
 
     def record(self, step: Step) -> None:
         """Take in one frame that has just reached the outbox."""
@@ -244,10 +262,15 @@ class HealthReporter:
         camera_state = self._camera_state(status.state)
         streaming = camera_state == "streaming"
         quality = self._quality if streaming else None
+        abstained = self._abstained / self._predicted if self._predicted else None
+        clock = read_clock()
+        if clock.synced:
+            day = int(clock.utc_s // _DAY_S)
+            self._trend.add(day, drift=drift.largest, abstained=abstained)
         health = Health(
             device=self._config.device.name,
             camera=self._config.camera.name,
-            at=date_of(read_clock().utc_s),
+            at=date_of(clock.utc_s),
             camera_state=camera_state,
             fps=(self._frames - self._frames_published) / elapsed_s,
             frames=self._frames,
@@ -267,7 +290,8 @@ class HealthReporter:
             drift=drift.largest,
             drift_blendshapes=drift.blendshapes,
             drift_confidence=drift.confidence,
-            abstained=self._abstained / self._predicted if self._predicted else None,
+            abstained=abstained,
+            advice="calibrate" if self._trend.calls_for_calibration() else None,
             brightness=None if quality is None else quality.brightness,
             sharpness=None if quality is None else quality.sharpness,
             interval_s=self._config.health.interval_s,

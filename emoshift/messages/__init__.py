@@ -15,6 +15,7 @@ from emoshift.messages.device import FAR_SESSIONS, Info, Presence, Status, is_pl
 from emoshift.messages.fields import CameraState, OutboxState, format_date, to_ms
 from emoshift.messages.health import Age, Health, Percentiles
 from emoshift.messages.ledger import BootNumbers, Ledger, LostNumbers, Replay
+from emoshift.messages.model_card import Figure, ModelCard, ModelUse, SiteCard
 from emoshift.messages.read import (
     MAX_AHEAD_MS,
     MAX_PAYLOAD_BYTES,
@@ -37,17 +38,21 @@ __all__ = [
     "CameraState",
     "Changes",
     "ClassSummary",
+    "Figure",
     "Health",
     "Info",
     "Ledger",
     "LostNumbers",
     "Message",
     "MessageError",
+    "ModelCard",
+    "ModelUse",
     "OutboxState",
     "Percentiles",
     "Presence",
     "Problem",
     "Replay",
+    "SiteCard",
     "States",
     "Status",
     "Transition",

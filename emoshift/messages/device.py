@@ -19,6 +19,7 @@ from emoshift.messages.fields import (
     Publish,
     Reason,
 )
+from emoshift.messages.model_card import ModelCard, ModelUse
 
 FAR_SESSIONS: Final = 10_000_000
 """Session numbers follow the clock in seconds: no device is so far ahead of it, and of the session
@@ -77,6 +78,11 @@ class Info(MessageBody):
             does. Not sent by older devices.
         false_changes_per_min: Wrong transitions a minute and face that the bundle's makers measured
             on people who only talk; null where unknown. Not sent by older devices.
+        site_layer: Id of what was learnt of this room and lies over the bundle; empty without one.
+            Not sent by older devices.
+        card: The bundle's model card; null where unknown. Not sent by older devices.
+        history: What was installed, calibrated or taken back when, the latest last. Not sent by
+            older devices.
     """
 
     schema_: Literal["emoshift.info/1"] = Field(
@@ -93,6 +99,9 @@ class Info(MessageBody):
     face_finder_reason: Reason = ""
     capture: Reason = ""
     false_changes_per_min: Annotated[float, Field(ge=0, le=10_000)] | None = None
+    site_layer: Annotated[str, Field(pattern=r"^(site-[0-9a-f]{12})?$")] = ""
+    card: ModelCard | None = None
+    history: Annotated[list[ModelUse], Field(max_length=20, default_factory=list)]
 
 
 def is_plausible(session: int, *, after: int, now_s: float | None = None) -> bool:

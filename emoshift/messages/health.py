@@ -85,6 +85,8 @@ class Health(MessageBody):
         sharpness: Variance of the Laplacian of the newest image at 320 pixels wide; low when the
             camera is covered or out of focus. Not sent by older devices.
         interval_s: Time between two of these messages, seconds. Not sent by older devices.
+        advice: ``calibrate``: calibrate this room again, drift or abstention has risen over weeks.
+            Null, or left out by older devices, where nothing is to be done.
     """
 
     schema_: Literal["emoshift.health/1"] = Field(
@@ -121,3 +123,4 @@ class Health(MessageBody):
     brightness: Share | None = None
     sharpness: Annotated[float, Field(ge=0, le=1e9), rounded(1)] | None = None
     interval_s: Annotated[float, Field(ge=1, le=86_400), rounded(1)] = 30.0
+    advice: Literal["calibrate"] | None = None

@@ -33,7 +33,7 @@ class Transition(MessageBody):
         clock_synced: Whether a time source had set the clock that the dates come from.
         historical: Sent long after it happened: record it, but switch nothing because of it.
         degraded: Whether a reduced ensemble gave any of the evidence.
-        model: Id of the model bundle.
+        model: Id of the model bundle, and behind a plus that of its site layer.
         backlog: Sent before older events of the device that still wait: smaller numbers are no
             loss, they follow. Left out where it is false.
     """

@@ -11,7 +11,7 @@ const changes = chart("changes");
 legend("legend", STATES, [river, changes]);
 const wrongPerFace = page.dataset.wrong === "" ? null : Number(page.dataset.wrong);
 const windows = document.getElementById("latest") === null; // of time, with no single changes
-let shown = { from: 0, to: 0, live: true, buckets: [], lessons: [], notes: [] };
+let shown = { from: 0, to: 0, live: true, buckets: [], lessons: [], notes: [], marks: [] };
 
 function showNow(now) {
   condition(now);
@@ -81,6 +81,7 @@ function marks(from, to) {
     ...shown.lessons.map((lesson) => ({ at: lesson.from, text: lesson.title, dash: "dashed" })),
     ...shown.lessons.filter((lesson) => lesson.to).map((lesson) => ({ at: lesson.to, text: "", dash: "dashed" })),
     ...shown.notes.map((note) => ({ at: note.t, text: note.text, dash: "dotted" })),
+    ...shown.marks.map((mark) => ({ at: mark.t, text: words.verdicts[mark.verdict], dash: "dotted" })),
   ].filter((mark) => mark.at >= from && mark.at <= to).sort((a, b) => a.at - b.at);
   let last = -Infinity;
   const data = all.map((mark) => {
@@ -185,6 +186,7 @@ async function refresh() {
   drawLessons();
   showSummary(shown.sentence);
   showNotes();
+  showMarks();
   offerComparison();
   showChanges(shown.latest);
 }
@@ -208,6 +210,12 @@ function showNotes() {
   document.getElementById("notes").replaceChildren(...shown.notes.map((note) => element("li", {},
     element("time", { text: clockTime(note.t), datetime: new Date(note.t).toISOString() }), ` ${note.text} `,
     element("button", { type: "submit", name: "remove", value: note.id, className: "quiet", text: words.remove }))));
+}
+
+function showMarks() {
+  document.getElementById("marks").replaceChildren(...shown.marks.map((mark) => element("li", {},
+    element("time", { text: clockTime(mark.t), datetime: new Date(mark.t).toISOString() }), ` ${words.verdicts[mark.verdict]} `,
+    element("button", { type: "submit", name: "remove", value: mark.id, className: "quiet", text: words.remove }))));
 }
 
 const comparison = document.getElementById("compare");

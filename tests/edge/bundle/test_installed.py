@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.bundle.installed import Library
+from edge.bundle.installed import HISTORY_NAME, Library
 from edge.commands.self_check import check_bundle
 from emoshift.errors import BundleError, OutputError
 from tests.support.handmade_bundle import cnn_member, lstm_member, write_bundle
@@ -84,7 +84,7 @@ def test_a_bundle_that_fails_its_check_is_not_used(
     with pytest.raises(BundleError, match="truncated or altered"):
         library.install(second, check=accept)
     assert in_use(library) == a
-    assert sorted(p.name for p in library.folder.iterdir()) == sorted(["current", a])
+    assert sorted(p.name for p in library.folder.iterdir()) == sorted(["current", HISTORY_NAME, a])
 
 
 def test_a_bundle_damaged_later_is_left(
