@@ -635,9 +635,10 @@ def audit(config: Config, limit: int, account: str | None) -> None:
 @main.command()
 @_settings
 def marks(config: Config) -> None:
-    """Print what teachers marked as right or wrong, one JSON object a line, without who did.
+    """Print what teachers marked as right or wrong.
 
-    What such lines may teach a device stands in docs/calibration.md.
+    One JSON object a line, without who did. What such lines may teach a device stands in
+    docs/calibration.md.
 
     \b
     Example:

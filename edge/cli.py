@@ -362,7 +362,7 @@ def drop_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
     help="A recording that was kept, instead of a new one.",
 )
 @click.option(
-    "--keep", "out", type=click.Path(path_type=Path), help="Keep the recording in this file."
+    "-o", "--output", type=click.Path(path_type=Path), help="Keep the recording in this file."
 )
 @click.option(
     "--feedback",
@@ -377,12 +377,12 @@ def calibrate_room(
     clip: Path | None,
     script: Path | None,
     channels: Path | None,
-    out: Path | None,
+    output: Path | None,
     feedback: Path | None,
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Learn this room: ask somebody for expressions, report what is found, and adapt to it.
+    """Learn this room: ask for expressions, report, adapt.
 
     Takes two minutes and one or more adults who agree. No picture is kept: class probabilities and
     blendshapes alone, in memory, or in a file that is shown before it is kept. What is fitted only
@@ -422,7 +422,7 @@ def calibrate_room(
     calibrate(
         config,
         recording,
-        Wishes(keep=out, install=not dry_run, marks=marks),
+        Wishes(keep=output, install=not dry_run, marks=marks),
         ask=lambda question: yes or click.confirm(question),
         say=click.echo,
     )
@@ -430,7 +430,7 @@ def calibrate_room(
 
 @main.group()
 def models() -> None:
-    """Model bundles and site layers on this device: install, list, go back."""
+    """Model bundles and site layers: install, list, go back."""
 
 
 def _library(config_path: Path | None, *, allow_unsigned: bool = False) -> Library:
@@ -468,7 +468,7 @@ def install(folder: Path, config_path: Path | None, *, allow_unsigned: bool) -> 
 @models.command("list")
 @config_option
 def list_bundles(config_path: Path | None) -> None:
-    """Show installed bundles and site layers, which is in use, and which are damaged.
+    """Show bundles and site layers, in use and damaged ones.
 
     \b
     Example:
@@ -484,7 +484,7 @@ def list_bundles(config_path: Path | None) -> None:
 @models.command()
 @config_option
 def rollback(config_path: Path | None) -> None:
-    """Go back to the bundle or site layer before; once more goes forward again.
+    """Go back to the bundle or layer before; again goes forward.
 
     \b
     Example:

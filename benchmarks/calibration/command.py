@@ -51,7 +51,7 @@ LENGTHS_S: Final = (10.0, 20.0, 40.0, 80.0)
 @click.option("--seed", default=0, show_default=True, help="Of the fits.")
 @click.option("--fits", type=_FILE, help="Keep the fits without each person here, or read them.")
 @click.option("--lengths", is_flag=True, help="Also calibrate on the first seconds alone.")
-@click.option("--json", "json_path", type=_FILE, help="Write every figure here.")
+@click.option("-o", "--output", type=_FILE, help="Write every figure here, as JSON.")
 def calibration(
     *,
     data: Path,
@@ -62,15 +62,16 @@ def calibration(
     seed: int,
     fits: Path | None,
     lengths: bool,
-    json_path: Path | None,
+    output: Path | None,
 ) -> None:
-    """Calibrate on one clip of a person; judge on others of the same person, and of other people.
+    """Calibrate on a person's clip; judge on other clips.
 
-    The detector's own parameters are fitted without the person each time.
+    Of the same person, and of other people. The detector's own parameters are fitted without the
+    person each time.
 
     \b
     Example:
-      edge-bench calibration --data data --json out/calibration.json
+      edge-bench calibration --data data -o out/calibration.json
     """
     loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
     cases = read_cases(data, loaded)
@@ -95,10 +96,10 @@ def calibration(
                 f"  on the first {length_s:g} s: {short.changed} of {short.trials} changed,"
                 f" false changes {before.false} to {after.false}"
             )
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        _note(f"wrote {json_path}")
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        _note(f"wrote {output}")
 
 
 def _fits(
@@ -129,7 +130,8 @@ def _lines(title: str, outcome: Outcome) -> list[str]:
     lines = [f"{title}: {outcome.changed} of {outcome.trials} calibrations changed anything"]
     for who, (before, after) in (
         ("the same person, other clips", outcome.same),
-        ("other people", outcome.others),
+        ("of these, where it changed anything", outcome.helped),
+        ("other people, where it changed anything", outcome.others),
     ):
         share = 100 * (after.false / before.false - 1) if before.false else 0.0
         lines.append(

@@ -64,13 +64,15 @@ class Outcome:
         trials: How many.
         changed: In how many of them a correction was kept.
         same: Other clips of the person calibrated on, before and after.
-        others: Every clip of everybody else, in the trials that changed anything, likewise.
+        helped: The part of ``same`` in the trials that changed anything.
+        others: Every clip of everybody else in these trials, likewise.
         kept: Who was calibrated on, and what was kept.
     """
 
     trials: int = 0
     changed: int = 0
     same: tuple[Counts, Counts] = field(default_factory=lambda: (Counts(), Counts()))
+    helped: tuple[Counts, Counts] = field(default_factory=lambda: (Counts(), Counts()))
     others: tuple[Counts, Counts] = field(default_factory=lambda: (Counts(), Counts()))
     kept: list[tuple[str, Correction]] = field(default_factory=list)
 
@@ -80,6 +82,7 @@ class Outcome:
             "trials": self.trials,
             "changed": self.changed,
             "same_person": [one.to_json() for one in self.same],
+            "same_person_where_changed": [one.to_json() for one in self.helped],
             "other_people": [one.to_json() for one in self.others],
             "kept": [
                 {"person": person, **correction.model_dump()} for person, correction in self.kept
@@ -117,6 +120,7 @@ def measure(
             continue
         outcome.changed += 1
         outcome.kept.append((trial.person, correction))
+        _count(trial.unseen, settings, outcome.helped)
         log(f"{trial.person}: {correction.model_dump()}")
         if others:
             rest = [case for case in cases if case.person != trial.person]

@@ -20,7 +20,7 @@ MOST_BIAS: Final = 0.3
 """Nats. Two emotions can move against each other by .6, less than the .85 by which an emotion of
 probability .7 leads any other: a layer never overrules a network that is sure."""
 MOST_TEMPERATURE: Final = 1.25
-MOST_MARGIN: Final = 1.5
+MOST_MARGIN: Final = 1.25
 _MOST_BYTES: Final = 64 * 1024
 
 Bias = Annotated[float, Field(ge=-MOST_BIAS, le=MOST_BIAS)]

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 LATE_S: Final = 0.6
 """A decision may follow the end of what was shown by so much."""
-NEARLY: Final = (1.0, 0.7, 0.45)
+NEARLY: Final = (1.0, 0.75, 0.55)
 """Margins are also judged made smaller by these factors: what nearly went wrong counts, too."""
-COST: Final = 0.15
+COST: Final = 0.4
 """A number at its limit has to save this many mistakes, by the mean over `NEARLY`."""
 ROUNDS: Final = 4
 _STEPS: Final = (0.25, 0.5, 1.0)
@@ -232,11 +232,6 @@ def _moves(one: Correction) -> list[Correction]:
             bias = list(one.bias)
             bias[emotion] = step * (MOST_BIAS if emotion is Emotion.NEUTRAL else -MOST_BIAS)
             moved.append(one.model_copy(update={"bias": tuple(bias)}))
-    for neutral in _STEPS:  # both together, where neither alone is enough
-        for margins in _STEPS:
-            bias = [*one.bias[:-1], neutral * MOST_BIAS]
-            both = {"bias": tuple(bias), "margins": round(MOST_MARGIN**margins, 4)}
-            moved.append(one.model_copy(update=both))
     for step in (0.0, *_STEPS):
         moved.append(one.model_copy(update={"temperature": round(MOST_TEMPERATURE**step, 4)}))
         moved.append(one.model_copy(update={"margins": round(MOST_MARGIN**step, 4)}))

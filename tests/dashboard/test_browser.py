@@ -447,6 +447,17 @@ def test_without_scripts(site, browser):
     context.close()
 
 
+def test_a_mark(site, browser):
+    """A teacher says that what was shown was wrong, sees the mark, and takes it back."""
+    context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
+    page.select_option("select[name=ago]", label="5 minutes ago")
+    page.click("button[value=wrong]")
+    sync_api.expect(page.locator("#marks li")).to_contain_text("wrong")
+    page.click("#marks button")
+    sync_api.expect(page.locator("#marks li")).to_have_count(0)
+    context.close()
+
+
 def test_a_note_and_a_comparison(site, browser):
     """A teacher writes a note, sees it on the time line, and lays two lessons side by side."""
     context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")

@@ -402,6 +402,58 @@ def test_notes_are_private(client):
     assert client.get(f"/class/{ROOM}/data").json()["notes"] == []
 
 
+def marks_of(client) -> list[dict]:
+    return client.get(f"/class/{ROOM}/data", params={"span": "day"}).json()["marks"]
+
+
+def test_marks_of_a_class(client):
+    """A mark is kept with the counts around it, seen by its author alone, and told of no person."""
+    sign_in(client, "viewer")
+    path = f"/class/{ROOM}/mark"
+    client.post(path, data={"csrf": csrf_of(client), "verdict": "wrong", "ago": "5"})
+    client.post(path, data={"csrf": csrf_of(client), "verdict": "right", "ago": "0"})
+    assert [mark["verdict"] for mark in marks_of(client)] == ["wrong", "right"]
+    answer = client.get(f"/class/{ROOM}/marks.jsonl")
+    assert answer.headers["content-disposition"].endswith('.jsonl"')
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["verdict"] for line in lines] == ["wrong", "right"]
+    for line in lines:
+        assert set(line) == {"schema", "at", "verdict", "faces", "minutes", "changes", "model"}
+        assert set(line["changes"]) == {"angry", "disgust", "fear", "happy", "sad", "surprise"}
+    assert sum(lines[0]["changes"].values()) > 0
+    assert lines[0]["faces"] >= 5
+    client.cookies.clear()
+    sign_in(client, "admin")
+    assert marks_of(client) == []
+
+
+def test_a_mark_is_changed_and_taken_back(client):
+    """Marking the same minutes again replaces the mark; nobody else takes it back."""
+    sign_in(client, "viewer")
+    path = f"/class/{ROOM}/mark"
+    before = len(marks_of(client))
+    for verdict in ("wrong", "right"):
+        client.post(path, data={"csrf": csrf_of(client), "verdict": verdict, "ago": "20"})
+    first, *rest = marks_of(client)
+    assert first["verdict"] == "right"
+    assert len(rest) == before
+    client.cookies.clear()
+    sign_in(client, "admin")
+    client.post(path, data={"csrf": csrf_of(client), "remove": str(first["id"])})
+    client.cookies.clear()
+    sign_in(client, "viewer")
+    assert first in marks_of(client)
+    client.post(path, data={"csrf": csrf_of(client), "remove": str(first["id"])})
+    assert first not in marks_of(client)
+
+
+@pytest.mark.parametrize("form", [{}, {"verdict": "maybe"}, {"remove": "x"}])
+def test_what_is_no_mark_is_refused(client, form):
+    sign_in(client, "viewer")
+    answer = client.post(f"/class/{ROOM}/mark", data={"csrf": csrf_of(client), **form})
+    assert answer.status_code == 400
+
+
 def test_latest_transitions_on_every_span(client):
     """Whatever the span, its newest transitions are shown, those of a past lesson included."""
     sign_in(client, "admin")

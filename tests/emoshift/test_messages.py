@@ -56,7 +56,8 @@ GOLDEN = {
         '{"schema":"emoshift.info/1","device":"room-12","camera":"front","software":"0.1.0",'
         '"model":"default-1","isolation":"namespace","min_faces":5,"publish":"transitions",'
         '"face_finder":"direct (yunet)","face_finder_reason":"runs on every board",'
-        '"capture":"1280x720 MJPG, 30 frames a second","false_changes_per_min":0.5}'
+        '"capture":"1280x720 MJPG, 30 frames a second","false_changes_per_min":0.5,'
+        '"site_layer":"","card":null,"history":[]}'
     ),
     Kind.CLASS: (
         '{"schema":"emoshift.class/1","device":"room-12","camera":"front",'
@@ -72,7 +73,8 @@ GOLDEN = {
         '"outbox_damaged":0,"outbox_set_aside":0,"level":0,'
         '"temperature_c":61.2,"throttled":null,"drift":0.081,"abstained":null,'
         '"faces_too_small":0,"landmarks_age_s":null,"drift_blendshapes":0.081,'
-        '"drift_confidence":null,"brightness":0.412,"sharpness":218.4,"interval_s":30.0}'
+        '"drift_confidence":null,"brightness":0.412,"sharpness":218.4,"interval_s":30.0,'
+        '"advice":null}'
     ),
     Kind.LEDGER: (
         '{"schema":"emoshift.ledger/1","device":"room-12","boots":[{"boot_id":'
@@ -196,7 +198,8 @@ GOOD = {
     "an older device's info": (
         Kind.INFO,
         dict.fromkeys(
-            ["face_finder", "face_finder_reason", "capture", "false_changes_per_min"], ...
+            ["face_finder", "face_finder_reason", "capture", "false_changes_per_min", "site_layer"],
+            ...,
         ),
     ),
     "a suppressed class": (Kind.CLASS, {"suppressed": True, "faces": None, "states": None}),

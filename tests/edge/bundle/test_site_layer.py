@@ -113,7 +113,7 @@ def test_a_layer_that_was_altered_is_left(
     layer = layer_over(own)
     put(library, key, layer)
     path = library.folder / layer.layer_id / target
-    path.write_bytes(path.read_bytes().replace(b"1.25", b"1.45")[::-1])
+    path.write_bytes(path.read_bytes().replace(b"1.25", b"1.15")[::-1])
     with caplog.at_level(logging.ERROR):
         assert library.load().name == own
     assert "calibrate again" in caplog.text
@@ -137,7 +137,7 @@ def test_a_layer_says_what_it_is() -> None:
     layer = layer_over("bundle-0123456789ab")
     assert read_layer(layer.to_json(), "here") == layer
     data = json.loads(layer.to_json())
-    data["correction"]["margins"] = 1.3
+    data["correction"]["margins"] = 1.2
     with pytest.raises(BundleError, match="altered"):
         read_layer(json.dumps(data).encode(), "here")
     data["correction"]["margins"] = 9.0

@@ -53,7 +53,7 @@ def test_a_correction_never_overrules_a_sure_network(
     [
         {"bias": (0.31,) + (0.0,) * 6},
         {"temperature": 1.3},
-        {"margins": 0.6},
+        {"margins": 0.7},
         {"bias": (float("nan"),) * 7},
         {"bias": (0.0,) * 6},
     ],
