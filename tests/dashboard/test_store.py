@@ -228,7 +228,7 @@ def test_migration_keeps_what_was_there(database, room):
     HistoryWriter(engine).write(gather(a_lesson(room)))
     with engine.begin() as connection:  # what a program of the first version leaves
         later = (t.ENROLMENT, t.REGISTRY, t.ACCESS, t.CLASS_GROUP, t.KNOWN_BROWSER, t.AUDIT)
-        for table in (*later, t.ANNOTATION, t.SESSION, t.ACCOUNT, t.LESSON):
+        for table in (*later, t.ANNOTATION, t.MARK, t.SESSION, t.ACCOUNT, t.LESSON):
             table.drop(connection)
         connection.execute(text("UPDATE schema_version SET version = 1"))
     assert version(engine) == 1
