@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = "emoshift.feedback/1"
 AROUND_MIN: Final = 3
-"""Minutes that a mark is about: the one that is marked and the two before it. Where a class is shown
-in windows of time, the last whole window takes their place, as the teacher saw it."""
+"""Minutes that a mark is about: the one that is marked and the two before it. Where a class is
+shown in windows of time, the last whole window takes their place, as the teacher saw it."""
 MOST_BACK_MIN: Final = 60
 """Older moments are not remembered well enough to be judged."""
 _TOLD: Final = tuple(emotion.label for emotion in Emotion if emotion is not Emotion.NEUTRAL)
