@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from edge.paths import TRUSTED_KEYS
+from edge.paths import SITE_KEY, TRUSTED_KEYS
 from emoshift.emotions import Emotion
 from emoshift.errors import ConfigError
 from emoshift.settings import (

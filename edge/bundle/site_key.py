@@ -8,16 +8,16 @@ on a bundle, but neither bring networks of his own nor overrule a sure one.
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edge.bundle.signature import SIGNATURE_BYTES, is_signed_by
 from emoshift.errors import BundleError, OutputError
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PRIVATE_NAME: Final = "private.pem"
 PUBLIC_NAME: Final = "public.pem"
-SITE_KEY: Final = Path("/etc/emoshift/site-key")
-"""Folder of both halves."""
 
 
 def sign_layer(folder: Path, content: bytes) -> bytes:
