@@ -163,17 +163,6 @@ class Mqtt(BrokerSettings):
     """The broker.
 
     Attributes:
-        host: Name or address.
-        port: 1883 plain or 8883 with TLS by custom.
-        username: User the broker knows, if it asks for one.
-        password: Better kept in ``password_file``.
-        password_file: File whose first line is the password; ``$CREDENTIALS_DIRECTORY`` is
-            understood.
-        tls: Whether to speak TLS; implied by any of the three files.
-        ca_file: Authority that signed the broker's certificate; ``$CREDENTIALS_DIRECTORY`` is
-            understood here and in the next two.
-        cert_file, key_file: Certificate and key with which this side proves itself to the broker.
-        keepalive_s: Time between signs of life.
         class_min_faces: The class summary is suppressed below this many faces.
     """
 

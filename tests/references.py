@@ -24,6 +24,7 @@ from edge.cli import main as edge
 from edge.config import Config
 from edge.doctor.report import Check, DoctorReport, Fix, ReportedCure
 from emoshift.messages import MODELS
+from emoshift.settings import Table
 from emoshift.topics import Kind
 from train.cli import main as train
 
@@ -105,9 +106,10 @@ def tables(config: type[BaseModel]) -> Iterator[str]:
 
 
 def described(model: type[BaseModel]) -> tuple[str, dict[str, str]]:
-    """Split a docstring into its title and the meaning of each attribute."""
+    """Return a docstring's title and the meaning of each attribute, inherited ones included."""
     title, _, rest = inspect.getdoc(model).partition("\n\nAttributes:\n")  # type: ignore[union-attr]
-    meanings: dict[str, str] = {}
+    parent = model.__base__
+    meanings = described(parent)[1] if parent not in {BaseModel, Table} else {}
     names: list[str] = []
     for line in rest.splitlines():
         if line.startswith("    ") and not line.startswith("     "):

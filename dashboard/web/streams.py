@@ -44,7 +44,7 @@ _TICK_S: Final = 1.0
 _HISTORY_S: Final = 1.0
 _FLEET_S: Final = 0.25
 _SESSION_S: Final = 60.0
-_TOLD_AT_ONCE: Final = 40
+_SENT_AT_ONCE: Final = 40
 _SETTLED_S: Final = 1.0
 """After this a worker has stored what came before a subscription was in force."""
 _WINDOW_S: Final = 10.0
@@ -202,7 +202,7 @@ def _describe(events: list[HubEvent], *, admin: bool) -> list[dict[str, Any]]:
                 "degraded": body.degraded,
             }
         found.append(shown)
-    return found[-_TOLD_AT_ONCE:]
+    return found[-_SENT_AT_ONCE:]
 
 
 @signed_in(role=Role.ADMIN)

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 class Metrics:
-    """What the next scrape is answered with: what vision tells now, and the connection.
+    """What the next scrape is answered with: what vision publishes now, and the connection.
 
     It is the collector that prometheus_client asks at every scrape.
     """
 
     def __init__(self, address: Address) -> None:
         self._address = address
-        self._told: Mapping[str, str] = {}
+        self._messages: Mapping[str, str] = {}
         self._online = False
 
-    def note(self, told: Mapping[str, str], *, online: bool) -> None:
+    def update(self, messages: Mapping[str, str], *, online: bool) -> None:
         """Take in the state of now: messages by kind, without stale ones, and the connection."""
-        self._told, self._online = told, online
+        self._messages, self._online = messages, online
 
     def collect(self) -> Iterator[Metric]:
         """Yield what is known; what the messages do not know is left out."""
         from emoshift.metrics import Scraped, device_metrics
 
-        info, health, summary = (self._told.get(kind) for kind in ("info", "health", "class"))
+        info, health, summary = (self._messages.get(kind) for kind in ("info", "health", "class"))
         yield from device_metrics(
             [
                 Scraped(

@@ -117,7 +117,7 @@ def run_publisher(
         while not stop.is_set():
             publisher.turn()
             on_progress(publisher.state)
-            metrics.note(publisher.told, online=publisher.online)
+            metrics.update(publisher.messages, online=publisher.online)
         publisher.stop()
 
 
@@ -200,8 +200,8 @@ class Publisher:
         return self._connection.online
 
     @property
-    def told(self) -> Mapping[str, str]:
-        """What the vision process has told, by kind of message, as far as it is of now."""
+    def messages(self) -> Mapping[str, str]:
+        """What the vision process has published, by kind of message, as far as it is of now."""
         return self._snapshots.fresh
 
     def turn(self) -> None:

@@ -1,4 +1,4 @@
-"""The same health, told to Prometheus."""
+"""The same health, as Prometheus sees it."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ def fetch(port: int, path: str = "/metrics") -> str:
         return str(answer.read().decode())
 
 
-def scraped(*told: Health | Info | ClassSummary, online: bool) -> dict[str, float]:
+def scraped(*messages: Health | Info | ClassSummary, online: bool) -> dict[str, float]:
     """What a scrape is answered with, by name and labels."""
     metrics, registry = Metrics(HERE), CollectorRegistry()
     registry.register(metrics)
     kinds = {Health: "health", Info: "info", ClassSummary: "class"}
-    metrics.note({kinds[type(one)]: one.to_json() for one in told}, online=online)
+    metrics.update({kinds[type(one)]: one.to_json() for one in messages}, online=online)
     found = {}
     for family in text_string_to_metric_families(generate_latest(registry).decode()):
         for sample in family.samples:
@@ -100,8 +100,10 @@ def test_the_image_and_drift_are_served_when_known() -> None:
 
 
 def test_what_runs_and_the_class_are_served() -> None:
-    """Versions are labels; a class that may not be told has no faces."""
-    told = summarise_class({Emotion.HAPPY: 6}, device="room-12", camera="front", at=AT, min_faces=5)
+    """Versions are labels; a class that may not be shown has no faces."""
+    summary = summarise_class(
+        {Emotion.HAPPY: 6}, device="room-12", camera="front", at=AT, min_faces=5
+    )
     hidden = summarise_class(
         {Emotion.HAPPY: 2}, device="room-12", camera="front", at=AT, min_faces=5
     )
@@ -113,7 +115,7 @@ def test_what_runs_and_the_class_are_served() -> None:
         isolation="namespace",
         min_faces=5,
     )
-    values = scraped(info, told, online=True)
+    values = scraped(info, summary, online=True)
     named = "isolation=namespace model=default-1 publish=transitions software=1.2"
     assert values[f"emoshift_device_info {named}"] == 1
     assert values["emoshift_class_faces state=happy"] == 6
