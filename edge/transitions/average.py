@@ -64,7 +64,7 @@ class AverageFilter:
             name: np.array([float(getattr(p, name)) for p in parameters])
             for name in (
                 *("sharpness", "outlier", "average_s", "talking_average", "talking_margin"),
-                *("gap_s", "hold_s", "settle_s", "dwell_s"),
+                *("gap_s", "hold_s", "settle_s", "dwell_s", "patience_s", "patient_margin"),
             )
         }
         self._baseline_time_s = np.array([p.baseline.time_s for p in parameters])
@@ -149,6 +149,7 @@ class AverageFilter:
         lead = self._leads(mean, state)
         need = self._need(rows, state) * (1 + p["talking_margin"] * talking)[:, None]
         favoured = np.where((lead <= 0) | anew[:, None], now_s[:, None], self._favoured_s[rows])
+        need = need * _asked(now_s[:, None] - favoured, p)
         above = np.where((lead <= need) | anew[:, None], now_s[:, None], self._above_s[rows])
         self._favoured_s[rows], self._above_s[rows] = favoured, above
         place = np.arange(len(rows))
@@ -260,6 +261,14 @@ class AverageFilter:
 def _of(values: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
     """Each row's own numbers, or the ones that all rows share."""
     return values if len(values) == 1 else values[rows]
+
+
+def _asked(led_s: NDArray[np.float64], p: dict[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Share of the margin asked for by how long each class has led, ``(n, classes)``."""
+    patience_s = p["patience_s"][:, None]
+    waited = np.where(patience_s > 0, np.minimum(led_s / np.maximum(patience_s, 1e-9), 1.0), 0.0)
+    share: NDArray[np.float64] = 1 - (1 - p["patient_margin"])[:, None] * waited
+    return share
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -85,6 +85,8 @@ class TransitionParameters(_Table):
         leave_margin: The same for neutral.
         first_margin, first_neutral_margin: Nats by which a face's first emotion leads the next one.
         talking_margin: Margins grow by this share while a person talks.
+        patience_s: Over this long a lead that lasts asks for less and less of the margin; 0 never.
+        patient_margin: Share of the margin that is enough after that.
         degraded_weight: What a prediction of a reduced ensemble counts, against 1.
         hold_s: An emotion must have led by the margin this long.
         settle_s: The same for the first emotion of a face.
@@ -114,6 +116,8 @@ class TransitionParameters(_Table):
     first_margin: Margin = 1.0
     first_neutral_margin: Margin = 0.1
     talking_margin: Factor = 1.0
+    patience_s: Seconds = 0.0
+    patient_margin: Share = 0.5
     degraded_weight: Annotated[float, Field(gt=0, le=1)] = 0.7
     hold_s: Seconds = 0.1
     settle_s: Seconds = 0.4

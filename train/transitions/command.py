@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge.bundle.loader import Bundle
     from train.transitions.fit import Case
 
-PARTS = ("talking", "baseline", "recurrent", "fer2013")
+PARTS = ("talking", "baseline", "patience", "recurrent", "fer2013")
 
 
 @click.group()
@@ -33,10 +33,6 @@ def detector() -> None:
 @detector.command()
 @options.data
 @click.option("--bundle", default="default", show_default=True, help="Whose networks are heard.")
-@click.option(
-    "--draws", default=192, show_default=True, help="Settings tried in each of four searches."
-)
-@click.option("--seed", default=0, show_default=True, help="Of the search.")
 @click.option(
     "--folds",
     default=8,
@@ -64,8 +60,6 @@ def fit(
     *,
     data: Path | None,
     bundle: str,
-    draws: int,
-    seed: int,
     folds: int,
     jobs: int,
     without: tuple[str, ...],
@@ -94,8 +88,6 @@ def fit(
     cases = read_cases(data_folder(data), loaded)
     found = fit_detector(
         cases,
-        seed=seed,
-        draws=draws,
         folds=folds,
         without=frozenset(without),
         jobs=jobs,
@@ -113,14 +105,12 @@ def fit(
     click.echo("The people it was fitted on:")
     click.echo("\n".join(f"  {line}" for line in lines(found.seen)))
     about = (
-        f"real clips of {len({c.person for c in cases})} people and made-up faces over their"
-        f" speech, {loaded.manifest.bundle_id}, seed {seed}, {draws} draws; train detector fit"
+        f"real clips of {len({c.person for c in cases})} people, {loaded.manifest.bundle_id};"
+        " train detector fit"
     )
     if report is not None:
         values = {
             "bundle": loaded.manifest.bundle_id,
-            "seed": seed,
-            "draws": draws,
             "without": list(without),
             "people": [list(part) for part in found.folds],
             "held_out": None if found.held_out is None else found.held_out.to_json(),

@@ -5,20 +5,28 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from itertools import product
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from scipy.optimize import minimize
 
 from edge.transitions import TransitionParameters
-from edge.transitions.emissions import EmissionModel
 from edge.transitions.parameters import Baseline
-from emoshift.emotions import Emotion
 from train.transitions.baselines import GRIDS, baseline
-from train.transitions.composed_streams import compose
+from train.transitions.evidence_regression import (
+    FER2013_SHARES,
+    FERPLUS_SHARES,
+    LIFT,
+    MOST,
+    SHARPNESS,
+    Evidence,
+    known_frames,
+    regress,
+)
 from train.transitions.judge import Judged, judge
-from train.transitions.metrics import Scores, match, score, tally
-from train.transitions.run_many import CHUNK, run
+from train.transitions.metrics import match, tally
+from train.transitions.run_many import run
 from train.transitions.streams import Stream, detect
 
 if TYPE_CHECKING:
@@ -27,27 +35,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edge.values import Transition
+    from train.transitions.evidence_regression import Frames
     from train.transitions.real_clips import Group
     from train.transitions.streams import Series
 
     Log = Callable[[str], None]
 
-N: Final = len(Emotion)
-FERPLUS_SHARES: Final = (0.0878, 0.0105, 0.0310, 0.2663, 0.1434, 0.1241, 0.3369)
-"""Mean FER+ vote of Training, contempt left out (`edge.transitions` divides it out)."""
-FER2013_SHARES: Final = (0.1392, 0.0152, 0.1427, 0.2513, 0.1682, 0.1105, 0.1729)
-"""Labels of FER2013 Training: 3,995, 436, 4,097, 7,215, 4,830, 3,171 and 4,965 of 28,709."""
 FASTEST_FPS: Final = 16.0
-"""Clips with more frames a second are thinned for the search; they are judged whole."""
+"""Clips with more frames a second are thinned to choose a setting; they are judged whole."""
 LONGEST_S: Final = 40.0
-"""Longer clips are searched in parts."""
+"""Longer clips are tried in parts."""
 TALKING_BAR: Final = 0.5
 """At most one false change in two minutes of talking: what a teacher can bear."""
-SCALES: Final = (1.0, 0.85, 0.7, 0.6, 0.5)
-"""Factors of the margins, of which the operating point is chosen: the one that finds most changes
-of people the fit has not seen while their talking stays within the bar."""
-
-PARTS: Final = ("talking", "baseline", "recurrent", "fer2013")
+INNER: Final = 7
+"""Parts of the people of a fit, each of which a setting is tried on without having seen it."""
+FIXED: Final = {
+    "tau": 1.0,
+    "outlier": 0.01,
+    "talking_average": 0.6,
+    "first_margin": 0.8,
+    "hold_s": 0.1,
+    "settle_s": 0.4,
+    "dwell_s": 0.4,
+    "patience_s": 1.5,
+    "patient_margin": 0.25,
+}
+"""Numbers that are not chosen anew in each fit. How long patience lasts and how much of the margin
+it takes off was settled by figures of unseen people, once; the others made no difference."""
+REST_TIME_S: Final = 6.0
+LEAVE_SHARE: Final = 0.5
+"""Margin back to neutral, against that into an emotion."""
+PARTS: Final = ("talking", "baseline", "patience", "recurrent", "fer2013")
 """What can be left out, to see what it brings."""
 
 
@@ -61,51 +79,35 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Range:
-    """Where one number is searched; ``log`` when its ratio matters."""
+class Setting:
+    """What no regression finds: how long evidence is averaged and how much is enough.
 
-    low: float
-    high: float
-    log: bool = False
+    Attributes:
+        caution: What neutral frames count in the regression.
+        average_s, enter_margin, talking_margin: As in `TransitionParameters`.
+    """
 
-    def draw(self, rng: np.random.Generator) -> float:
-        """Any value of the range."""
-        if self.log:
-            return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
-        return float(rng.uniform(self.low, self.high))
+    caution: float
+    average_s: float
+    enter_margin: float
+    talking_margin: float
 
 
-SEARCHED: Final = {
-    "fer2013": Range(low=0.2, high=0.8),
-    "recurrent": Range(low=0.2, high=0.5),
-    "recurrent_talking": Range(low=0.0, high=0.5),
-    "mouth_discount": Range(low=0.0, high=0.5),
-    "tau": Range(low=0.0, high=0.8),
-    "average_s": Range(low=0.12, high=0.4, log=True),
-    "talking_average": Range(low=0.0, high=1.5),
-    "enter_margin": Range(low=0.4, high=1.5, log=True),
-    "leave_margin": Range(low=0.2, high=1.2, log=True),
-    "first_margin": Range(low=0.3, high=1.5, log=True),
-    "talking_margin": Range(low=0.0, high=1.5),
-    "baseline_s": Range(low=3.0, high=12.0, log=True),
-    "baseline_most": Range(low=0.8, high=2.4),
-    "baseline_lift": Range(low=0.0, high=0.8),
-    "usual_shift": Range(low=-2.0, high=0.0),
-}
-"""What is searched, `parameters_of` turns it into the device's parameters. Fewer numbers are fitted
-than the detector has: on so few people a free fit of all of them found more on its own people and
-less on others (``docs/adr``)."""
-FIXED: Final = {"outlier": 0.01, "sharpness": 1.0, "hold_s": 0.1, "settle_s": 0.4, "dwell_s": 0.4}
-"""Numbers that a wide search left undecided."""
-SEARCHES: Final = 4
-"""Searches with seeds of their own, on made-up streams of their own; their settings' mean is taken,
-which does better on unseen people than any one of them."""
-_BIAS_SD: Final = 0.15
-_BIAS_COST: Final = 0.05
+SETTINGS: Final = tuple(
+    Setting(caution=c, average_s=a, enter_margin=e, talking_margin=t)
+    for c, a, e, t in product((0.12, 0.2), (0.15, 0.2), (1.2, 1.4, 1.6), (0.6, 1.0))
+)
+"""The settings that are tried."""
 
-_NOT_NEUTRAL: Final = np.append(np.ones(N - 1), 0.0)
 
-Setting = dict[str, Any]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Chosen:
+    """The setting that did best on people not seen, with what was decided on them."""
+
+    setting: Setting
+    judged: Judged
+    cases: tuple[Case, ...]
+    events: tuple[Sequence[Transition], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,192 +133,97 @@ class Fitted:
     folds: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
 
 
-def draw_setting(rng: np.random.Generator) -> Setting:
-    """A random setting."""
-    setting: Setting = {name: found.draw(rng) for name, found in SEARCHED.items()}
-    setting["bias"] = np.append(rng.normal(0, _BIAS_SD, N - 1), 0.0)
-    return setting
-
-
-def near_setting(setting: Setting, rng: np.random.Generator) -> Setting:
-    """One to three numbers of a setting moved some way to a random one."""
-    other, moved = draw_setting(rng), dict(setting)
-    for name in rng.choice(sorted(setting), size=rng.integers(1, 4), replace=False):
-        if name == "bias":
-            step = rng.normal(0, 0.12, N) * (rng.random(N) < 0.5)
-            step[Emotion.NEUTRAL] = 0.0
-            moved[name] = setting[name] + step
-        else:
-            moved[name] = 0.6 * setting[name] + 0.4 * other[name]
-    return moved
-
-
-def mean_setting(settings: Sequence[Setting]) -> Setting:
-    """The mean of several settings, geometric where ratios matter."""
-    mean: Setting = {"bias": np.mean([s["bias"] for s in settings], axis=0)}
-    for name, found in SEARCHED.items():
-        values = np.array([s[name] for s in settings])
-        mean[name] = float(np.exp(np.log(values).mean()) if found.log else values.mean())
-    return mean
-
-
 def parameters_of(
-    setting: Setting, cases: Sequence[Case], without: frozenset[str] = frozenset()
+    evidence: Evidence, setting: Setting, without: frozenset[str] = frozenset()
 ) -> TransitionParameters:
-    """The device's parameters for a setting, some parts left out.
-
-    The usual resting face is measured on the talkers of ``cases``.
-    """
-    second = 0.0 if "fer2013" in without else setting["fer2013"]
-    recurrent = 0.0 if "recurrent" in without else setting["recurrent"]
-    weights = (1 - second, second, recurrent)
-    left = 1 - setting["mouth_discount"]
-    more = 0.0 if "recurrent" in without else setting["recurrent_talking"]
-    speech = (weights[0] * left, weights[1] * left, recurrent + more)
-    silent = "talking" in without
-    bare = TransitionParameters.model_validate(
+    """The device's parameters, some parts left out."""
+    silent, own = "talking" in without, "baseline" not in without
+    return TransitionParameters.model_validate(
         {
-            "weights": _rounded(weights),
-            "talking_weights": _rounded(weights if silent else speech),
+            **FIXED,
+            "weights": evidence.weights,
+            "talking_weights": evidence.talking_weights,
+            "sharpness": SHARPNESS,
             "ferplus_prior": FERPLUS_SHARES,
             "fer2013_prior": FER2013_SHARES,
-            "bias": _rounded(setting["bias"]),
-            "talking_average": 0.0 if silent else round(setting["talking_average"], 4),
-            "talking_margin": 0.0 if silent else round(setting["talking_margin"], 4),
+            "bias": evidence.bias,
+            "average_s": setting.average_s,
+            "enter_margin": setting.enter_margin,
+            "leave_margin": LEAVE_SHARE * setting.enter_margin,
             "margin_scale": (1.0, 1.0, 1.0),
-            **FIXED,
-            **{
-                name: round(setting[name], 4)
-                for name in ("tau", "average_s", "enter_margin", "leave_margin", "first_margin")
-            },
+            "talking_margin": 0.0 if silent else setting.talking_margin,
+            **({"talking_average": 0.0} if silent else {}),
+            **({"patience_s": 0.0} if "patience" in without else {}),
+            "baseline": Baseline(
+                time_s=REST_TIME_S,
+                most=MOST if own else 0.0,
+                lift=LIFT if own else 0.0,
+                usual=evidence.usual,
+            ),
         }
     )
-    baseline = Baseline(
-        time_s=round(setting["baseline_s"], 3),
-        most=0.0 if "baseline" in without else round(setting["baseline_most"], 4),
-        lift=0.0 if "baseline" in without else round(setting["baseline_lift"], 4),
-        usual=_rounded(usual_scores(cases, bare) + setting["usual_shift"] * _NOT_NEUTRAL),
-    )
-    return bare.model_copy(update={"baseline": baseline})
 
 
-def usual_scores(cases: Sequence[Case], parameters: TransitionParameters) -> NDArray[np.float64]:
-    """Mean over the talkers of the median score of each emotion over neutral; shape ``(7,)``."""
-    model = EmissionModel([parameters])
-    medians = []
-    for case in cases:
-        for series in case.stream.series if case.group == "still" else ():
-            if series.log_probs is None or series.talking is None:
-                continue
-            scores = model.scores(series.log_probs[None], series.talking[None])[0]
-            medians.append(np.median(scores - scores[:, [Emotion.NEUTRAL]], axis=0))
-    return np.mean(medians, axis=0) if medians else np.append(np.full(N - 1, -2.5), 0.0)
-
-
-def objective(judged: Judged, made: Scores) -> float:
-    """What the search maximises: changes found, once talking is borne.
-
-    Half of F1 is that of the real clips, half that of made-up expressions on real talkers, of which
-    there are many more. False changes on talkers, real and with made-up resting faces, weigh once
-    they exceed the bar.
-    """
+def objective(judged: Judged) -> float:
+    """What a setting is chosen by: changes found, once talking is borne."""
     c = judged.changes
     angry, fear = (_share(*judged.onsets_by_emotion.get(e, (0, 0))) for e in ("angry", "fear"))
     return (
-        0.5 * _known(c.f1_1, 0.0)
-        + 0.5 * _known(made.f1_1, 0.0)
+        _known(c.f1_1, 0.0)
         + 0.2 * _share(judged.onsets_right, judged.onsets)
         + 0.03 * (angry + fear)
-        - 0.04 * max(0.0, judged.talk_false_per_min - TALKING_BAR)
-        - 0.02 * max(0.0, _known(made.false_per_min_still, 0.0) - TALKING_BAR)
+        - 0.15 * max(0.0, judged.talk_false_per_min - TALKING_BAR)
         - 0.03 * judged.rooms_wrong
         + 0.01 * (judged.acted_right - 0.3 * judged.acted_false)
         - 0.1 * max(0.0, _known(c.delay_mean_s, 1.0) - 0.45)
-        - 0.1 * max(0.0, _known(made.delay_mean_s, 1.0) - 0.45)
     )
 
 
-def search(
-    cases: Sequence[Case],
-    *,
-    seed: int,
-    draws: int,
-    without: frozenset[str] = frozenset(),
-    log: Log = lambda _: None,
-) -> Setting:
-    """Find a good setting: the mean of what `SEARCHES` searches find."""
-    return mean_setting(
-        [
-            _search(
-                _Streams.of(cases, seed=SEARCHES * seed + part),
-                draws=draws,
-                without=without,
-                log=log,
-            )
-            for part in range(SEARCHES)
-        ]
+def choose(cases: Sequence[Case], *, without: frozenset[str] = frozenset()) -> Chosen:
+    """Choose the setting that does best on people whom the regression has not seen."""
+    tried = [
+        (case.person, replace(case, stream=thinned(piece)))
+        for case in cases
+        for piece in pieces(case.stream)
+    ]
+    found: list[list[Sequence[Transition]]] = [[()] * len(tried) for _ in SETTINGS]
+    for part in people(cases, INNER):
+        frames = _frames([case for case in cases if case.person not in part], without)
+        by_caution = {
+            caution: regress(frames, caution=caution, without=without)
+            for caution in {setting.caution for setting in SETTINGS}
+        }
+        settings = [parameters_of(by_caution[s.caution], s, without) for s in SETTINGS]
+        places = [place for place, (person, _) in enumerate(tried) if person in part]
+        events = run([tried[place][1].stream for place in places], settings)
+        for of_setting, decided in zip(found, events, strict=True):
+            for place, e in zip(places, decided, strict=True):
+                of_setting[place] = e
+    clips = tuple(case for _, case in tried)
+    judged = [judge_cases(clips, events) for events in found]
+    best = int(np.argmax([objective(one) for one in judged]))
+    return Chosen(
+        setting=SETTINGS[best], judged=judged[best], cases=clips, events=tuple(found[best])
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Streams:
-    """What settings are tried on: real clips, thinned, and made-up faces over their speech."""
-
-    seed: int
-    cases: Sequence[Case]
-    real: Sequence[Case]
-    made: Sequence[Stream]
-
-    @classmethod
-    def of(cls, cases: Sequence[Case], *, seed: int) -> _Streams:
-        """Make them; the seed decides the made-up ones."""
-        thin = [
-            replace(case, stream=thinned(piece)) for case in cases for piece in pieces(case.stream)
-        ]
-        still, changing = compose(
-            [c.stream for c in thin if c.group == "still" and talks(c.stream)],
-            [c.stream for c in cases if c.group == "onset" and c.stream.series],
-            seed=seed,
-        )
-        return cls(seed=seed, cases=cases, real=thin, made=still + changing)
-
-    def values(self, settings: Sequence[Setting], without: frozenset[str]) -> list[float]:
-        """The objective of each setting, less the cost of its biases."""
-        events = run(
-            [case.stream for case in self.real] + list(self.made),
-            [parameters_of(setting, self.cases, without) for setting in settings],
-        )
-        values = []
-        for setting, found in zip(settings, events, strict=True):
-            judged = judge_cases(self.real, found[: len(self.real)])
-            made = zip(self.made, found[len(self.real) :], strict=True)
-            held = _BIAS_COST * float((setting["bias"] ** 2).sum())
-            values.append(objective(judged, score([tally(s.truth, e) for s, e in made])) - held)
-        return values
+def _frames(cases: Sequence[Case], without: frozenset[str]) -> Frames:
+    return known_frames([(case.group, case.stream) for case in cases], without)
 
 
-def _search(streams: _Streams, *, draws: int, without: frozenset[str], log: Log) -> Setting:
-    """Find the best of many settings: a third at random, the others near the best so far."""
-    rng = np.random.default_rng(streams.seed)
-    best, value, tried = draw_setting(rng), -np.inf, 0
-    while tried < draws:
-        settings = [
-            draw_setting(rng) if tried < draws // 3 else near_setting(best, rng)
-            for _ in range(CHUNK)
-        ]
-        tried += len(settings)
-        values = streams.values(settings, without)
-        if max(values) > value:
-            best, value = settings[int(np.argmax(values))], max(values)
-            log(f"search {streams.seed + 1}, {tried} of {draws}: {value:.3f}")
-    return best
+def _fitted_on(
+    cases: Sequence[Case], without: frozenset[str]
+) -> tuple[TransitionParameters, Chosen]:
+    """Fit on some people: the setting, the regression on all of them, and what follows."""
+    chosen = choose(cases, without=without)
+    evidence = regress(_frames(cases, without), caution=chosen.setting.caution, without=without)
+    parameters = parameters_of(evidence, chosen.setting, without)
+    return calibrated(chosen, parameters), chosen
 
 
 def fit(
     cases: Sequence[Case],
     *,
-    seed: int = 0,
-    draws: int = 192,
     folds: int = 0,
     without: frozenset[str] = frozenset(),
     jobs: int = 1,
@@ -326,8 +233,6 @@ def fit(
 
     Args:
         cases: All clips.
-        seed: Of the search and of the made-up streams.
-        draws: Settings tried in each search.
         folds: Parts the people are divided into; every clip of a person lies in one part.
         without: Of `PARTS`.
         jobs: Processes that share the folds.
@@ -335,32 +240,22 @@ def fit(
     """
     held_out = average = equal = None
     parts = people(cases, folds) if folds else ()
-    scale = 1.0
     if parts:
-        ours: list[list[tuple[Case, list[Transition]]]] = [[] for _ in SCALES]
-        work = partial(_on_unseen, cases, seed=seed, draws=draws, without=without)
+        unseen: list[tuple[Case, list[Transition]]] = []
+        work = partial(_on_unseen, cases, without=without)
         with ProcessPoolExecutor(jobs) as pool:
-            for part, (one, results) in zip(parts, pool.map(work, parts), strict=True):
-                for found, result in zip(ours, results, strict=True):
-                    found.extend(result)
+            for part, (setting, result) in zip(parts, pool.map(work, parts), strict=True):
+                unseen += result
+                one = judge_cases([c for c, _ in result], [e for _, e in result])
                 log(
-                    f"without {', '.join(sorted(part))}: F1 {one.changes.f1_1:.2f} (n ="
+                    f"without {', '.join(sorted(part))}: {setting}: F1 {one.changes.f1_1:.2f} (n ="
                     f" {one.changes.changes}), talking {one.talk_false_per_min:.1f}, onsets"
-                    f" {one.onsets_right}/{one.onsets}"
+                    f" {one.onsets_right} of {one.onsets}"
                 )
-        judged = [judge_cases([c for c, _ in found], [e for _, e in found]) for found in ours]
-        for s, one in zip(SCALES, judged, strict=True):
-            log(
-                f"margins times {s:g}: F1 {one.changes.f1_1:.3f}, talking"
-                f" {one.talk_false_per_min:.2f}, onsets {one.onsets_right}"
-            )
-        bearable = [p for p, one in enumerate(judged) if one.talk_false_per_min <= TALKING_BAR]
-        chosen = max(bearable, key=lambda p: _known(judged[p].changes.f1_1, 0.0), default=0)
-        scale, held_out = SCALES[chosen], judged[chosen]
+        held_out = judge_cases([c for c, _ in unseen], [e for _, e in unseen])
         average, equal = compare_average(cases, parts, held_out.talk_false_per_min)
-    best = search(cases, seed=seed, draws=draws, without=without, log=log)
-    best |= {name: best[name] * scale for name in ("enter_margin", "leave_margin", "first_margin")}
-    parameters = calibrated(cases, parameters_of(best, cases, without))
+    parameters, chosen = _fitted_on(cases, without)
+    log(f"everybody: {chosen.setting}")
     parameters = parameters.model_copy(update={"margin_scale": _margin_scale(cases, parameters)})
     [events] = run([case.stream for case in cases], [parameters])
     return Fitted(
@@ -374,22 +269,13 @@ def fit(
 
 
 def _on_unseen(
-    cases: Sequence[Case],
-    part: frozenset[str],
-    *,
-    seed: int,
-    draws: int,
-    without: frozenset[str],
-) -> tuple[Judged, list[list[tuple[Case, list[Transition]]]]]:
-    """Fit without some people; what is decided on them, with the margins times each of `SCALES`."""
-    seen = [case for case in cases if case.person not in part]
+    cases: Sequence[Case], part: frozenset[str], *, without: frozenset[str]
+) -> tuple[Setting, list[tuple[Case, list[Transition]]]]:
+    """Fit without some people; what is decided on them."""
+    parameters, chosen = _fitted_on([c for c in cases if c.person not in part], without)
     unseen = [case for case in cases if case.person in part]
-    best = search(seen, seed=seed, draws=draws, without=without)
-    parameters = calibrated(seen, parameters_of(best, seen, without))
-    tried = [parameters.model_copy(update={"margin_scale": (s, s, s)}) for s in SCALES]
-    events = run([case.stream for case in unseen], tried)
-    found = [list(zip(unseen, e, strict=True)) for e in events]
-    return judge_cases(unseen, events[0]), found
+    [events] = run([case.stream for case in unseen], [parameters])
+    return chosen.setting, list(zip(unseen, events, strict=True))
 
 
 def compare_average(
@@ -407,7 +293,7 @@ def compare_average(
         merits = []
         for found in events:
             judged = judge_cases([cases[i] for i in seen], [found[i] for i in seen])
-            merits.append(objective(judged, judged.changes))
+            merits.append(objective(judged))
         best = events[int(np.argmax(merits))]
         chosen += [(c, best[i]) for i, c in enumerate(cases) if c.person in part]
     judged_all = [judge_cases(cases, found) for found in events]
@@ -447,7 +333,7 @@ def talks(stream: Stream) -> bool:
 def pieces(stream: Stream) -> list[Stream]:
     """Cut the stream of one face into parts of `LONGEST_S`, each with its part of the truth.
 
-    Parts are searched side by side, so that one long clip does not cost as much as all others.
+    Parts are tried side by side, so that one long clip does not cost as much as all others.
     """
     truth = stream.truth
     if len(stream.series) != 1 or truth.duration_s <= 1.5 * LONGEST_S:
@@ -497,13 +383,11 @@ def _rows(series: Series, rows: slice | NDArray[np.bool_]) -> Series:
     )
 
 
-def calibrated(cases: Sequence[Case], parameters: TransitionParameters) -> TransitionParameters:
-    """Add what follows from a chosen detector's own events: onset lead and confidence."""
-    streams = [case.stream for case in cases]
-    [events] = run(streams, [parameters])
+def calibrated(chosen: Chosen, parameters: TransitionParameters) -> TransitionParameters:
+    """Add what follows from events on people not seen: onset lead and confidence."""
     labelled = [
         (case.stream.truth, found)
-        for case, found in zip(cases, events, strict=True)
+        for case, found in zip(chosen.cases, chosen.events, strict=True)
         if case.group in {"natural", "joined", "onset", "still", "clips"}
     ]
     lags = [
@@ -511,7 +395,9 @@ def calibrated(cases: Sequence[Case], parameters: TransitionParameters) -> Trans
         for truth, found in labelled
         for c, e in match(truth, found, 2.0).found
     ]
-    lead_s = round(min(max(0.0, float(np.median(lags))), 1.0), 3) if lags else 0.0
+    # The settings tried take nothing off an onset in advance, but for the default.
+    usual_s = TransitionParameters().onset_lead_s
+    lead_s = round(min(max(0.0, float(np.median(lags)) + usual_s), 1.0), 3) if lags else 0.0
     tallies = [tally(truth, found) for truth, found in labelled]
     odds = np.clip([c for t in tallies for c in t.confidences], 1e-6, 1 - 1e-6)
     right = np.array([r for t in tallies for r in t.right], bool)
@@ -563,7 +449,3 @@ def _share(part: float, whole: float) -> float:
 
 def _known(value: float, otherwise: float) -> float:
     return otherwise if np.isnan(value) else value
-
-
-def _rounded(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple(round(float(v), 4) for v in values)

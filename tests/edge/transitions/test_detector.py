@@ -88,6 +88,28 @@ def test_story(
     assert [(t.before, t.after) for t in play(*parts)] == changes
 
 
+def test_a_weak_lead_that_lasts_is_decided_later() -> None:
+    """Weak steady evidence is reported after a while, strong evidence at once; not without it."""
+    patient = TransitionParameters(enter_margin=1.2, patience_s=1.5, patient_margin=0.25)
+    weak = detected_after(patient, sure=0.3)
+    strong = detected_after(patient, sure=0.8)
+    assert strong is not None
+    assert weak is not None
+    assert strong < 0.4 < weak < 2.0
+    assert detected_after(TransitionParameters(enter_margin=1.2), sure=0.3) is None
+
+
+def detected_after(parameters: TransitionParameters, *, sure: float) -> float | None:
+    """Seconds until a sad face is reported after three neutral ones; ``None``: never in four."""
+    detector = TransitionDetector(parameters)
+    for i in range(175):
+        emotion, share = (NEUTRAL, 0.9) if i < 75 else (SAD, sure)
+        change = detector.update([prediction(emotion, i / 25, sure=share)])[0]
+        if change is not None and change.after == SAD:
+            return change.decided_s - 3.0
+    return None
+
+
 def test_long_rest_does_not_hide_a_smile() -> None:
     """After ten minutes of a rest that looks slightly happy, a smile is still seen in time."""
     detector = TransitionDetector(TransitionParameters())
