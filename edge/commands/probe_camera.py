@@ -138,11 +138,15 @@ def _frames(
     from edge.capture.pictures import as_bgr
     from edge.values import Frame, frozen
 
-    began_s = time.monotonic()
-    until_s = began_s + _PATIENCE_S
+    until_s = time.monotonic() + _PATIENCE_S
     seq = 0
     while (now_s := time.monotonic()) < until_s:
-        picture = device.read()
+        try:
+            picture = device.read()
+        except CameraError:
+            if seq:
+                return  # it gave pictures, which is what was asked
+            raise
         if picture is None:
             continue
         if not seq:
