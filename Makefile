@@ -80,6 +80,10 @@ test-release: .venv/ready ## Build two releases as signed apt repositories, and 
 test-containers: .venv/ready ## Build the images without a registry, and send a clip through them with Podman (root)
 	@scripts/test-containers .venv/bin/python
 
+.PHONY: test-technician
+test-technician: .venv/ready ## Play docs/install.md in a clean Debian 12 and 13 run by systemd, with a real broker (root, ten minutes)
+	@scripts/test-technician .venv/bin/python
+
 .PHONY: test-faults
 test-faults: .venv/ready ## Kill, cut and starve everything, thousands of events long; prints a report
 	@scripts/system-packages mosquitto strace libegl1 libgles2

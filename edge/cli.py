@@ -556,9 +556,10 @@ def doctor(
 
     found = look()
     fixes: list[Fix] = []
-    if fix:
-        fixes = command.fix(found, lambda line: click.echo(line, err=as_json))
-        found = look() if fixes else found
+    # What one cure has mended may let another fault be seen.
+    while fix and (done := command.fix(found, fixes, lambda line: click.echo(line, err=as_json))):
+        fixes += done
+        found = look()
     if as_json:
         report = command.report_of(found, as_service=bool(as_service), fixes=fixes)
         click.echo(report.model_dump_json(by_alias=True, indent=2))

@@ -145,7 +145,7 @@ Maintainer: The emoshift authors <emoshift@localhost>
 Installed-Size: {size_kb}
 Section: science
 Priority: optional
-Depends: python{python}, adduser, libc6 (>= 2.28)
+Depends: python{python}, adduser, procps, libc6 (>= 2.28)
 Suggests: mosquitto, python3-picamera2, gstreamer1.0-tools, gstreamer1.0-plugins-base,
  gstreamer1.0-plugins-good
 Description: emotion transitions from a classroom camera, over MQTT

@@ -66,9 +66,10 @@ def status_lines(report: Report) -> list[str]:
 def short_line(report: Report) -> str:
     """Return one line, for where nothing can be drawn."""
     widths = " ".join(f"{face.width}px" for face in report.faces)
+    count = "1 face" if len(report.faces) == 1 else f"{len(report.faces)} faces"
     return (
         f"{report.state}: {report.width}x{report.height}, {report.fps:.1f} a second, brightness"
-        f" {report.brightness} %, sharpness {report.sharpness}, {len(report.faces)} faces"
+        f" {report.brightness} %, sharpness {report.sharpness}, {count}"
         + (f" ({widths})" if widths else "")
     )
 

@@ -117,24 +117,30 @@ def _from_json(line: str) -> Finding:
     )
 
 
-def fix(findings: Iterable[Finding], log: Callable[[str], None]) -> list[Fix]:
+def fix(
+    findings: Iterable[Finding], before: Sequence[Fix], log: Callable[[str], None]
+) -> list[Fix]:
     """Run the safe cures of whatever is wrong; each command once.
 
     Args:
         findings: What was found.
+        before: What has been run already, and is not run again.
         log: Gets one line for each command.
     """
-    done: dict[Cure, Fix] = {}
+    known = {one.command for one in before}
+    done: list[Fix] = []
     for finding in findings:
         if finding.good:
             continue
         for cure in finding.cures:
-            if cure.safe and cure not in done:
-                log(f"fix   {finding.what:<12} {cure}")
-                done[cure] = _run(cure)
-                if done[cure].detail:
-                    log(f"      {'':<12} {done[cure].detail}")
-    return list(done.values())
+            if not cure.safe or str(cure) in known:
+                continue
+            known.add(str(cure))
+            log(f"fix   {finding.what:<12} {cure}")
+            done.append(_run(cure))
+            if done[-1].detail:
+                log(f"      {'':<12} {done[-1].detail}")
+    return done
 
 
 def _run(cure: Cure) -> Fix:

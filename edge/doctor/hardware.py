@@ -86,7 +86,7 @@ def _camera_of_service(config: Config) -> Finding:
         detail = f"held by the service, which has told nothing for {old_s:.0f} s"
         return Finding(what="camera", good=False, detail=detail, cures=restart)
     light = "" if health.brightness is None else f", brightness {100 * health.brightness:.0f} %"
-    faces = "" if health.faces is None else f", {health.faces} faces"
+    faces = "" if health.faces is None else f", faces: {health.faces}"
     return Finding(
         what="camera",
         good=health.camera_state == "streaming",

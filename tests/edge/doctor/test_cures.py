@@ -37,11 +37,13 @@ def test_only_what_is_safe_is_run(tmp_path: Path) -> None:
             fault(touch(tmp_path / "well", safe=True), good=True),
             fault(touch(tmp_path / "safe", safe=True)),
         ],
+        [],
         lines.append,
     )
     assert [path.name for path in tmp_path.iterdir()] == ["safe"]
     assert [one.good for one in done] == [True]
     assert len(lines) == 1
+    assert fix([fault(touch(tmp_path / "safe", safe=True))], done, lines.append) == []
 
 
 def test_a_cure_that_fails_says_why() -> None:
@@ -51,7 +53,7 @@ def test_a_cure_that_fails_says_why() -> None:
         Cure(command=(sys.executable, "-c", code), safe=True, root=False),
         Cure(command=("/nonexistent/program",), safe=True, root=False),
     )
-    done = fix([fault(*cures)], lambda _: None)
+    done = fix([fault(*cures)], [], lambda _: None)
     assert not any(one.good for one in done)
     assert done[0].detail == "no such thing"
     assert "No such file" in done[1].detail
