@@ -63,7 +63,7 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
         try:
             pictures = table.each("grab", lambda _: loop.source.next_frame(), range(frames))
             table.each("convert to RGB", _to_rgb, pictures)
-            _settle(loop, pictures[0])
+            _reach_steady_state(loop, pictures[0])
             # The tracker goes by capture times, so each picture counts as taken only now.
             found = table.each("faces", lambda picture: _find(loop, picture), pictures)
             described = table.each("features", lambda pair: describe(*pair), found)
@@ -107,7 +107,7 @@ def measure_stages(request: Request, config: Config, *, frames: int, command: st
     )
 
 
-def _settle(loop: Loop, picture: Frame) -> None:
+def _reach_steady_state(loop: Loop, picture: Frame) -> None:
     """Show one picture until its faces are followed: the detector has a thread of its own."""
     until_s = time.monotonic() + _SETTLE_S
     while not _find(loop, picture)[1] and time.monotonic() < until_s:

@@ -13,7 +13,7 @@ from convert.drift_baseline import measure_baseline
 from convert.member import convert_member
 from convert.model_card import CARD_NAME, write_card
 from convert.predictions import fit, predict_all, stills_of
-from convert.verify import failures, judge, measure, measure_ensemble
+from convert.verify import failures, measure, measure_ensemble, verify_members
 from edge import __version__
 from edge.bundle.loader import load_bundle
 from edge.bundle.manifest import MANIFEST_NAME, Manifest, Temporal
@@ -148,7 +148,7 @@ def assemble(
     sequences = material.sequences
     predictions = predict_all(members, material.held_out, stills_of(sequences, report=False))
     members = fit(members, predictions)
-    gate = judge(members, predictions, sequences, recipe.gate)
+    gate = verify_members(members, predictions, sequences, recipe.gate)
     judged = [predictions]
     if material.report is not None:
         judged.append(predict_all(members, material.report, stills_of(sequences, report=True)))
@@ -203,7 +203,7 @@ def reverify(
     ]
     sequences = material.sequences
     predictions = predict_all(members, material.held_out, stills_of(sequences, report=False))
-    return tuple(judge(members, predictions, sequences, recipe.gate))
+    return tuple(verify_members(members, predictions, sequences, recipe.gate))
 
 
 def replace_detector_parameters(bundle: Bundle, path: Path) -> Manifest:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def differences(one: Manifest, other: Manifest) -> list[str]:
     """Return one line for each differing field; none for equal manifests."""
-    return list(_walk("", _by_name(one), _by_name(other)))
+    return list(_differences("", _by_name(one), _by_name(other)))
 
 
 def _by_name(manifest: Manifest) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def _by_name(manifest: Manifest) -> dict[str, Any]:
     return data
 
 
-def _walk(where: str, one: Any, other: Any) -> Iterator[str]:
+def _differences(where: str, one: Any, other: Any) -> Iterator[str]:
     if one == other:
         return
     if isinstance(one, dict) and isinstance(other, dict):
@@ -33,10 +33,10 @@ def _walk(where: str, one: Any, other: Any) -> Iterator[str]:
             elif key not in one:
                 yield f"+ {inner}: {_short(other[key])}"
             else:
-                yield from _walk(inner, one[key], other[key])
+                yield from _differences(inner, one[key], other[key])
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for index, (a, b) in enumerate(zip(one, other, strict=True)):
-            yield from _walk(f"{where}.{index}", a, b)
+            yield from _differences(f"{where}.{index}", a, b)
     else:
         yield f"  {where}: {_short(one)} -> {_short(other)}"
 

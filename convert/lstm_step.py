@@ -89,7 +89,7 @@ class Ranges:
         return scale, round(-128 - self.low / scale)
 
 
-def walk(
+def run_sequence(
     weights: Weights, channels: NDArray[np.float32], ranges: Ranges | None = None
 ) -> NDArray[np.float32]:
     """Run sequences through the step, from a state of zeros.
@@ -102,7 +102,7 @@ def walk(
     Returns:
         Logits, shape ``(n, steps, classes)``, float32.
     """
-    return _walk(weights, channels, _Exact() if ranges is None else _Rounded(ranges))
+    return _run_sequence(weights, channels, _Exact() if ranges is None else _Rounded(ranges))
 
 
 def choose_ranges(weights: Weights, channels: NDArray[np.float32]) -> Ranges:
@@ -117,11 +117,11 @@ def choose_ranges(weights: Weights, channels: NDArray[np.float32]) -> Ranges:
         channels: Calibration sequences, shape ``(n, steps, channels)``.
     """
     grid = _Exact()
-    exact, met = _walk(weights, channels, grid), grid.met
+    exact, met = _run_sequence(weights, channels, grid), grid.met
     target, top = _softmax(exact), exact.argmax(axis=-1)
 
     def distance(ranges: Ranges) -> float:
-        found = walk(weights, channels, ranges)
+        found = run_sequence(weights, channels, ranges)
         off = float(np.sqrt(np.mean((_softmax(found) - target) ** 2)))
         return off + 0.5 * float((found.argmax(axis=-1) != top).mean())
 
@@ -136,7 +136,9 @@ def choose_ranges(weights: Weights, channels: NDArray[np.float32]) -> Ranges:
     return best
 
 
-def _walk(weights: Weights, channels: NDArray[np.float32], grid: _Grid) -> NDArray[np.float32]:
+def _run_sequence(
+    weights: Weights, channels: NDArray[np.float32], grid: _Grid
+) -> NDArray[np.float32]:
     sequences, steps, _ = channels.shape
     gates = {name: weights.gate(name) for name in GATES}
     gates = {name: (grid.columns(matrix), bias) for name, (matrix, bias) in gates.items()}

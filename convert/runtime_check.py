@@ -30,15 +30,19 @@ STEPS: Final = 500
 def predictions(bundle: Bundle) -> dict[str, NDArray[Any]]:
     """Return every output of every member, raw, on inputs drawn from a fixed seed.
 
-    Picture members see `ROWS` noisy blobs one by one; recurrent ones walk `STEPS` steps, each with
+    Image members see `ROWS` noisy blobs one by one; recurrent ones run over `STEPS` steps, each with
     the state the step before gave.
     """
     out: dict[str, NDArray[Any]] = {}
     for member in bundle.manifest.members:
         model = TFLiteModel(bundle.contents[member.name])
         rng = np.random.default_rng(member.multiply_adds)
-        walked = _walk(member, model, rng) if member.kind == "lstm" else _look(member, model, rng)
-        out |= {f"{member.name}.{role}": array for role, array in walked.items()}
+        predicted = (
+            _predict_sequence(member, model, rng)
+            if member.kind == "lstm"
+            else _predict_images(member, model, rng)
+        )
+        out |= {f"{member.name}.{role}": array for role, array in predicted.items()}
     return out
 
 
@@ -56,7 +60,9 @@ def compare(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> lis
     return lines
 
 
-def _look(member: Member, model: TFLiteModel, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+def _predict_images(
+    member: Member, model: TFLiteModel, rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
     [spec] = model.inputs
     found = {s.role: [o.name for o in model.outputs].index(s.name) for s in member.outputs}
     rows: dict[str, list[NDArray[Any]]] = {role: [] for role in found}
@@ -71,7 +77,9 @@ def _look(member: Member, model: TFLiteModel, rng: np.random.Generator) -> dict[
     return {role: np.concatenate(arrays) for role, arrays in rows.items()}
 
 
-def _walk(member: Member, model: TFLiteModel, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+def _predict_sequence(
+    member: Member, model: TFLiteModel, rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
     place = {s.role: [i.name for i in model.inputs].index(s.name) for s in member.inputs}
     found = {s.role: [o.name for o in model.outputs].index(s.name) for s in member.outputs}
     spec = model.inputs[place["channels"]]

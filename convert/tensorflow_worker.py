@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from convert.converter import CONVERTED, REFERENCE, ConversionJob
-from convert.lstm_step import CLIPPED, GATES, STRETCH, UNIT, Ranges, Weights, choose_ranges, walk
+from convert.lstm_step import (
+    CLIPPED,
+    GATES,
+    STRETCH,
+    UNIT,
+    Ranges,
+    Weights,
+    choose_ranges,
+    run_sequence,
+)
 from edge.features.standardise import CROP_SIDE_PX, INPUT_SCALE, MIDDLE
 from emoshift.emotions import Emotion
 from emoshift.errors import InputError, UnavailableError
@@ -175,7 +184,7 @@ def _recurrent_forms(
     weights = _step_weights(model)
     few = channels[:4]
     expected = np.asarray(model(few, training=False))
-    off = float(np.abs(walk(weights, few) - expected).max())
+    off = float(np.abs(run_sequence(weights, few) - expected).max())
     if not off <= FLOAT_TOLERANCE:
         raise InputError(
             f"one step at a time differs from the whole sequence by {off:.2g} in a logit; only an"
@@ -208,7 +217,7 @@ def _step_weights(model: Any) -> Weights:
 
 
 def _step_function(tf: Any, weights: Weights, ranges: Ranges | None) -> Any:
-    """Return the graph of `convert.lstm_step.walk`'s step, with the same rounding."""
+    """Return the graph of `convert.lstm_step.run_sequence`'s step, with the same rounding."""
 
     def put(value: Any, step: float, zero: int = 0) -> Any:
         if ranges is None:

@@ -52,7 +52,7 @@ class _Check:
         )
 
 
-def judge(
+def verify_members(
     members: Sequence[ConvertedMember],
     predictions: SplitPredictions,
     sequences: Mapping[str, ChannelSequences],

@@ -461,7 +461,7 @@ def listen(
                     connection.subscribe(*(f"{ROOT}/{devices}/{kind}" for kind in _KINDS))
                 yield from _notify(event, connection, interpreter, broker.address)
                 if isinstance(event, Received):
-                    _ask(connection, interpreter, event.topic, asked)
+                    _request_missing(connection, interpreter, event.topic, asked)
             if state is not None and any(isinstance(event, Received) for event in events):
                 _write_state(state, interpreter.events)
     finally:
@@ -489,7 +489,7 @@ def _notify(
             pass
 
 
-def _ask(
+def _request_missing(
     connection: ReconnectingConnection,
     interpreter: Interpreter,
     ledger_topic: str,

@@ -44,22 +44,22 @@ def main() -> None:
     cv2.setNumThreads(1)
     frames = np.load(order["frames"], mmap_mode="r")
     with contextlib.ExitStack() as stack:
-        version, look, classify = PROGRAMS[name](stack, order)
+        version, detect, classify = PROGRAMS[name](stack, order)
         _reply(answers, {"ready": version})
         for line in sys.stdin:
             request = json.loads(line)
             if "run" in request:
-                _reply(answers, _run(look, frames, *request["run"]))
+                _reply(answers, _run(detect, frames, *request["run"]))
             else:
                 _reply(answers, {"labels": classify(np.load(request["classify"]))})
 
 
-def _run(look: Callable[[Any], int], frames: Any, first: int, count: int) -> dict[str, Any]:
+def _run(detect: Callable[[Any], int], frames: Any, first: int, count: int) -> dict[str, Any]:
     spent, used, found = [], [], 0
     for number in range(first, first + count):
         frame = frames[number % len(frames)].copy()
         began, began_cpu = time.perf_counter(), time.process_time()
-        found += look(frame) > 0
+        found += detect(frame) > 0
         spent.append((time.perf_counter() - began) * 1e3)
         used.append((time.process_time() - began_cpu) * 1e3)
     return {"ms": spent, "cpu_ms": used, "found": found}
@@ -101,7 +101,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     count = 0
     began_s = time.monotonic()
 
-    def look(image: Any) -> int:
+    def detect(image: Any) -> int:
         nonlocal count
         count += 1
         # Every program gets the pictures as if they came 30 times a second.
@@ -127,7 +127,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
             found.extend(Emotion(int(p.probs.argmax())).label for p in predictions)
         return found
 
-    return f"{pipeline.finder.name}, {bundle.manifest.bundle_id}", look, classify
+    return f"{pipeline.finder.name}, {bundle.manifest.bundle_id}", detect, classify
 
 
 def _mediapipe(stack: contextlib.ExitStack, _: dict[str, Any]) -> Ready:
@@ -150,14 +150,14 @@ def _mediapipe(stack: contextlib.ExitStack, _: dict[str, Any]) -> Ready:
     )
     count = 0
 
-    def look(image: Any) -> int:
+    def detect(image: Any) -> int:
         nonlocal count
         count += 1
         rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=rgb)
         return len(landmarker.detect_for_video(picture, count * 33).face_blendshapes)
 
-    return mediapipe.__version__, look, _no_classes
+    return mediapipe.__version__, detect, _no_classes
 
 
 def _fer(_: contextlib.ExitStack, __: dict[str, Any], *, mtcnn: bool) -> Ready:
@@ -171,7 +171,7 @@ def _fer(_: contextlib.ExitStack, __: dict[str, Any], *, mtcnn: bool) -> Ready:
         import_module("torch").set_num_threads(1)
     detector = fer.FER(mtcnn=mtcnn)
 
-    def look(image: Any) -> int:
+    def detect(image: Any) -> int:
         return len(detector.detect_emotions(image))
 
     def classify(pictures: Any) -> list[str]:
@@ -183,7 +183,7 @@ def _fer(_: contextlib.ExitStack, __: dict[str, Any], *, mtcnn: bool) -> Ready:
             found.append(max(face["emotions"], key=face["emotions"].get))
         return found
 
-    return f"fer {metadata.version('fer')}, OpenCV {cv2.__version__}", look, classify
+    return f"fer {metadata.version('fer')}, OpenCV {cv2.__version__}", detect, classify
 
 
 def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
@@ -202,7 +202,7 @@ def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
     fed = network.get_input_details()[0]["index"]
     output = network.get_output_details()[0]["index"]
 
-    def look(image: Any) -> int:
+    def detect(image: Any) -> int:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         faces = cascade.detectMultiScale(grey, 1.1, 5, minSize=(50, 50))
         for x, y, w, h in faces:
@@ -212,7 +212,7 @@ def _haar(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
             network.get_tensor(output)
         return len(faces)
 
-    return f"OpenCV {cv2.__version__}, TensorFlow {tensorflow.__version__}", look, _no_classes
+    return f"OpenCV {cv2.__version__}, TensorFlow {tensorflow.__version__}", detect, _no_classes
 
 
 def _facex(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
@@ -227,14 +227,14 @@ def _facex(_: contextlib.ExitStack, __: dict[str, Any]) -> Ready:
         )
     )
 
-    def look(image: Any) -> int:
+    def detect(image: Any) -> int:
         return len(worker.predict(image))
 
     def classify(pictures: Any) -> list[str]:
         answers = (worker.detect_emotion(picture) for picture in pictures)
         return [words[max(shares, key=shares.get)] for shares in answers]
 
-    return f"facex {metadata.version('facex')}", look, classify
+    return f"facex {metadata.version('facex')}", detect, classify
 
 
 PROGRAMS: dict[str, Callable[[contextlib.ExitStack, dict[str, Any]], Ready]] = {

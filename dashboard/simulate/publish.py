@@ -167,7 +167,7 @@ class Simulator:
         try:
             self._introduce()
             self._publish_events(load, stop, began_s)
-            self._settle(stop)
+            self._wait_for_acknowledgements(stop)
         finally:
             self._totals.seconds = time.monotonic() - began_s
             self._totals.acknowledged = sum(p.confirmed for p in self._publishers)
@@ -227,7 +227,7 @@ class Simulator:
             self._turn()
             stop.wait(0.001 if self._waiting else 0.005)
 
-    def _settle(self, stop: threading.Event) -> None:
+    def _wait_for_acknowledgements(self, stop: threading.Event) -> None:
         """Say goodbye and wait until the broker has confirmed everything."""
         for number, room in enumerate(self._rooms):
             self._publish(number, room.status("stopped"))

@@ -162,7 +162,7 @@ class Decoder:
                 continue
             break
         if self._deinterlacer is not None:
-            yield from self._deinterlacer.rest()
+            yield from self._deinterlacer.flush()
 
     def _note(self, packet: Packet[Any]) -> None:
         if packet.size > 0:
@@ -211,7 +211,7 @@ class _Deinterlacer:
         """Take a frame; yield what is ready."""
         form = (frame.width, frame.height, frame.format)
         if self._form is None or (*form[:2], form[2].name) != (*self._form[:2], self._form[2].name):
-            yield from self.rest()
+            yield from self.flush()
             self._graph, self._form = self._build(form), form
         if self._graph is None:
             yield frame
@@ -223,7 +223,7 @@ class _Deinterlacer:
             return
         yield from self._ready()
 
-    def rest(self) -> Iterator[VideoFrame]:
+    def flush(self) -> Iterator[VideoFrame]:
         """Yield what was held back."""
         if self._graph is not None:
             try:

@@ -120,14 +120,14 @@ def negotiate(device: VideoCapture, camera: Camera) -> Mode:
     """
     device.set(cv2.CAP_PROP_BUFFERSIZE, 1)
     if camera.pixel_format != "auto":
-        return _ask(device, camera, camera.pixel_format)
-    plain = _ask(device, camera, None)
+        return _negotiate(device, camera, camera.pixel_format)
+    plain = _negotiate(device, camera, None)
     if plain.covers(camera) or plain.pixel_format == MJPEG:
         return plain
-    packed = _ask(device, camera, MJPEG)
+    packed = _negotiate(device, camera, MJPEG)
     if packed.misses(camera) < plain.misses(camera):
         return packed
-    return _ask(device, camera, plain.pixel_format)
+    return _negotiate(device, camera, plain.pixel_format)
 
 
 def device_path(source: str) -> str:
@@ -143,7 +143,7 @@ def demand_access(path: str) -> None:
         raise CameraError(f"{path}: no permission; add this user to the group 'video'")
 
 
-def _ask(device: VideoCapture, camera: Camera, pixel_format: str | None) -> Mode:
+def _negotiate(device: VideoCapture, camera: Camera, pixel_format: str | None) -> Mode:
     if pixel_format is not None:
         code = cv2.VideoWriter.fourcc(*f"{pixel_format:<4}")
         device.set(cv2.CAP_PROP_FOURCC, code)

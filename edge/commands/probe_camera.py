@@ -122,11 +122,11 @@ def _probe(camera: Camera) -> Probe:
 
     if is_clip(camera.source):
         clip = open_clip(camera)
-        return _look(f"{camera.source}: {clip.mode}", clip.frames())
+        return _probe_frames(f"{camera.source}: {clip.mode}", clip.frames())
     device = open_device(camera)
     try:
         frames = _frames(device, lambda image: turned(image, camera.rotate))
-        return _look(f"{camera.source}: {device.mode}", frames)
+        return _probe_frames(f"{camera.source}: {device.mode}", frames)
     finally:
         device.close()
 
@@ -157,7 +157,7 @@ def _frames(
         raise CameraError(f"{device.mode}, but no picture in {_PATIENCE_S:g} s")
 
 
-def _look(detail: str, frames: Iterable[Frame]) -> Probe:
+def _probe_frames(detail: str, frames: Iterable[Frame]) -> Probe:
     """Measure the last of some frames, and count faces in all of them."""
     from edge.assets import LANDMARKER, find_asset, find_detector
     from edge.config import Faces

@@ -70,7 +70,7 @@ class GivenNumbers:
         self._file: int | None = None
         self._write()
 
-    def keep(self, lowest: Mapping[str, int]) -> None:
+    def retain_earlier(self, lowest: Mapping[str, int]) -> None:
         """Note the lowest number of earlier boot ids anew; those without any are forgotten."""
         kept = {b: (lowest[b], last) for b, (_, last) in self._earlier.items() if b in lowest}
         if kept != self._earlier:
@@ -91,7 +91,7 @@ class GivenNumbers:
             self.close()
             self._file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
 
-    def note(self, first: int, last: int) -> None:
+    def set_current(self, first: int, last: int) -> None:
         """Say what was given last, and what may still be there; in place, for a full disk."""
         self._limits = (first, last)
         if self._file is not None:

@@ -194,7 +194,7 @@ class Outbox:
             ]
             self._files.move_to_disk()
             why = self._disk.attempt(lambda db: self._insert(db, events))
-            self._note(why)
+            self._update_state(why)
             if why is not None and not self._files.write_in_memory(
                 lambda db: self._insert(db, events)
             ):
@@ -204,7 +204,7 @@ class Outbox:
             self._overflowed = 0
             self._pending.clear()
             if self._numbers is not None:
-                self._numbers.note(self._first, self._next_seq - 1)
+                self._numbers.set_current(self._first, self._next_seq - 1)
             return events
 
     def peek(
@@ -224,7 +224,7 @@ class Outbox:
 
         with self._lock:
             if not self._writer:
-                self._note(self._disk.attempt(read, transaction=False))
+                self._update_state(self._disk.attempt(read, transaction=False))
             else:
                 self._disk.attempt(read, transaction=False)
             if self._files.in_memory(read):
@@ -256,7 +256,7 @@ class Outbox:
             why = self._disk.attempt(
                 lambda db: sql.move_to_sent(db, ids, elsewhere=elsewhere), durable=False
             )
-            self._note_if_failing(why)
+            self._update_if_failing(why)
             if why is None or not is_full(why):
                 return why is None
             self._reserve.release()
@@ -421,7 +421,7 @@ class Outbox:
                 self.flush()
             why = self._disk.attempt(lambda db: self._tidy(db, now), durable=False)
             if self._writer:
-                self._note(why)
+                self._update_state(why)
             if self._state is OutboxState.READY:
                 self._reserve.make()
             if now.synced:
@@ -476,7 +476,7 @@ class Outbox:
                 )
                 if self._numbers is not None:  # so that the next start reports them as lost
                     lost = self._overflowed + len(self._pending)
-                    self._numbers.note(self._first, self._next_seq - 1 + lost)
+                    self._numbers.set_current(self._first, self._next_seq - 1 + lost)
             self._files.close()
             if self._numbers is not None:
                 self._numbers.close()
@@ -502,7 +502,7 @@ class Outbox:
             if not is_full(why):
                 self.close()
                 raise OutboxError(f"{self.path}: cannot be opened: {why}") from why
-            self._note(why)
+            self._update_state(why)
         if self._writer:
             self._numbers = GivenNumbers(numbers_path(self.path), self._boot_id, earlier)
             if self._state is OutboxState.READY:
@@ -515,8 +515,8 @@ class Outbox:
         if self._numbers is not None:
             lowest = first_numbers(db)
             self._first = lowest.get(self._boot_id, self._next_seq)
-            self._numbers.keep(lowest)
-            self._numbers.note(self._first, self._next_seq - 1)
+            self._numbers.retain_earlier(lowest)
+            self._numbers.set_current(self._first, self._next_seq - 1)
 
     def _delete_finished_runs(self, db: sqlite3.Connection) -> None:
         """Forget boot ids that have nothing left; they are not among the noted any more."""
@@ -615,11 +615,11 @@ class Outbox:
 
     # -- the state
 
-    def _note_if_failing(self, why: Exception | None) -> None:
+    def _update_if_failing(self, why: Exception | None) -> None:
         if why is not None:
-            self._note(why)
+            self._update_state(why)
 
-    def _note(self, why: Exception | None) -> None:
+    def _update_state(self, why: Exception | None) -> None:
         """Remember the state, and log it when it changes."""
         state = OutboxState.READY
         if why is not None:

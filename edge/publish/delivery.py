@@ -223,7 +223,7 @@ class Delivery:
         self._suspects.pop(row, None)
         return True
 
-    def hold(self, token: int) -> bool:
+    def mark_unheard(self, token: int) -> bool:
         """Nobody has heard a message; the event stays. False if it was none of them."""
         return self._in_flight.pop(token, None) is not None
 
@@ -235,7 +235,7 @@ class Delivery:
         self._suspect(row, reason)
         return True
 
-    def blame(self, reason: str) -> None:
+    def suspect_current(self, reason: str) -> None:
         """The broker has ended the connection because of what was sent, or gave no reason again.
 
         Only where a single event was under way is it certain which one.

@@ -85,7 +85,7 @@ class Discovery:
             self._announced.add(self._topic)
             send(self.message(largest_bytes=largest_bytes))
 
-    def settle(self, token: int, *, refused: bool) -> bool:
+    def acknowledge(self, token: int, *, refused: bool) -> bool:
         """Note that the broker has answered; False where the token is none of a removal."""
         topic = self._removals.pop(token, None)
         if topic is not None and not refused:

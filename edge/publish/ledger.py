@@ -158,7 +158,7 @@ class Replays:
             return False
         return True
 
-    def settle(self, token: int) -> bool:
+    def acknowledge(self, token: int) -> bool:
         """The broker has answered a message; false if it was none of these."""
         if token not in self._tokens:
             return False

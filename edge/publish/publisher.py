@@ -281,7 +281,7 @@ class Publisher:
             case Connected():
                 self._go_online(event)
             case Acknowledged():
-                self._settle(event)
+                self._handle_acknowledgement(event)
             case Received() if self._discovery.is_birth(event.topic, event.payload):
                 self._discovery.announce(self._send, largest_bytes=self._largest_bytes)
             case Received() if event.topic == self._replays.topic:
@@ -306,7 +306,7 @@ class Publisher:
             self._will_qos = 0
         elif event.of_message:
             self._cautious = CAUTIOUS_FOR
-            self._delivery.blame(event.detail)
+            self._delivery.suspect_current(event.detail)
 
     def _go_online(self, event: Connected) -> None:
         now_s = time.monotonic()
@@ -342,11 +342,11 @@ class Publisher:
             self._connection.subscribe(self._discovery.status_topic)
         self._discovery.announce(self._send, largest_bytes=self._largest_bytes)
 
-    def _settle(self, event: Acknowledged) -> None:
+    def _handle_acknowledgement(self, event: Acknowledged) -> None:
         now_s = self._progress_s = time.monotonic()
-        if self._replays.settle(event.token):
+        if self._replays.acknowledge(event.token):
             return
-        if self._discovery.settle(event.token, refused=event.refused is not None):
+        if self._discovery.acknowledge(event.token, refused=event.refused is not None):
             return
         if event.refused is not None:
             self._delivery.refuse(event.token, event.refused)
@@ -357,7 +357,7 @@ class Publisher:
                 "access list; events wait in the outbox"
             )
         elif event.unheard and self._probing and now_s - self._connection.since_s < self._grace_s:
-            if self._delivery.hold(event.token):
+            if self._delivery.mark_unheard(event.token):
                 self._pause(now_s + PROBE_S)
         elif self._delivery.acknowledge(event.token):
             self._probing = False

@@ -95,7 +95,7 @@ class ReconnectingConnection:
         for event in events:
             if isinstance(event, Connected):
                 level = self._plan.succeed(now_s)
-                self._say(level, f"connected to {self._address} (MQTT {event.protocol})")
+                self._log_notice(level, f"connected to {self._address} (MQTT {event.protocol})")
             elif isinstance(event, Lost):
                 self.lose(event.failure, event.detail)
         return events
@@ -131,7 +131,7 @@ class ReconnectingConnection:
             self._connection = None
         notice = self._plan.fail(failure, detail, time.monotonic())
         self.notice, self.notice_level = notice.text, notice.level
-        self._say(notice.level, f"broker {self._address}: {notice.text}")
+        self._log_notice(notice.level, f"broker {self._address}: {notice.text}")
 
     def close(self) -> None:
         """Say goodbye."""
@@ -145,7 +145,7 @@ class ReconnectingConnection:
         self._plan.start(now_s)
         connection.open()
 
-    def _say(self, level: int, text: str) -> None:
+    def _log_notice(self, level: int, text: str) -> None:
         if self._log is not None:
             self._log.log(level, "%s", text)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from convert.lstm_step import GATES, Ranges, Weights, choose_ranges, walk
+from convert.lstm_step import GATES, Ranges, Weights, choose_ranges, run_sequence
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def channels() -> np.ndarray:
 
 
 def test_walk_is_the_textbook_lstm(weights: Weights, channels: np.ndarray) -> None:
-    """The walk computes Hochreiter and Schmidhuber's cell with a forget gate."""
+    """The sequence is run by Hochreiter and Schmidhuber's cell with a forget gate."""
     units = weights.units
     h, c = np.zeros(units), np.zeros(units)
     for x in channels[0]:
@@ -41,13 +41,13 @@ def test_walk_is_the_textbook_lstm(weights: Weights, channels: np.ndarray) -> No
         c = f * c + i * np.tanh(parts["cell"])
         h = o * np.tanh(c)
     expected = h @ weights.dense + weights.dense_bias
-    np.testing.assert_allclose(walk(weights, channels[:1])[0, -1], expected, atol=1e-4)
+    np.testing.assert_allclose(run_sequence(weights, channels[:1])[0, -1], expected, atol=1e-4)
 
 
 def test_rounding_stays_near(weights: Weights, channels: np.ndarray) -> None:
     """Under the chosen ranges nearly every arg-max is kept and no prediction is far off."""
-    exact = walk(weights, channels)
-    rounded = walk(weights, channels, choose_ranges(weights, channels))
+    exact = run_sequence(weights, channels)
+    rounded = run_sequence(weights, channels, choose_ranges(weights, channels))
     assert (exact.argmax(-1) == rounded.argmax(-1)).mean() > 0.97
     assert np.abs(exact - rounded).max() < 0.25
 
@@ -56,7 +56,10 @@ def test_chosen_ranges_are_no_worse_than_the_extremes(
     weights: Weights, channels: np.ndarray
 ) -> None:
     """Choosing beats a range that is far too wide."""
-    exact = walk(weights, channels)
+    exact = run_sequence(weights, channels)
     wide = Ranges(input=40, forget=40, cell=40, output=40, state_c=40, low=-40, high=40)
-    chosen = walk(weights, channels, choose_ranges(weights, channels))
-    assert np.abs(chosen - exact).mean() < np.abs(walk(weights, channels, wide) - exact).mean() / 4
+    chosen = run_sequence(weights, channels, choose_ranges(weights, channels))
+    assert (
+        np.abs(chosen - exact).mean()
+        < np.abs(run_sequence(weights, channels, wide) - exact).mean() / 4
+    )

@@ -11,7 +11,7 @@ from convert.datasets import ChannelSequences, SplitImages
 from convert.drift_baseline import count, measure_baseline
 from convert.predictions import fit, fuse, predict_all, stills_of
 from convert.recipe import Gate
-from convert.verify import failures, judge, long_sequences, measure, measure_ensemble
+from convert.verify import failures, long_sequences, measure, measure_ensemble, verify_members
 from edge.health.drift import bin_numbers, stability_index
 from tests.support.conversion import halves, members
 from train.data.ferplus import LABELS
@@ -70,7 +70,7 @@ def test_faithful(
 ) -> None:
     """A network that equals its original passes every check."""
     made, predictions = asked(tmp_path, images, sequences, worse=False)
-    report = judge(made, predictions, sequences, Gate(delegated=0))
+    report = verify_members(made, predictions, sequences, Gate(delegated=0))
     assert failures(report) == []
     assert {r.member for r in report} == {"cnn_a", "lstm_a", "ensemble"}
     assert all(r.n > 0 for r in report)
@@ -81,7 +81,7 @@ def test_unfaithful(
 ) -> None:
     """A network that predicts otherwise fails, and the report names what and by how much."""
     made, predictions = asked(tmp_path, images, sequences, worse=True)
-    failed = failures(judge(made, predictions, sequences, Gate()))
+    failed = failures(verify_members(made, predictions, sequences, Gate()))
     assert any("cnn_a: arg-max agreement, at least 0.97, found 0" in line for line in failed)
     assert any("lstm_a: arg-max agreement over time" in line for line in failed)
     assert any(line.startswith("ensemble:") for line in failed)
@@ -92,7 +92,9 @@ def test_too_large(
 ) -> None:
     """A bundle beyond its size is stopped."""
     made, predictions = asked(tmp_path, images, sequences, worse=False)
-    failed = failures(judge(made, predictions, sequences, Gate(most_bytes=1000, delegated=0)))
+    failed = failures(
+        verify_members(made, predictions, sequences, Gate(most_bytes=1000, delegated=0))
+    )
     assert failed == ["ensemble: bytes, at most 1000, found 20512"]
 
 
