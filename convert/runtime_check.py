@@ -30,8 +30,8 @@ STEPS: Final = 500
 def predictions(bundle: Bundle) -> dict[str, NDArray[Any]]:
     """Return every output of every member, raw, on inputs drawn from a fixed seed.
 
-    Image members see `ROWS` noisy blobs one by one; recurrent ones run over `STEPS` steps, each with
-    the state the step before gave.
+    Image members see `ROWS` noisy blobs one by one; recurrent ones run over `STEPS` steps, each
+    with the state the step before gave.
     """
     out: dict[str, NDArray[Any]] = {}
     for member in bundle.manifest.members:
