@@ -551,13 +551,13 @@ def repair_device(config: Config, name: str, boots: tuple[str, ...]) -> None:
       edge-dashboard devices repair school/room-1
     """
     from dashboard.clear_retained import clear_retained
-    from dashboard.store import registry
+    from dashboard.store import repair
     from dashboard.store.database import open_store
     from emoshift.topics import Kind
 
     (address,) = _addresses((name,))
     engine = open_store(config.history.database)
-    gone = registry.repair_device(engine, address, boots=boots)
+    gone = repair.repair_device(engine, address, boots=boots)
     _log_change(engine, f"device {address}: repaired")
     click.echo(f"{address}: its next status is believed, {gone} events deleted")
     if problem := clear_retained(config.broker, [address], kinds=[Kind.STATUS]):

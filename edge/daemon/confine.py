@@ -7,7 +7,8 @@ sees pictures. Should a forged file take it over, it shall reach no camera and n
 - a seccomp filter, which it cannot take off, refuses ``ioctl``, without which no camera gives a
   picture, and the start of any program.
 
-It inherits what keeps the vision process off the network.
+It inherits what keeps the vision process off the network, and is kept off it where that process is
+not, because its camera is a network stream.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edge.daemon.isolation import install_filter
+from edge.daemon.isolation import install_filter, refuse_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,7 +74,7 @@ class Confinement:
 
     Attributes:
         folders: Whether it can open files below its folders alone.
-        calls: Whether ``ioctl`` and the start of programs are refused.
+        calls: Whether ``ioctl``, sockets and the start of programs are refused.
     """
 
     folders: bool
@@ -91,7 +92,7 @@ def confine(*, writes: Iterable[Path], reads: Iterable[Path]) -> Confinement:
     """
     libc = ctypes.CDLL(None, use_errno=True)
     folders = _restrict_files(libc, writes=writes, reads=reads)
-    calls = _refuse_calls()
+    calls = refuse_sockets(local_sockets=False) and _refuse_calls()
     if not folders:
         log.warning("no Landlock here: the process that stores events can open other files")
     return Confinement(folders=folders, calls=calls)

@@ -117,7 +117,7 @@ def isolate(*, local_sockets: bool = False) -> Isolation:
         local_sockets: Whether it may connect to other programs of this machine, for its camera.
     """
     apart = _is_already_apart() or _enter_namespace()
-    filtered = _refuse_sockets(local_sockets=local_sockets)
+    filtered = refuse_sockets(local_sockets=local_sockets)
     if apart:
         return Isolation.NAMESPACE
     return Isolation.SECCOMP if filtered else Isolation.NONE
@@ -212,8 +212,11 @@ def _hide_run(libc: ctypes.CDLL) -> None:
         os.close(descriptor)
 
 
-def _refuse_sockets(*, local_sockets: bool) -> bool:
-    """Install the filter; it cannot be removed and holds for every thread and child."""
+def refuse_sockets(*, local_sockets: bool) -> bool:
+    """Install the filter, if this kernel takes it.
+
+    It cannot be removed, and holds for every thread and child.
+    """
     machine = _MACHINES.get(platform.machine())
     if machine is None:
         return False

@@ -27,8 +27,8 @@ from dashboard.store.registry import (
     approve,
     enrolments,
     forget_device,
-    repair_device,
 )
+from dashboard.store.repair import repair_device
 from dashboard.store.retention import RetentionPolicy, purge
 from dashboard.store.windows import release_windows
 from dashboard.store.write import HistoryWriter

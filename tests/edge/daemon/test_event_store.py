@@ -196,7 +196,7 @@ def _forge_noise(path: Path) -> None:
 
 
 PROBE = """
-import fcntl, os, subprocess, sys, termios
+import fcntl, os, socket, subprocess, sys, termios
 from pathlib import Path
 from edge.daemon.confine import confine
 own, other = Path(sys.argv[1]), Path(sys.argv[2])
@@ -214,6 +214,7 @@ tried("other", lambda: (other / "file").write_text("x"))
 tried("reading", lambda: (other / "there").read_text())
 tried("camera", lambda: os.close(os.open("/dev/zero", os.O_RDONLY)))  # stands for any device
 tried("ioctl", lambda: fcntl.ioctl(read, termios.FIONREAD, bytes(4)))
+tried("network", lambda: socket.socket().close())
 tried("program", lambda: subprocess.run(["/bin/true"], check=True))
 tried("clock", lambda: Path("/proc/sys/kernel/random/boot_id").read_text())
 """
@@ -241,7 +242,7 @@ def test_it_reaches_no_camera_and_no_program(tmp_path: Path) -> None:
     assert all(probe(tmp_path, "free").values())
     assert probe(tmp_path, "confined") == {
         **dict.fromkeys(("own", "clock"), True),
-        **dict.fromkeys(("other", "reading", "camera", "ioctl", "program"), False),
+        **dict.fromkeys(("other", "reading", "camera", "ioctl", "network", "program"), False),
     }
 
 
