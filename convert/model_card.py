@@ -165,6 +165,6 @@ def gate_table(manifest: Manifest) -> list[str]:
 
 def _value(metric: Metric) -> str:
     """Cut to the digits that mean something, downwards for accuracies: never rounded up."""
-    if "accuracy" in metric.name:
+    if "accuracy" in metric.name or "recall" in metric.name:
         return f"{int(metric.value * 10_000) / 100:.2f} %"
     return f"{metric.value:.4f}"

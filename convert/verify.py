@@ -6,20 +6,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
+from scipy.special import log_softmax
 
 from convert.inspect import look_inside
 from convert.predictions import fuse, probabilities, run_sequence, second_probabilities
 from edge.bundle.manifest import GateResult, Metric
-from train.evaluation.metrics import accuracy, ece, nll
+from train.evaluation.metrics import accuracy, ece, macro_recall, nll
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from convert.datasets import ChannelSequences
     from convert.member import ConvertedMember
-    from convert.predictions import SplitPredictions
+    from convert.predictions import MemberPredictions, SplitPredictions
     from convert.recipe import Gate
 
 LONG_STEPS: Final = 500
@@ -157,7 +158,65 @@ def measure_ensemble(
                 continue
             about = {"data": f"FER2013 {predictions.images.split}{which}", "precision": precision}
             out += _seven(probs[where], predictions.labels[where], about)
+        out += _image_members(members, found, predictions, precision)
     return tuple(out)
+
+
+def _image_members(
+    members: Sequence[ConvertedMember],
+    found: Mapping[str, MemberPredictions],
+    predictions: SplitPredictions,
+    precision: str,
+) -> list[Metric]:
+    """Return the figures of the image members together, by which others' networks are compared.
+
+    Both heads, each with the views, temperatures and weights of the bundle.
+    """
+    image_members = [built.member for built in members if built.member.kind == "cnn"]
+    about = {
+        "data": f"FER2013 {predictions.images.split}",
+        "precision": precision,
+        "views": sum(2 if member.mirrored else 1 for member in image_members),
+    }
+    alone = ", image members alone"
+    logits = _total(
+        member.weight
+        * log_softmax(
+            found[member.name].views[2 if member.mirrored else 1] / member.temperature, axis=1
+        )
+        for member in image_members
+    )
+    labels = predictions.images.labels
+    known = labels >= 0
+    out = [
+        _metric(
+            "FER+8 accuracy",
+            accuracy(logits[known], labels[known]),
+            int(known.sum()),
+            MAJORITY + alone,
+            about,
+        )
+    ]
+    seconds = [
+        (member, second)
+        for member in image_members
+        if (second := found[member.name].second) is not None
+    ]
+    if len(seconds) == len(image_members):
+        second = _total(
+            member.weight
+            * np.log(second_probabilities(log_probs, member.fer2013_temperature or 1.0))
+            for member, log_probs in seconds
+        )
+        value = accuracy(second, predictions.images.fer2013)
+        protocol = "labels of FER2013" + alone
+        n = len(predictions.images.fer2013)
+        out.append(_metric("FER2013-7 accuracy", value, n, protocol, about))
+    return out
+
+
+def _total(shares: Iterable[NDArray[np.floating]]) -> NDArray[np.floating]:
+    return np.asarray(np.sum(list(shares), axis=0), np.float32)
 
 
 def _seven(
@@ -167,6 +226,7 @@ def _seven(
     probs, labels, n = probs[known], labels[known], int(known.sum())
     return [
         _metric("accuracy", accuracy(probs, labels), n, SEVEN, about),
+        _metric("macro recall", macro_recall(probs, labels), n, SEVEN, about),
         _metric("ECE", ece(probs, labels), n, SEVEN, about),
         _metric("NLL", nll(probs, labels), n, SEVEN, about),
     ]

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
+from scipy.special import log_softmax
 
+from edge.bundle.loader import load_bundle
+from edge.bundle.manifest import MANIFEST_NAME
+from edge.classifier.member import Network
+from edge.features.standardise import INPUT_SCALE, MIDDLE
 from edge.litert import TensorInfo, TFLiteModel
 from emoshift.errors import InputError
 from train.backend import load_keras
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from train.data.ferplus import LabelSet
     from train.features.blendshape_inputs import BlendshapeInputs, Scaling
     from train.recipe import SingleHeadRecipe
+
+_BATCH: Final = 256
 
 HEADS: Final = {8: "ferplus", 7: "fer2013"}
 """Heads of image networks, by their number of classes."""
@@ -52,12 +59,17 @@ class NetCard:
 
 
 def open_scorer(path: Path) -> Scorer:
-    """Open a ``.keras`` or ``.tflite`` file, or a Hugging Face classifier's folder or hub name.
+    """Open a ``.keras`` or ``.tflite`` file, a model bundle, or a Hugging Face classifier.
+
+    Of a bundle the image members answer together, with its views, temperatures and weights.
 
     Raises:
+        BundleError: A bundle that the device would refuse.
         InputError: It is none of these.
         UnavailableError: A classifier, without torch and transformers.
     """
+    if (path / MANIFEST_NAME).exists():
+        return _bundle_scorer(path)
     if is_classifier(path):
         require_torch()
         from train.huggingface.classifier import open_classifier
@@ -72,6 +84,37 @@ def open_scorer(path: Path) -> Scorer:
         lite = TFLiteModel(path, threads=2)
         return lambda inputs: _lite_logits(lite, inputs)
     raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected .keras or .tflite")
+
+
+def _bundle_scorer(folder: Path) -> Scorer:
+    bundle = load_bundle(folder)
+    networks = [
+        Network(member, bundle.contents[member.name], threads=2)
+        for member in bundle.manifest.members
+        if member.kind == "cnn" and member.weight > 0
+    ]
+    two_heads = all(network.has_second_head for network in networks)
+
+    def score(inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        grey = np.rint(inputs[..., 0] / INPUT_SCALE + MIDDLE)
+        crops = np.clip(grey, 0, 255).astype(np.uint8)
+        pooled: dict[str, NDArray[np.float32]] = {}
+        for network in networks:
+            member = network.member
+            heads = {"ferplus": ("logits", member.temperature)}
+            if two_heads:
+                heads["fer2013"] = ("fer2013", member.fer2013_temperature or 1.0)
+            found = [
+                network.logits(crops[i : i + _BATCH], mirror=member.mirrored)
+                for i in range(0, len(crops), _BATCH)
+            ]
+            for head, (role, temperature) in heads.items():
+                logits = np.concatenate([each[role] for each in found]) / temperature
+                share = member.weight * log_softmax(logits, axis=1)
+                pooled[head] = pooled.get(head, np.float32(0)) + share
+        return pooled
+
+    return score
 
 
 def load_model(path: Path) -> keras.Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from scipy.special import log_softmax
 
 from emoshift.emotions import Emotion
 from train.data.image_folder import read_cached_folder
@@ -25,6 +26,8 @@ def evaluate_ckplus48(
 ) -> list[str]:
     """Return one line a head and tau: accuracy and recalls over the peaks of six emotions.
 
+    Of a network with two heads the geometric mean of both is asked too.
+
     All seven outputs compete, neutral included, although no peak is neutral; images of contempt
     are left out. With tau above 0 the probabilities are divided by the class shares of FER2013
     Training to that power.
@@ -40,17 +43,24 @@ def evaluate_ckplus48(
     shares = read_images(data, cache, "Training").class_shares() if len(powers) > 1 else {}
     views = "both mirror views" if mirrored else "one view"
     lines = [f"{net.name} on {CKPLUS48}, never trained on, {views}, seven outputs"]
-    for head, values in logits.items():
-        for tau in powers:
-            adjusted = without_prior(values, shares[head], tau) if tau else values
-            seven = adjusted[:, : len(Emotion)]
+    for tau in powers:
+        heads = {
+            f"{head} head": log_softmax(
+                (without_prior(values, shares[head], tau) if tau else values)[:, : len(Emotion)],
+                axis=1,
+            )
+            for head, values in logits.items()
+        }
+        if len(heads) > 1:
+            heads["both heads"] = np.mean(list(heads.values()), axis=0)
+        for head, seven in heads.items():
             guess = seven.argmax(axis=1)
             recalls = ", ".join(
                 f"{Emotion(int(one)).label} {(guess[labels == one] == one).mean():.2f}"
                 for one in np.unique(labels[labels >= 0])
             )
             lines.append(
-                f"{head} head, tau {tau:g}: accuracy {accuracy(seven, labels):.2%}"
+                f"{head}, tau {tau:g}: accuracy {accuracy(seven, labels):.2%}"
                 f" (n = {labelled(labels)}); recall {recalls}"
             )
     return lines
