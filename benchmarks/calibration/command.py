@@ -47,8 +47,6 @@ LENGTHS_S: Final = (10.0, 20.0, 40.0, 80.0)
     help="Of the device; can be given more than once.",
 )
 @click.option("--folds", default=8, show_default=True, help="Parts the people are divided into.")
-@click.option("--draws", default=192, show_default=True, help="Of each search of a fit.")
-@click.option("--seed", default=0, show_default=True, help="Of the fits.")
 @click.option("--fits", type=_FILE, help="Keep the fits without each person here, or read them.")
 @click.option("--lengths", is_flag=True, help="Also calibrate on the first seconds alone.")
 @click.option("-o", "--output", type=_FILE, help="Write every figure here, as JSON.")
@@ -58,8 +56,6 @@ def calibration(
     bundle: str,
     sensitivities: tuple[float, ...],
     folds: int,
-    draws: int,
-    seed: int,
     fits: Path | None,
     lengths: bool,
     output: Path | None,
@@ -75,12 +71,10 @@ def calibration(
     """
     loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
     cases = read_cases(data, loaded)
-    parameters = _fits(cases, loaded, fits, folds=folds, draws=draws, seed=seed)
+    parameters = _fits(cases, loaded, fits, folds=folds)
     figures: dict[str, Any] = {
         "bundle": loaded.manifest.bundle_id,
         "folds": folds,
-        "draws": draws,
-        "seed": seed,
     }
     for sensitivity in sensitivities:
         outcome = measure(cases, parameters, sensitivity=sensitivity, log=_note)
@@ -103,10 +97,10 @@ def calibration(
 
 
 def _fits(
-    cases: Sequence[Case], bundle: Bundle, kept: Path | None, *, folds: int, draws: int, seed: int
+    cases: Sequence[Case], bundle: Bundle, kept: Path | None, *, folds: int
 ) -> dict[str, TransitionParameters]:
     """For each person the parameters of a fit without that person."""
-    about = {"bundle": bundle.manifest.bundle_id, "folds": folds, "draws": draws, "seed": seed}
+    about = {"bundle": bundle.manifest.bundle_id, "folds": folds}
     if kept is not None and kept.exists():
         data = json.loads(kept.read_text(encoding="utf-8"))
         if data["about"] != about:
@@ -119,7 +113,7 @@ def _fits(
     for part in people(cases, folds):
         _note(f"fitting without {', '.join(sorted(part))}")
         seen = [case for case in cases if case.person not in part]
-        found |= dict.fromkeys(part, fit(seen, draws=draws, seed=seed).parameters)
+        found |= dict.fromkeys(part, fit(seen).parameters)
     if kept is not None:
         values = {p: json.loads(q.model_dump_json()) for p, q in found.items()}
         kept.write_text(json.dumps({"about": about, "people": values}), encoding="utf-8")
