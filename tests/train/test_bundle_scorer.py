@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from edge.values import EvidenceSource, Features
 from emoshift.errors import InputError
 from train.data.images import as_input
 from train.saved_net import open_scorer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_both_heads_answer_as_on_the_device() -> None:
