@@ -68,13 +68,18 @@ def run(**given: Any) -> None:
         train run --name vit --model dima806/facial_emotions_image_detection@COMMIT
     """
     from train.training.run import start_run
+    from train.training.run_folder import latest_checkpoint
 
     asked = options.options_of(given)
     try:
         folder = start_run(asked, click.echo)
     except KeyboardInterrupt:
-        where = f"{asked.runs}/*-{asked.name}"
-        click.echo(f"stopped; --resume goes on from the last checkpoint in {where}")
+        folders = sorted(asked.runs.glob(f"*-{asked.name}"))  # their names begin with the date
+        last = latest_checkpoint(folders[-1]) if folders else None
+        if last is None:
+            click.echo("stopped before the end of the first epoch; there is nothing to go on from")
+        else:
+            click.echo(f"stopped; to go on: --resume {last}")
         raise SystemExit(130) from None
     click.echo(f"{folder}")
 

@@ -148,7 +148,7 @@ def test_ctrl_c_leaves_a_run_that_can_go_on(made_up: Path, tmp_path: Path) -> No
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert process.returncode == 130
-    assert out.splitlines()[-1].startswith("stopped; --resume goes on")
+    assert out.splitlines()[-1].startswith("stopped; to go on: --resume ")
     assert "oneDNN" not in err
     assert "absl::InitializeLog" not in err
     checkpoints = sorted(folder.glob("checkpoints/*.npz"))
