@@ -282,17 +282,15 @@ def _prompt(view: View) -> str:
 def _press(camera: CameraProcess, key: bytes) -> bool:
     """Do what a key asks for; false to end."""
     view = camera.view
-    if view.asked:
-        if key in (b"y", b"n"):
-            view.asked = False
+    if view.asked and key in {b"y", b"n"}:
+        view.asked = False
         if key == b"y" and view.console:
             camera.ask_outline()
-        return True
-    if key == b"o" and view.console and view.outline is None:
+    elif key == b"o" and view.console and view.outline is None:
         view.asked = True
     elif key == b"e":
         camera.end_outline()
-    return key not in (b"q", b"")
+    return key not in {b"q", b""}
 
 
 @contextlib.contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pty
+import re
 import select
 import shutil
 import socket
@@ -272,35 +274,68 @@ def test_lines_without_a_terminal(marked_clip: Path) -> None:
     assert any("640x360" in line and "1 face" in line for line in lines)
 
 
-@pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
-def test_on_a_terminal(marked_clip: Path) -> None:
-    """It draws, keeps the outline from a pseudo-terminal, and leaves the terminal as it was."""
-    import pty
+ON_CONSOLE = """
+import sys
+from edge.commands.aim import Terminal, aim
+from edge.config import parse_config
+config = parse_config({"camera": {"source": sys.argv[1]}}, where="test")
+aim(config, print, terminal=Terminal(draws=True, console=sys.argv[2] == "console"), port=None)
+"""
 
+
+def play(clip: Path, where: str, steps: list[tuple[bytes, bytes]]) -> str:
+    """Press each key once something new is to be seen; return all that was shown."""
     leader, follower = pty.openpty()
+    shown, looked = b"", 0
     with subprocess.Popen(
-        [sys.executable, "-m", "edge", "aim", "--source", str(marked_clip), "--no-page"],
+        [sys.executable, "-c", ON_CONSOLE, str(clip), where],
         stdin=follower,
         stdout=follower,
         stderr=follower,
-        env={**os.environ, "COLUMNS": "100", "LINES": "40"},
+        env={**os.environ, "COLUMNS": "100", "LINES": "60"},
     ) as process:
-        shown = b""
-        asked = False
-        until_s = time.monotonic() + 60
+        until_s = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < until_s:
             if select.select([leader], [], [], 0.2)[0]:
                 shown += os.read(leader, 65536)
-            if b"1 landmarks (L)" in shown and not asked:
-                os.write(leader, b"o")
-                os.write(leader, b"q")
-                asked = True
-        assert process.wait(10) == 0
+            if steps and steps[0][0] in shown[looked:]:
+                looked = len(shown)
+                os.write(leader, steps.pop(0)[1])
+        process.kill()
+    while select.select([leader], [], [], 0)[0]:
+        shown += os.read(leader, 65536)
     os.close(follower)
     os.close(leader)
-    text = shown.decode()
-    assert "1 landmarks (L)" in text
-    assert "needs the device's own console" in text
-    assert "OUTLINE" not in text
-    assert text.rstrip().endswith("\x1b[?1049l")
+    assert steps == [], shown[-500:]
+    return shown.decode()
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("landmarker")
+def test_on_a_pseudo_terminal(marked_clip: Path) -> None:
+    """It draws, keeps the outline to itself, and leaves the terminal as it was."""
+    shown = play(marked_clip, "pseudo", [(b"1 landmarks (L)", b"oyq")])
+    assert "needs the device's own console" in shown
+    assert "OUTLINE" not in shown
+    assert shown.rstrip().endswith("\x1b[?1049l")
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("landmarker")
+def test_on_the_console(marked_clip: Path) -> None:
+    """Asked for, an outline needs a yes: after a no there is none, after a yes it can be ended."""
+    shown = play(
+        marked_clip,
+        "console",
+        [
+            (b"1 landmarks (L)", b"o"),
+            (b"y: yes, n: no", b"n"),
+            (b"o: outline picture", b"o"),
+            (b"y: yes, n: no", b"y"),
+            (b"outline for another", b"e"),
+            (b"o: outline picture", b"q"),
+        ],
+    )
+    before, _, after = shown.rpartition("y: yes, n: no")
+    assert re.search("[\u2801-\u28ff]", before) is None
+    assert re.search("[\u2801-\u28ff]", after) is not None
