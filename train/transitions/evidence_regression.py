@@ -34,7 +34,7 @@ FERPLUS_SHARES: Final = (0.0878, 0.0105, 0.0310, 0.2663, 0.1434, 0.1241, 0.3369)
 """Mean FER+ vote of Training, contempt left out (`edge.transitions` divides it out)."""
 FER2013_SHARES: Final = (0.1392, 0.0152, 0.1427, 0.2513, 0.1682, 0.1105, 0.1729)
 """Labels of FER2013 Training: 3,995, 436, 4,097, 7,215, 4,830, 3,171 and 4,965 of 28,709."""
-MOST: Final = 2.0
+MOST: Final = 2.2
 """Nats taken off an emotion that a person's rest shows more of than usual, at most."""
 LIFT: Final = 5.0
 """Nats added to one it shows less of: enough for the plainest face that networks know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Final
@@ -27,7 +27,7 @@ from train.transitions.evidence_regression import (
 from train.transitions.judge import Judged, judge
 from train.transitions.metrics import match, tally
 from train.transitions.run_many import run
-from train.transitions.streams import Stream, detect
+from train.transitions.streams import detect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,14 +37,10 @@ if TYPE_CHECKING:
     from edge.values import Transition
     from train.transitions.evidence_regression import Frames
     from train.transitions.real_clips import Group
-    from train.transitions.streams import Series
+    from train.transitions.streams import Stream
 
     Log = Callable[[str], None]
 
-FASTEST_FPS: Final = 16.0
-"""Clips with more frames a second are thinned to choose a setting; they are judged whole."""
-LONGEST_S: Final = 40.0
-"""Longer clips are tried in parts."""
 TALKING_BAR: Final = 0.5
 """At most one false change in two minutes of talking: what a teacher can bear."""
 INNER: Final = 7
@@ -54,7 +50,7 @@ FIXED: Final = {
     "outlier": 0.01,
     "talking_average": 0.6,
     "first_margin": 0.8,
-    "hold_s": 0.1,
+    "hold_s": 0.05,
     "settle_s": 0.4,
     "dwell_s": 0.4,
     "patience_s": 1.5,
@@ -95,7 +91,7 @@ class Setting:
 
 SETTINGS: Final = tuple(
     Setting(caution=c, average_s=a, enter_margin=e, talking_margin=t)
-    for c, a, e, t in product((0.12, 0.2), (0.15, 0.2), (1.2, 1.4, 1.6), (0.6, 1.0))
+    for c, a, e, t in product((0.12, 0.2), (0.12, 0.15), (1.2, 1.4, 1.6), (0.6, 1.0))
 )
 """The settings that are tried."""
 
@@ -181,12 +177,7 @@ def objective(judged: Judged) -> float:
 
 def choose(cases: Sequence[Case], *, without: frozenset[str] = frozenset()) -> Chosen:
     """Choose the setting that does best on people whom the regression has not seen."""
-    tried = [
-        (case.person, replace(case, stream=thinned(piece)))
-        for case in cases
-        for piece in pieces(case.stream)
-    ]
-    found: list[list[Sequence[Transition]]] = [[()] * len(tried) for _ in SETTINGS]
+    found: list[list[Sequence[Transition]]] = [[()] * len(cases) for _ in SETTINGS]
     for part in people(cases, INNER):
         frames = _frames([case for case in cases if case.person not in part], without)
         by_caution = {
@@ -194,16 +185,15 @@ def choose(cases: Sequence[Case], *, without: frozenset[str] = frozenset()) -> C
             for caution in {setting.caution for setting in SETTINGS}
         }
         settings = [parameters_of(by_caution[s.caution], s, without) for s in SETTINGS]
-        places = [place for place, (person, _) in enumerate(tried) if person in part]
-        events = run([tried[place][1].stream for place in places], settings)
+        places = [place for place, case in enumerate(cases) if case.person in part]
+        events = run([cases[place].stream for place in places], settings)
         for of_setting, decided in zip(found, events, strict=True):
             for place, e in zip(places, decided, strict=True):
                 of_setting[place] = e
-    clips = tuple(case for _, case in tried)
-    judged = [judge_cases(clips, events) for events in found]
+    judged = [judge_cases(cases, events) for events in found]
     best = int(np.argmax([objective(one) for one in judged]))
     return Chosen(
-        setting=SETTINGS[best], judged=judged[best], cases=clips, events=tuple(found[best])
+        setting=SETTINGS[best], judged=judged[best], cases=tuple(cases), events=tuple(found[best])
     )
 
 
@@ -320,69 +310,6 @@ def judge_cases(cases: Sequence[Case], events: Sequence[Sequence[Transition]]) -
     return judge([(c.group, c.stream.truth, e) for c, e in zip(cases, events, strict=True)])
 
 
-def talks(stream: Stream) -> bool:
-    """Whether a clip's main face talks most of the time."""
-    series = max(stream.series, key=lambda s: len(s.times_s), default=None)
-    return (
-        series is not None
-        and series.talking is not None
-        and float(np.median(series.talking)) > 0.25
-    )
-
-
-def pieces(stream: Stream) -> list[Stream]:
-    """Cut the stream of one face into parts of `LONGEST_S`, each with its part of the truth.
-
-    Parts are tried side by side, so that one long clip does not cost as much as all others.
-    """
-    truth = stream.truth
-    if len(stream.series) != 1 or truth.duration_s <= 1.5 * LONGEST_S:
-        return [stream]
-    [series] = stream.series
-    parts = []
-    for begin_s in np.arange(0.0, truth.duration_s, LONGEST_S):
-        end_s = min(begin_s + LONGEST_S, truth.duration_s)
-        inside = (series.times_s >= begin_s) & (series.times_s < end_s)
-        if not inside.any():
-            continue
-        part = replace(
-            truth,
-            start=truth.state_at(float(begin_s)),
-            changes=tuple(
-                replace(c, at_s=c.at_s - begin_s) for c in truth.changes if begin_s < c.at_s < end_s
-            ),
-            may=tuple((a - begin_s, b - begin_s) for a, b in truth.may),
-            duration_s=float(end_s - begin_s),
-        )
-        shown = _rows(series, inside)
-        parts.append(Stream(truth=part, series=(replace(shown, times_s=shown.times_s - begin_s),)))
-    return parts
-
-
-def thinned(stream: Stream) -> Stream:
-    """The same stream with fewer frames a second, where it has more than `FASTEST_FPS`."""
-    return replace(stream, series=tuple(_thinned(series) for series in stream.series))
-
-
-def _thinned(series: Series) -> Series:
-    n = len(series.times_s)
-    span_s = float(series.times_s[-1] - series.times_s[0])
-    if n < 3 or (n - 1) <= FASTEST_FPS * span_s:
-        return series
-    return _rows(series, slice(None, None, 2))
-
-
-def _rows(series: Series, rows: slice | NDArray[np.bool_]) -> Series:
-    return replace(
-        series,
-        times_s=series.times_s[rows],
-        probs=series.probs[rows],
-        log_probs=None if series.log_probs is None else series.log_probs[rows],
-        talking=None if series.talking is None else series.talking[rows],
-        degraded=None if series.degraded is None else series.degraded[rows],
-    )
-
-
 def calibrated(chosen: Chosen, parameters: TransitionParameters) -> TransitionParameters:
     """Add what follows from events on people not seen: onset lead and confidence."""
     labelled = [
@@ -417,8 +344,7 @@ def _margin_scale(
     settings = [
         parameters.model_copy(update={"margin_scale": (scale, scale, scale)}) for scale in tried
     ]
-    thin = [replace(case, stream=thinned(case.stream)) for case in cases]
-    judged = [judge_cases(thin, found) for found in run([c.stream for c in thin], settings)]
+    judged = [judge_cases(cases, found) for found in run([c.stream for c in cases], settings)]
     middle = judged[tried.index(1.0)]
     found = middle.changes.recall if middle.changes.changes else 0.0
     low, high = 1.0, 1.0

@@ -10,7 +10,7 @@ import pytest
 from edge.transitions import TransitionParameters
 from edge.values import Transition, frozen
 from emoshift.emotions import Emotion
-from train.transitions.fit import Case, _logistic, fit, people, thinned
+from train.transitions.fit import Case, _logistic, fit, people
 from train.transitions.judge import judge
 from train.transitions.streams import Change, Series, Stream, Truth
 
@@ -86,13 +86,6 @@ def test_parts_can_be_left_out(cases: list[Case]) -> None:
     assert bare.weights[1:] == (0.0, 0.0)
     assert bare.talking_weights == bare.weights
     assert (bare.talking_margin, bare.talking_average, bare.baseline.most) == (0.0, 0.0, 0.0)
-
-
-def test_thinning_keeps_the_clock(cases: list[Case]) -> None:
-    """Thinned streams have fewer frames at the same times."""
-    [made], [whole] = thinned(cases[0].stream).series, cases[0].stream.series
-    assert len(made.times_s) == (len(whole.times_s) + 1) // 2
-    assert set(made.times_s) <= set(whole.times_s)
 
 
 def event(after: Emotion, at_s: float, before: Emotion | None = NEUTRAL) -> Transition:
