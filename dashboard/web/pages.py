@@ -313,7 +313,7 @@ async def fleet_page(request: Request) -> Response:
         columns=column_names(words),
         rows=rows,
         online=sum(row["presence"] == "online" for row in rows),
-        needy=sum(row["weight"] > 0 for row in rows),
+        attention=sum(row["weight"] > 0 for row in rows),
         problems=problems,
         workers=workers,
         waiting=waiting,

@@ -37,7 +37,7 @@ function count() {
   const all = [...rows.values()];
   document.getElementById("all").textContent = all.length;
   document.getElementById("online").textContent = all.filter((r) => r.cells[2].firstElementChild.dataset.presence === "online").length;
-  document.getElementById("needy").textContent = all.filter((r) => r.dataset.weight > 0).length;
+  document.getElementById("attention").textContent = all.filter((r) => r.dataset.weight > 0).length;
 }
 
 document.getElementById("filter").addEventListener("input", (event) => {
