@@ -590,7 +590,7 @@ def aim(
 ) -> None:
     """Show what the camera sees, as shapes, while it is hung.
 
-    Faces, light, focus and frame rate. No picture leaves the process with the camera; it tells
+    Faces, light, focus and frame rate. No picture leaves the process with the camera; it sends
     numbers alone. On the device's own console, an outline picture (edges only, faces left out) can
     be agreed to for five minutes.
 

@@ -64,7 +64,7 @@ class Scraped:
         address: Which device.
         online: Whether it is connected to its broker.
         info, health: What it said last.
-        summary: The class, where it may be told.
+        summary: The class, where it may be shown.
     """
 
     address: Address
@@ -84,8 +84,8 @@ def device_metrics(devices: Iterable[Scraped]) -> Iterator[Metric]:
         vision.add_metric(_labels(one), one.health is not None)
     yield online
     yield vision
-    told = [(_labels(one), one.info) for one in found if one.info is not None]
-    yield _info(told)
+    infos = [(_labels(one), one.info) for one in found if one.info is not None]
+    yield _info(infos)
     healths = [(_labels(one), one.health) for one in found if one.health is not None]
     yield from _plain(healths)
     yield from _states(healths)
@@ -134,7 +134,7 @@ def _drift(healths: list[tuple[_Labels, Health]]) -> Metric:
 
 
 def _stages(healths: list[tuple[_Labels, Health]]) -> Metric:
-    """Quantiles over the last interval, count and sum since the start (as far as they are told)."""
+    """Quantiles over the last interval, count and sum since the start (where known)."""
     name = "emoshift_stage_duration_seconds"
     text = 'How long a stage takes for one frame; "total" is capture to outbox.'
     family = SummaryMetricFamily(name, text, labels=(*LABELS, "stage"))
@@ -149,17 +149,17 @@ def _stages(healths: list[tuple[_Labels, Health]]) -> Metric:
     return family
 
 
-def _info(told: list[tuple[_Labels, Info]]) -> Metric:
+def _info(infos: list[tuple[_Labels, Info]]) -> Metric:
     family = _gauge("device_info", "What runs on the device; always 1.", *_INFO)
-    for labels, info in told:
+    for labels, info in infos:
         family.add_metric((*labels, *(getattr(info, key) for key in _INFO)), 1)
     return family
 
 
-def _class(told: list[tuple[_Labels, ClassSummary]]) -> Metric:
+def _class(summaries: list[tuple[_Labels, ClassSummary]]) -> Metric:
     text = "Faces in a state; left out where the class is too small to be shown."
     family = _gauge("class_faces", text, "state")
-    for labels, summary in told:
+    for labels, summary in summaries:
         if summary.states is not None:
             for state, count in zip(STATES, summary.states.counts(), strict=True):
                 family.add_metric((*labels, state), count)

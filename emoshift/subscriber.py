@@ -319,7 +319,7 @@ class ConnectionChange:
 
     Attributes:
         online: Which of the two.
-        text: What to tell the user.
+        text: What to show the user.
     """
 
     online: bool

@@ -1,4 +1,4 @@
-"""How a service tells its manager that it lives: both ends of sd_notify(3), without its library."""
+"""How a service reports to its manager: both ends of sd_notify(3), without its library."""
 
 from __future__ import annotations
 

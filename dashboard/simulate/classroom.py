@@ -70,7 +70,7 @@ _TEMPERAMENTS: Final = (
 
 
 class Classroom:
-    """A seeded class: the same seed tells the same story."""
+    """A seeded class: the same seed publishes the same events."""
 
     def __init__(self, address: Address, *, seed: int, faces: int = 24) -> None:
         self.address = address

@@ -137,7 +137,7 @@ def _message(outgoing: Outgoing) -> OutgoingMessage:
 
 
 class Simulator:
-    """Devices that share a few connections, each telling its own story."""
+    """Devices that share a few connections, each publishing its own events."""
 
     def __init__(
         self, broker: BrokerSettings, rooms: Sequence[Classroom], *, connections: int | None = None

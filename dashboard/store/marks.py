@@ -59,7 +59,7 @@ def write_mark(
     """Keep a mark together with the aggregates of the minutes it is about.
 
     The same account's earlier mark of the same minute is replaced. Minutes in which the class was
-    too small to be told add nothing.
+    too small to be shown add nothing.
 
     Args:
         engine: The database.
@@ -72,15 +72,15 @@ def write_mark(
     minute = at_ms // MINUTE_MS
     end_ms = minute * MINUTE_MS
     around_min = 2 * WINDOW_MIN if archive.windows else AROUND_MIN  # the last whole window
-    told = archive.class_history(device, end_ms - around_min * MINUTE_MS, end_ms)
-    changes = [bucket.changes for bucket in told if bucket.changes is not None]
+    shown = archive.class_history(device, end_ms - around_min * MINUTE_MS, end_ms)
+    changes = [bucket.changes for bucket in shown if bucket.changes is not None]
     counts = (
         dict(zip(EMOTIONS, map(sum, zip(*changes, strict=True)), strict=True)) if changes else {}
     )
     info = archive.info(device)
     around = {
-        "faces": round(sum(bucket.faces for bucket in told) / len(told), 1) if told else 0.0,
-        "minutes": sum(bucket.minutes for bucket in told),
+        "faces": round(sum(bucket.faces for bucket in shown) / len(shown), 1) if shown else 0.0,
+        "minutes": sum(bucket.minutes for bucket in shown),
         "changes": {name: counts.get(name, 0) for name in _TOLD},
         "model": _model_of(info),
     }

@@ -58,7 +58,7 @@ class DashboardMetrics(Collector):
 
     Args:
         hub: What is known of the devices.
-        min_faces: Nothing is told of a class below this many faces.
+        min_faces: Nothing is shown of a class below this many faces.
         stored: Events that each worker has stored.
     """
 

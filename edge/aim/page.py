@@ -1,6 +1,6 @@
 """The page of ``edge aim``: on the loopback address alone, behind an address nobody can guess.
 
-It shows what the process with the camera has told in numbers, drawn as shapes. Another user of this
+It shows what the process with the camera has sent in numbers, drawn as shapes. Another user of this
 machine cannot open it without its address, and a page from elsewhere cannot read it.
 """
 

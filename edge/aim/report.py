@@ -1,4 +1,4 @@
-"""What the process with the camera tells ``edge aim``: numbers of fixed form, and nothing else.
+"""What the process with the camera sends to ``edge aim``: numbers of fixed form, and nothing else.
 
 Every message has a known length and every number in it a known range; one that does not fit ends
 the command. There is no text in it, and no room for a picture. Imports the standard library alone:

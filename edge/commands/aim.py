@@ -1,4 +1,4 @@
-"""``edge aim``: starts the process with the camera and shows what it tells, until it is ended."""
+"""``edge aim``: starts the process with the camera and shows what it sends, until it is ended."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class CameraProcess:
         config: The whole configuration; the broker's secrets are left out.
 
     Attributes:
-        view: Kept up to date with what it tells.
+        view: Kept up to date with what it sends.
     """
 
     def __init__(self, config: Config, view: View) -> None:
@@ -158,7 +158,7 @@ class CameraProcess:
                     self._show(message)
         except NotOfThisForm as why:
             self._failure = UnavailableError(
-                f"the process with the camera told what it must not: {why}"
+                f"the process with the camera sent what it must not: {why}"
             )
             self._process.kill()
         finally:

@@ -284,7 +284,7 @@ class _Measuring:
     """The process that sees the pictures; this one never does.
 
     Attributes:
-        rows: What it has told so far.
+        rows: What it has reported so far.
     """
 
     def __init__(self, config: Config) -> None:

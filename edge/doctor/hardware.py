@@ -71,7 +71,7 @@ def _camera(config: Config) -> Finding:
 
 
 def _camera_of_service(config: Config) -> Finding:
-    """Ask the service, which holds the camera, by what it last told of it."""
+    """Ask the service, which holds the camera, by what it last reported of it."""
     restart = by("systemctl", "restart", VISION, safe=True)
     try:
         with Outbox.from_config(config.outbox, writer=False) as outbox:
@@ -83,7 +83,7 @@ def _camera_of_service(config: Config) -> Finding:
     health = Health.from_json(bodies[0])
     old_s = (datetime.now(UTC) - health.at).total_seconds()
     if old_s > 3 * config.health.interval_s:
-        detail = f"held by the service, which has told nothing for {old_s:.0f} s"
+        detail = f"held by the service, which has reported nothing for {old_s:.0f} s"
         return Finding(what="camera", good=False, detail=detail, cures=restart)
     light = "" if health.brightness is None else f", brightness {100 * health.brightness:.0f} %"
     faces = "" if health.faces is None else f", faces: {health.faces}"
@@ -99,7 +99,7 @@ def _camera_of_service(config: Config) -> Finding:
 def _temperature() -> Finding:
     board, celsius = board_name(), read_condition().temperature_c
     if celsius is None:
-        return Finding(what="temperature", good=True, detail=f"{board} does not tell")
+        return Finding(what="temperature", good=True, detail=f"{board} does not say")
     good = celsius < NEAR_LIMIT_C
     advice = "" if good else ": too hot; give it air, a heat sink or a fan"
     return Finding(what="temperature", good=good, detail=f"{celsius:.0f} degrees, {board}{advice}")
@@ -110,7 +110,7 @@ def _throttling() -> Finding:
     if word is None:
         word = _ask_firmware()
     if word is None:
-        return Finding(what="throttling", good=True, detail="this board does not tell")
+        return Finding(what="throttling", good=True, detail="this board does not say")
     said = describe_throttling(word)
     return Finding(what="throttling", good=not said, detail=said or "none since it was started")
 

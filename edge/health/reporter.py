@@ -55,7 +55,7 @@ _STEP_MS: Final = 20.0
 _DAY_S: Final = 86_400
 _AGES: Final = 1000
 _USES: Final = 10
-"""Of what was put to use when, the latest are told."""
+"""Of what was put to use when, the latest are published."""
 _NOBODY: Final = np.empty((0, 0), np.float32)
 _SILENT_S: Final = 5.0
 """A camera that gives nothing for this long is reported as lost, even if it does not say so."""

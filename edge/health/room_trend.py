@@ -65,7 +65,7 @@ class RoomTrend:
 
         Args:
             day: Days since 1970; the wall clock must have been set.
-            drift: `None` where it is not told.
+            drift: `None` where it is not known.
             abstained: Likewise; without it nobody was there, and nothing is counted.
         """
         if abstained is None:

@@ -54,7 +54,7 @@ def drop_old(
         now: The clocks.
         sent: Whether to delete events that were sent, too; one process alone does.
 
-    Within one run of the kernel the monotonic clock tells the age. Across runs only dates do,
+    Within one run of the kernel the monotonic clock gives the age. Across runs only dates do,
     and only if the clock was set both times: a Pi without a battery starts in the past.
     """
     lost = [

@@ -3,7 +3,7 @@
 The vision process puts changes in and gets them back numbered; the publisher peeks, publishes,
 and acknowledges what the broker has taken. The writer's commits wait for the disk (FULL): events
 are rare, a sync of a few kilobytes each is what a power cut costs otherwise. The publisher's
-acknowledgements and the snapshots do not (NORMAL): losing them to a power cut means telling an
+acknowledgements and the snapshots do not (NORMAL): losing them to a power cut means sending an
 event twice, which every subscriber drops by its ``event_id``.
 
 While the disk refuses, events go through a second file of the same kind in memory (`memory`), so

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 def finalise_event(row: StoredEvent, *, now: ClockReading, boot_session: str) -> Transition:
     """Return the event as it is sent now: dated by a clock set since, marked if it is late.
 
-    Only within the run of the kernel that stored it can the monotonic clock tell what the date was
+    Only within the run of the kernel that stored it does the monotonic clock show what the date was
     and how long ago it is.
     """
     event = row.event

@@ -1,4 +1,4 @@
-"""What the device tells of itself, for Prometheus, on a port of 127.0.0.1; off unless asked for."""
+"""What the device reports of itself, for Prometheus, on a port of 127.0.0.1; off by default."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Teachers' marks: what "this was right" and "this was wrong" may teach, and what they may not.
 
-A mark is of a class and a minute, with how many changes to each emotion were told around it. It
+A mark is of a class and a minute, with how many changes to each emotion were reported around it. It
 says neither whose face was wrong nor what it really showed, and nobody marks what was missed. So
 marks may make changes, or those to an emotion, rarer by a little; they never make any of them more
 frequent, and a few of them, or those of one day, teach nothing.
@@ -111,12 +111,12 @@ def read_marks(path: Path) -> Marks:
 
 def teach(marks: Sequence[Mark]) -> Marks:
     """What marks may teach, within their limits."""
-    telling = [mark for mark in marks if sum(mark.changes.values())]
-    days = len({mark.at[:10] for mark in telling})
-    if len(telling) < ENOUGH_MARKS or days < ENOUGH_DAYS:
+    counted = [mark for mark in marks if sum(mark.changes.values())]
+    days = len({mark.at[:10] for mark in counted})
+    if len(counted) < ENOUGH_MARKS or days < ENOUGH_DAYS:
         return Marks(read=len(marks), used=0, days=days, leaning=Correction())
     wrong, all_ = dict.fromkeys(EMOTIONS, 0.0), dict.fromkeys(EMOTIONS, 0.0)
-    for mark in telling:
+    for mark in counted:
         total = sum(mark.changes.values())
         for label, count in mark.changes.items():
             all_[label] += count / total
@@ -125,14 +125,14 @@ def teach(marks: Sequence[Mark]) -> Marks:
     mean = min(max(share, 0.05), 0.95)
     bias = [0.0] * len(Emotion)
     for emotion in Emotion:
-        told, wrongly = all_[emotion.label], wrong[emotion.label]
-        held = (wrongly + _HELD * mean) / (told + _HELD)
+        reported, wrongly = all_[emotion.label], wrong[emotion.label]
+        held = (wrongly + _HELD * mean) / (reported + _HELD)
         worse = _log_odds(held) - _log_odds(mean)
         bias[emotion] = -round(min(max(worse / 4, 0.0), _MOST_SHARE * MOST_BIAS), 4)
     bias[Emotion.NEUTRAL] = 0.0
     margins = 1.0 + (_MOST_MARGINS - 1.0) * max(0.0, 2 * share - 1)
     leaning = Correction(bias=tuple(bias), margins=round(margins, 4))
-    return Marks(read=len(marks), used=len(telling), days=days, leaning=leaning)
+    return Marks(read=len(marks), used=len(counted), days=days, leaning=leaning)
 
 
 def _log_odds(share: float) -> float:

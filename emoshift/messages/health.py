@@ -28,7 +28,7 @@ class Percentiles(Part):
 
     Attributes:
         p50_ms, p95_ms, p99_ms: Percentiles over the last interval.
-        count: How often it was measured since the start; null where that is not told.
+        count: How often it was measured since the start; null where that is not known.
         sum_ms: All of these together, milliseconds; likewise.
     """
 

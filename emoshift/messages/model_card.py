@@ -1,4 +1,4 @@
-"""What a device tells of the bundle in use: its short model card, and what was in use before."""
+"""What a device says of the bundle in use: its short model card, and what was in use before."""
 
 from __future__ import annotations
 
