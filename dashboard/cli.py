@@ -632,6 +632,46 @@ def audit(config: Config, limit: int, account: str | None) -> None:
         click.echo("\t".join(printable(part) for part in line))
 
 
+@main.command(name="roll-out")
+@click.argument("devices", nargs=-1, required=True, metavar="SITE/DEVICE...")
+@click.option("--model", required=True, help="Id of the new bundle, such as school-0123456789ab.")
+@click.option("--install", required=True, help="Command that installs it on {device}.")
+@click.option("--back", required=True, help="Command that takes it back on {device}.")
+@click.option("--first", default=1, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--watch-s", default=86_400.0, show_default=True, type=click.FloatRange(1))
+@click.option("--within-s", default=600.0, show_default=True, type=click.FloatRange(1))
+@_broker
+@_settings
+def roll_out_bundle(config: Config, devices: tuple[str, ...], **wanted: Any) -> None:
+    """Give devices a new bundle, some first; go back if worse.
+
+    The first devices are changed and watched for --watch-s, beside the others. Where health or
+    abstention is worse, or a device does not say within --within-s that it runs the new bundle, it
+    is taken back on all that were changed. Exit code 1 where that happened.
+
+    \b
+    Example:
+      edge-dashboard roll-out hill/room-7 hill/room-8 --model school-0123456789ab \\
+        --install "ssh root@{device} /root/new-bundle" --back "ssh root@{device} /root/old-bundle"
+    """
+    from dashboard.roll_out import Plan, roll_out
+    from emoshift.errors import UsageError
+    from emoshift.mqtt.paho import Broker
+    from emoshift.subscriber import subscriber_id
+    from emoshift.topics import Address
+
+    addresses = []
+    for name in dict.fromkeys(devices):
+        site, _, device = name.partition("/")
+        if not site or not device or "/" in device:
+            raise UsageError(f"{name}: expected SITE/DEVICE, such as hill-school/room-7")
+        addresses.append(Address(site, device))
+    plan = Plan(devices=tuple(addresses), **wanted)
+    broker = Broker.from_settings(config.broker, client_id=subscriber_id(), table="broker")
+    if not roll_out(plan, broker, say=click.echo):
+        sys.exit(1)
+
+
 @main.command()
 @_settings
 def marks(config: Config) -> None:

@@ -56,6 +56,16 @@ def detector() -> None:
     help="Write the manifest's temporal block here.",
 )
 @click.option("--report", type=options.PATH, help="Write every figure here, as JSON.")
+@click.option(
+    "--channels",
+    multiple=True,
+    type=options.PATH,
+    help="Move the bundle's own detector towards this recording of `edge calibrate`, and read no"
+    " clips; can be given more than once.",
+)
+@click.option(
+    "--feedback", type=options.PATH, help="The same towards the marks of `edge-dashboard marks`."
+)
 def fit(
     *,
     data: Path | None,
@@ -65,6 +75,8 @@ def fit(
     without: tuple[str, ...],
     output: Path | None,
     report: Path | None,
+    channels: tuple[Path, ...],
+    feedback: Path | None,
 ) -> None:
     """Fit on real clips, and score by people left out.
 
@@ -77,6 +89,7 @@ def fit(
     Example:
         train detector fit -o models/sources/temporal.json --report build/detector.json
         convert retune models/default models/sources/temporal.json
+        train detector fit --bundle mine --channels room-7.jsonl --channels room-8.jsonl -o t.json
     """
     from edge.bundle.installed import configured_bundle
     from edge.config import Models
@@ -85,6 +98,9 @@ def fit(
     from train.transitions.judge import lines
 
     loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
+    if channels or feedback is not None:
+        _fit_to_channels(loaded, channels, feedback, output)
+        return
     cases = read_cases(data_folder(data), loaded)
     found = fit_detector(
         cases,
@@ -125,6 +141,29 @@ def fit(
     if output is not None:
         rate = None if found.held_out is None else round(found.held_out.talk_false_per_min, 2)
         block = fitted_settings.temporal(found.parameters, about, false_changes_per_min=rate)
+        fitted_settings.write_json(output, block.model_dump(mode="json"))
+        click.echo(f"wrote {output}")
+
+
+def _fit_to_channels(
+    bundle: Bundle, channels: tuple[Path, ...], feedback: Path | None, output: Path | None
+) -> None:
+    from train.transitions import fitted_settings
+    from train.transitions.from_channels import fit_to_channels
+
+    parameters, found, about = fit_to_channels(bundle, channels, feedback, log=_log)
+    if found is not None:
+        for name, tally in (("before", found.before), ("after", found.after)):
+            click.echo(
+                f"half held back, {name}: expressions found {tally.found} of {tally.shown}, false"
+                f" changes {tally.false}, of these {tally.quiet_false} in {tally.quiet_s:.0f} s of"
+                " rest and talking"
+            )
+        if not found.kept:
+            click.echo("nothing did better: the bundle's own parameters stay")
+    if output is not None:
+        described = f"{bundle.manifest.bundle_id} moved towards {about}; train detector fit"
+        block = fitted_settings.temporal(parameters, described, false_changes_per_min=None)
         fitted_settings.write_json(output, block.model_dump(mode="json"))
         click.echo(f"wrote {output}")
 
