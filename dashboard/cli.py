@@ -635,8 +635,10 @@ def audit(config: Config, limit: int, account: str | None) -> None:
 @main.command(name="roll-out")
 @click.argument("devices", nargs=-1, required=True, metavar="SITE/DEVICE...")
 @click.option("--model", required=True, help="Id of the new bundle, such as school-0123456789ab.")
-@click.option("--install", required=True, help="Command that installs it on {device}.")
-@click.option("--back", required=True, help="Command that takes it back on {device}.")
+@click.option(
+    "--install-with", "install", required=True, help="Command that installs it on {device}."
+)
+@click.option("--back-with", "back", required=True, help="Command that takes it back on {device}.")
 @click.option("--first", default=1, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--watch-s", default=86_400.0, show_default=True, type=click.FloatRange(1))
 @click.option("--within-s", default=600.0, show_default=True, type=click.FloatRange(1))
@@ -652,7 +654,7 @@ def roll_out_bundle(config: Config, devices: tuple[str, ...], **wanted: Any) -> 
     \b
     Example:
       edge-dashboard roll-out hill/room-7 hill/room-8 --model school-0123456789ab \\
-        --install "ssh root@{device} /root/new-bundle" --back "ssh root@{device} /root/old-bundle"
+        --install-with "ssh root@{device} /root/new" --back-with "ssh root@{device} /root/old"
     """
     from dashboard.roll_out import Plan, roll_out
     from emoshift.errors import UsageError

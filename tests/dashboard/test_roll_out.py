@@ -123,8 +123,8 @@ def test_from_channels_to_a_fleet(tmp_path: Path, mqtt: int, unsure: float) -> N
         done = command(
             *("dashboard", "roll-out", *(f"hill/{name}" for name in names)),
             *("--broker", f"127.0.0.1:{mqtt}", "--model", after.bundle_id),
-            *("--install", f"{models} install {shlex.quote(str(folder))} {config}"),
-            *("--back", f"{models} rollback {config}"),
+            *("--install-with", f"{models} install {shlex.quote(str(folder))} {config}"),
+            *("--back-with", f"{models} rollback {config}"),
             *("--first", 1, "--watch-s", 4, "--within-s", 20),
         )  # fmt: skip
     in_use = [Library(tmp_path / name).load().manifest.bundle_id for name in names]
@@ -146,7 +146,7 @@ def test_a_device_that_is_away_stops_it_before_it_begins(tmp_path: Path, mqtt: i
     touched = tmp_path / "touched"
     done = command(
         *("dashboard", "roll-out", "hill/room-1", "--broker", f"127.0.0.1:{mqtt}"),
-        *("--model", "new", "--install", f"touch {touched}", "--back", "true", "--watch-s", 1),
+        *("--model", "new", "--install-with", f"touch {touched}", "--back-with", "true", "--watch-s", 1),
     )  # fmt: skip
     assert done.returncode == 69
     assert "not changed anything: hill/room-1: unknown" in done.stderr
