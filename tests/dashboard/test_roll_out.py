@@ -146,7 +146,8 @@ def test_a_device_that_is_away_stops_it_before_it_begins(tmp_path: Path, mqtt: i
     touched = tmp_path / "touched"
     done = command(
         *("dashboard", "roll-out", "hill/room-1", "--broker", f"127.0.0.1:{mqtt}"),
-        *("--model", "new", "--install-with", f"touch {touched}", "--back-with", "true", "--watch-s", 1),
+        *("--model", "new", "--watch-s", 1),
+        *("--install-with", f"touch {touched}", "--back-with", "true"),
     )  # fmt: skip
     assert done.returncode == 69
     assert "not changed anything: hill/room-1: unknown" in done.stderr
