@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from edge import __version__
 from edge.commands.service import USER
 from edge.doctor.broker import examine_broker
-from edge.doctor.finding import Cure, Finding, by
+from edge.doctor.finding import SAFE_CURES, Cure, Finding
 from edge.doctor.hardware import examine_hardware
 from edge.doctor.report import Check, DoctorReport, Fix, ReportedCure
 from edge.doctor.service_view import (
@@ -24,6 +24,7 @@ from edge.doctor.service_view import (
 from edge.doctor.services import examine_services
 from edge.doctor.software import examine_software
 from emoshift.errors import UnavailableError
+from emoshift.logs import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -83,7 +84,7 @@ def examine_as_service(options: Sequence[str], config_path: Path | None) -> Iter
             found = 0
             for line in process.stdout:
                 found += 1
-                yield _from_json(line)
+                yield from_json_line(line)
             said = process.stderr.read().strip()
     if not found or process.returncode not in {0, 1}:
         yield _unreadable(config_path, said or f"ended with {process.returncode}")
@@ -93,8 +94,10 @@ def _unreadable(config_path: Path | None, said: str) -> Finding:
     """The configuration is good for root, and cannot be read by the service."""
     cures: tuple[Cure, ...] = ()
     if config_path is not None:
-        cures = by("chown", f"root:{USER}", str(config_path), safe=True)
-        cures += by("chmod", "0640", str(config_path), safe=True)
+        cures = (
+            Cure(command=("chown", f"root:{USER}", str(config_path)), safe=True),
+            Cure(command=("chmod", "0640", str(config_path)), safe=True),
+        )
     detail = f"{USER} cannot read the configuration: {said.splitlines()[-1].strip()}"
     return Finding(what="configuration", good=False, detail=detail, cures=cures)
 
@@ -105,15 +108,18 @@ def to_json_line(finding: Finding) -> str:
     return json.dumps([finding.what, finding.good, finding.detail, cures])
 
 
-def _from_json(line: str) -> Finding:
+def from_json_line(line: str) -> Finding:
+    """Read a finding of the doctor that runs as the service's user, and trust it with nothing.
+
+    Root shows its commands, and runs those alone that are known here.
+    """
     what, good, detail, cures = json.loads(line)
+    read = []
+    for command, safe, root in cures:
+        cure = Cure(command=tuple(command), safe=safe, root=root)
+        read.append(cure if cure in SAFE_CURES else replace(cure, safe=False))
     return Finding(
-        what=what,
-        good=good,
-        detail=detail,
-        cures=tuple(
-            Cure(command=tuple(command), safe=safe, root=root) for command, safe, root in cures
-        ),
+        what=printable(what), good=bool(good), detail=printable(detail), cures=tuple(read)
     )
 
 
@@ -161,7 +167,11 @@ def lines_of(finding: Finding) -> list[str]:
     mark = "ok  " if finding.good else "FAIL"
     return [
         f"{mark}  {finding.what:<12} {finding.detail}",
-        *([] if finding.good else [f"      {'':<12} cure: {cure}" for cure in finding.cures]),
+        *(
+            []
+            if finding.good
+            else [f"      {'':<12} cure: {printable(str(cure))}" for cure in finding.cures]
+        ),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
-from edge.doctor.finding import Cure, Finding, by, edge
+from edge.doctor.finding import START_MOSQUITTO, Cure, Finding, by, edge
 from edge.identity import machine_digest, settle_name
 from emoshift.errors import EmoshiftError
 from emoshift.mqtt.connection import Connected, Failure, Lost, Subscribed
@@ -49,7 +49,7 @@ def _cures(config: Config, failure: Failure) -> tuple[Cure, ...]:
     host = config.mqtt.host
     if failure in _OF_NETWORK:
         if host in _THIS_MACHINE:
-            return by("systemctl", "enable", "--now", "mosquitto", safe=True)
+            return (START_MOSQUITTO,)
         return by("ping", "-c", "3", host, root=False)
     return edge("init")
 

@@ -6,6 +6,9 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
+from typing import Final
+
+from edge.commands.service import SERVICES, TARGET, USER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +59,38 @@ class Finding:
     cures: tuple[Cure, ...] = ()
 
 
-def edge(*words: str, safe: bool = False, root: bool = True) -> tuple[Cure, ...]:
-    """Return a cure by this program itself."""
-    return (Cure(command=("edge", *words), safe=safe, root=root),)
+FETCH_MODELS: Final = Cure(command=("edge", "assets", "fetch"), safe=True)
+JOIN_VIDEO: Final = Cure(command=("usermod", "--append", "--groups", "video", USER), safe=True)
+STATE_FOLDER: Final = "/var/lib/emoshift"
+MAKE_STATE_FOLDER: Final = Cure(
+    command=(
+        *("install", "--directory", "--owner", USER, "--group", USER, "--mode", "0750"),
+        STATE_FOLDER,
+    ),
+    safe=True,
+)
+CLEAN_PACKAGES: Final = Cure(command=("apt-get", "clean"), safe=True)
+SET_CLOCK: Final = Cure(command=("timedatectl", "set-ntp", "true"), safe=True)
+START_MOSQUITTO: Final = Cure(command=("systemctl", "enable", "--now", "mosquitto"), safe=True)
+RESTART_VISION: Final = Cure(command=("systemctl", "restart", SERVICES[0]), safe=True)
+START_SERVICES: Final = Cure(command=("systemctl", "enable", "--now", TARGET, *SERVICES), safe=True)
+ENABLE_SERVICES: Final = Cure(command=("systemctl", "enable", TARGET, *SERVICES), safe=True)
+
+SAFE_CURES: Final = frozenset(
+    {
+        *(FETCH_MODELS, JOIN_VIDEO, MAKE_STATE_FOLDER, CLEAN_PACKAGES, SET_CLOCK),
+        *(START_MOSQUITTO, RESTART_VISION, START_SERVICES, ENABLE_SERVICES),
+    }
+)
+"""All that root runs on the word of a process of the services' user: whoever has taken that process
+over must not gain root by it."""
 
 
-def by(*words: str, safe: bool = False, root: bool = True) -> tuple[Cure, ...]:
-    """Return a cure by a program of the system."""
-    return (Cure(command=words, safe=safe, root=root),)
+def edge(*words: str) -> tuple[Cure, ...]:
+    """Return a cure by this program itself, which a person has to run."""
+    return (Cure(command=("edge", *words)),)
+
+
+def by(*words: str, root: bool = True) -> tuple[Cure, ...]:
+    """Return a cure by a program of the system, which a person has to run."""
+    return (Cure(command=words, root=root),)

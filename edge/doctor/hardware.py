@@ -10,8 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.commands.probe_camera import probe_camera
-from edge.commands.service import USER
-from edge.doctor.finding import Finding, by, edge
+from edge.doctor.finding import (
+    CLEAN_PACKAGES,
+    JOIN_VIDEO,
+    MAKE_STATE_FOLDER,
+    RESTART_VISION,
+    SET_CLOCK,
+    STATE_FOLDER,
+    Cure,
+    Finding,
+    by,
+    edge,
+)
 from edge.doctor.services import VISION, is_active
 from edge.health.board import (
     NEAR_LIMIT_C,
@@ -58,7 +68,7 @@ def _camera(config: Config) -> Finding:
         source = config.camera.source
         device = f"/dev/video{source}" if source.isdecimal() else source
         if "permission" in found.detail.lower():
-            cures = by("usermod", "--append", "--groups", "video", USER, safe=True)
+            cures: tuple[Cure, ...] = (JOIN_VIDEO,)
         elif device.startswith("/dev/") and Path(device).exists():
             cures = by("fuser", "--verbose", device)
         else:
@@ -72,7 +82,7 @@ def _camera(config: Config) -> Finding:
 
 def _camera_of_service(config: Config) -> Finding:
     """Ask the service, which holds the camera, by what it last reported of it."""
-    restart = by("systemctl", "restart", VISION, safe=True)
+    restart = (RESTART_VISION,)
     try:
         with Outbox.from_config(config.outbox, writer=False) as outbox:
             bodies = [s.body for s in outbox.snapshots() if s.kind == "health"]
@@ -141,11 +151,7 @@ def _outbox(config: Config) -> Finding:
         what="outbox",
         good=False,
         detail=f"{nearest} is not writable; set outbox.path",
-        cures=by(
-            *("install", "--directory", "--owner", USER, "--group", USER, "--mode", "0750"),
-            str(folder),
-            safe=folder == Path("/var/lib/emoshift"),
-        ),
+        cures=(MAKE_STATE_FOLDER,) if str(folder) == STATE_FOLDER else (),
     )
 
 
@@ -158,9 +164,7 @@ def _disk(config: Config) -> Finding:
         what="disk",
         good=good,
         detail=found if good else f"{found}; {needed_mb:,.0f} are needed",
-        cures=()
-        if good
-        else by("apt-get", "clean", safe=True) + by("journalctl", "--vacuum-size=100M"),
+        cures=() if good else (CLEAN_PACKAGES, *by("journalctl", "--vacuum-size=100M")),
     )
 
 
@@ -172,7 +176,7 @@ def _clock() -> Finding:
         good=synced,
         detail=f"{now:%Y-%m-%d %H:%M:%S %Z}, "
         + ("synchronised" if synced else "not synchronised; events say so"),
-        cures=() if synced else by("timedatectl", "set-ntp", "true", safe=True),
+        cures=() if synced else (SET_CLOCK,),
     )
 
 

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edge.commands.service import SERVICES, TARGET
-from edge.doctor.finding import Finding, by, edge
+from edge.commands.service import SERVICES
+from edge.doctor.finding import ENABLE_SERVICES, START_SERVICES, Finding, edge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,13 +46,13 @@ def _service(unit: str) -> Finding:
     restarts = shown["NRestarts"]
     found = f"{unit} is {state} and {enabled}, {restarts} restarts"
     if state in {"active", "activating", "reloading"}:
-        cures = () if enabled == "enabled" else by("systemctl", "enable", TARGET, unit, safe=True)
+        cures = () if enabled == "enabled" else (ENABLE_SERVICES,)
         return Finding(what=name, good=not cures, detail=found, cures=cures)
     return Finding(
         what=name,
         good=False,
         detail=f"{found}; why: journalctl -u {unit} -n 20",
-        cures=by("systemctl", "enable", "--now", TARGET, *SERVICES, safe=True),
+        cures=(START_SERVICES,),
     )
 
 

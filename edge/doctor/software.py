@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.assets import BLAZEFACE, LANDMARKER, YUNET, find_asset
 from edge.bundle.installed import configured_bundle
-from edge.doctor.finding import Cure, Finding, by, edge
+from edge.doctor.finding import FETCH_MODELS, Cure, Finding, by, edge
 from edge.faces.select_backend import mediapipe_missing
 from edge.litert import runtime_name
 from emoshift.errors import EmoshiftError
@@ -133,7 +133,7 @@ def _faces(config: Config) -> Finding:
             what="faces",
             good=False,
             detail=f"{LANDMARKER.name} is missing; run: edge assets fetch",
-            cures=edge("assets", "fetch", safe=True),
+            cures=(FETCH_MODELS,),
         )
     if config.faces.backend == "mediapipe":
         return Finding(what="faces", good=obstacle is None, detail=reference)

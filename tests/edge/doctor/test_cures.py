@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from edge.cli import main
-from edge.commands.doctor import fix, lines_of, report_of
-from edge.doctor.finding import Cure, Finding, by
+from edge.commands.doctor import fix, from_json_line, lines_of, report_of, to_json_line
+from edge.doctor.finding import SET_CLOCK, Cure, Finding, by
 from edge.doctor.report import DoctorReport
 from edge.health.board import describe_throttling
 
@@ -44,6 +44,23 @@ def test_only_what_is_safe_is_run(tmp_path: Path) -> None:
     assert [one.good for one in done] == [True]
     assert len(lines) == 1
     assert fix([fault(touch(tmp_path / "safe", safe=True))], done, lines.append) == []
+
+
+@pytest.mark.parametrize(
+    "command", [("rm", "-rf", "/"), ("edge", "assets", "fetch", "--all"), ("sh", "-c", "id")]
+)
+def test_root_runs_nothing_that_the_services_user_makes_up(command: tuple[str, ...]) -> None:
+    """A finding that claims another command to be safe is shown, and its command is not run."""
+    forged = Finding(
+        what="thing",
+        good=False,
+        detail="broken \x1b[2J",
+        cures=(Cure(command=command, safe=True), SET_CLOCK),
+    )
+    read = from_json_line(to_json_line(forged))
+    assert [cure.safe for cure in read.cures] == [False, True]
+    assert read.cures[1] == SET_CLOCK
+    assert "\x1b" not in "".join(lines_of(read))
 
 
 def test_a_cure_that_fails_says_why() -> None:
