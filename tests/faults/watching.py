@@ -114,6 +114,7 @@ class Watching:
         before: Iterable[str] = (),
     ) -> None:
         self._folder = folder
+        self._by_another = bool(before := tuple(before))
         self._command = [*before, sys.executable, "-m", "edge.daemon.process", "vision", "--config"]
         self._command.append(str(folder / "edge.toml"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -147,8 +148,7 @@ class Watching:
         """The vision process itself, whatever started it."""
         assert self._process is not None
         found = psutil.Process(self._process.pid)
-        children = found.children()
-        return children[0] if children else found
+        return found.children()[0] if self._by_another else found
 
     @property
     def code(self) -> int | None:
