@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,9 @@ from click.testing import CliRunner
 
 from benchmarks.cli import main
 from benchmarks.reports.schema import RunReport, read_report
+from edge.outbox.store import Outbox
 from tests.support.handmade_bundle import write_bundle
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,11 +147,10 @@ def test_an_interrupted_run_keeps_what_it_measured(tmp_path, bundle, sample_clip
         env={**os.environ, "EMOSHIFT_CACHE": str(tmp_path), "EMOSHIFT_ASSETS": assets(sample_clip)},
     )
     try:
-        # The outbox's folder is made when the measurement begins.
-        deadline = time.monotonic() + 60
-        while not list(tmp_path.glob("bench-*/outbox.db")) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        time.sleep(1)
+        wait_until(lambda: list(tmp_path.glob("bench-*/outbox.db")))
+        (store,) = tmp_path.glob("bench-*/outbox.db")
+        with Outbox.open(store, writer=False) as outbox:  # the first face's first state
+            wait_until(lambda: outbox.stats().stored)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     finally:

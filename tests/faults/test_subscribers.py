@@ -134,7 +134,7 @@ def test_three_subscribers(
         storing = threading.Thread(target=store, args=(outbox, stop, count))
         with Running(make_config(tmp_path, broker.port), grace_s=10.0):
             storing.start()
-            time.sleep(2.0)
+            wait_until(lambda: count[0] >= 2 * RATE_HZ)
             for number in range(KILLS):
                 time.sleep(EVERY_S * chance.uniform(0.5, 1.5))
                 broker.kill()
@@ -142,7 +142,8 @@ def test_three_subscribers(
                 broker.start()
                 if number % 5 == 2:
                     helper.restart(0.5)
-            time.sleep(1.0)
+            after_s = count[0] + RATE_HZ
+            wait_until(lambda: count[0] >= after_s)
             ended_s, stopping = time.monotonic(), count[0]
             stop_storing(stop, storing, outbox)
             working.join(30.0)
