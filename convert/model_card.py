@@ -106,7 +106,7 @@ def update_document(text: str, manifest: Manifest) -> str:
 
 
 def bar_table(manifest: Manifest) -> list[str]:
-    """Return what int8 costs, against the bars it has to meet, as a Markdown table."""
+    """Return what int8 costs, against the limits of the gate, as a Markdown table."""
     lines = ["| measure | bar | found |", "| --- | --- | --- |"]
     for member in manifest.members:
         exact = {_what(m): m for m in member.metrics if m.precision == "float32"}
