@@ -7,7 +7,7 @@ are kept in a small file, and a process that follows several short lives waits b
 from __future__ import annotations
 
 import contextlib
-import json
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +23,8 @@ FREE_STARTS: Final = 3
 LONGEST_S: Final = 60.0
 
 _FIRST_S: Final = 2.0
+_COUNTED: Final = re.compile(rb"([0-9]{1,9}) ([0-9]{1,12})\n")
+_LONGEST: Final = 32
 
 
 def wait_before_start(
@@ -54,7 +56,7 @@ def wait_before_start(
         on_wait(f"start {starts} in a row; waits {delay_s:.0f} s")
         sleep(delay_s)
     with contextlib.suppress(OSError):
-        path.write_text(json.dumps([starts, now_s()]), encoding="ascii")
+        path.write_bytes(b"%d %d\n" % (starts, now_s()))
         path.chmod(0o600)
     return delay_s
 
@@ -67,8 +69,10 @@ def forget_starts(environment: Mapping[str, str]) -> None:
 
 
 def _read(path: Path) -> tuple[int, float]:
+    """Read what was counted; nothing but two short numbers is looked at."""
     try:
-        starts, last_s = json.loads(path.read_text(encoding="ascii"))
-        return int(starts), float(last_s)
-    except (OSError, ValueError, TypeError):
-        return 0, 0.0
+        with path.open("rb") as file:
+            found = _COUNTED.fullmatch(file.read(_LONGEST))
+    except OSError:
+        found = None
+    return (0, 0.0) if found is None else (int(found[1]), float(found[2]))

@@ -95,6 +95,7 @@ def test_restarts_back_off(service: str) -> None:
     lines = (UNITS / service).read_text().splitlines()
     assert f"Environment={FILE}=/run/{name}/starts" in lines
     assert "RuntimeDirectoryPreserve=yes" in lines
+    assert "ReadOnlyPaths=/run" in lines  # which ProtectSystem=strict leaves writable
     folders = next(line for line in lines if line.startswith("RuntimeDirectory=")).split("=")[1]
     assert name in folders.split()
     others = {*SERVICES, *DASHBOARD} - {service}

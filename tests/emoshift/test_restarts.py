@@ -39,7 +39,7 @@ def test_a_long_life_or_a_clean_stop_begins_anew(tmp_path: Path) -> None:
 def test_a_damaged_file_or_none(tmp_path: Path) -> None:
     """Whatever stands in the file, the service starts."""
     path = tmp_path / "starts"
-    for text in ("", "{}", "[1]", '["x", 2]', "[1, 9e99]"):
+    for text in ("", "{}", "[9, 1]", "-1 2\n", "9 9e99\n", "9" * 40, "9 1\n9 1\n"):
         path.write_text(text, encoding="ascii")
         assert wait_before_start({FILE: str(path)}) == 0
     assert wait_before_start({}) == 0
