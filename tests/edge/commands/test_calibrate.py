@@ -1,0 +1,124 @@
+"""``edge calibrate`` with a clip as its camera: what it says, keeps and installs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from edge.bundle.installed import Library
+from edge.bundle.loader import default_bundle_path, read_manifest
+from edge.site.channels import networks_digest, read_channels, write_channels
+from emoshift.emotions import Emotion
+from tests.support.recordings import record
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = [
+    {"from_s": 0.0, "to_s": 1.0, "shows": "anything"},
+    {"from_s": 1.0, "to_s": 15.0, "shows": "talk"},
+]
+
+
+def edge(*words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edge", *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        timeout=300,
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A device whose library and key lie in the test's folder."""
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        f'[models]\nlibrary = "{tmp_path / "models"}"\nsite_key = "{tmp_path / "key"}"\n'
+        "[transitions]\nsensitivity = 1.0\n"
+    )
+    return path
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """A recording of somebody who looks disgusted at times while talking."""
+    own = networks_digest(read_manifest(default_bundle_path()))
+    write_channels(record(rest_looks={Emotion.DISGUST: 0.5}, networks=own), tmp_path / "room.jsonl")
+    return tmp_path / "room.jsonl"
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("landmarker")
+def test_a_clip_is_recorded_without_a_picture(
+    tmp_path: Path, config: Path, sample_clip: Path
+) -> None:
+    """The report is in plain words, and the file holds numbers of the clip's one face alone."""
+    script, out = tmp_path / "script.json", tmp_path / "room.jsonl"
+    script.write_text(json.dumps(SCRIPT))
+    done = edge(
+        *("calibrate", "--config", config, "--input", sample_clip, "--script", script),
+        *("-o", out, "--dry-run", "--yes"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "no picture, no name" in done.stdout
+    assert "false changes at rest and while talking" in done.stdout
+    channels = read_channels(out)
+    assert {row.face for row in channels.rows} == {1}
+    assert len(channels.rows) > 100
+    assert out.stat().st_size < 1000 * len(channels.rows), "numbers, no pictures"
+    assert not (tmp_path / "models").exists(), "a dry run installs nothing"
+
+
+def test_install_and_take_back(tmp_path: Path, config: Path, kept: Path) -> None:
+    """What holds is installed and signed; one command takes it back."""
+    done = edge("calibrate", "--config", config, "--channels", kept, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "edge models rollback takes it back" in done.stdout
+    read = partial(Library, tmp_path / "models", site_key=tmp_path / "key")
+    layer = read().load().layer
+    assert layer is not None
+    assert layer.after.false <= layer.before.false
+    assert layer.after.found >= layer.before.found
+    listed = edge("models", "list", "--config", config)
+    assert f"current   {read().load().name}  good" in listed.stdout
+    back = edge("models", "rollback", "--config", config)
+    assert back.returncode == 0
+    assert read().load().layer is None
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        pytest.param(("--input", "x.mp4", "--yes"), 2, "belong together", id="no script"),
+        pytest.param((), 2, "nobody to ask here", id="no terminal"),
+        pytest.param(("--channels", "none.jsonl", "--yes"), 66, "cannot be read", id="no file"),
+        pytest.param(
+            ("--input", "none.mp4", "--script", "SCRIPT", "--yes"), 66, "no such file", id="no clip"
+        ),
+        pytest.param(("--feedback", "none", "--yes"), 66, "cannot be read", id="no marks"),
+    ],
+)
+def test_what_cannot_be(
+    tmp_path: Path, config: Path, words: tuple[str, ...], code: int, said: str
+) -> None:
+    """One line and the right exit code."""
+    (tmp_path / "script.json").write_text(json.dumps(SCRIPT))
+    given = [str(tmp_path / "script.json") if word == "SCRIPT" else word for word in words]
+    done = edge("calibrate", "--config", config, *given)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_recording_of_other_networks_is_refused(tmp_path: Path, config: Path) -> None:
+    write_channels(record(), tmp_path / "other.jsonl")
+    done = edge("calibrate", "--config", config, "--channels", tmp_path / "other.jsonl", "--yes")
+    assert done.returncode == 66
+    assert "record again" in done.stderr
