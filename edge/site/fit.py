@@ -1,8 +1,8 @@
 """Fits a correction to a recording of a room, and judges it on the half that was held back.
 
 Little data carries little: a correction has to save mistakes worth more than it costs to move away
-from the shipped values, what does no good or some harm on the other half is not kept, and numbers
-move only to where changes become rarer, so that nobody who was not there pays for it.
+from the shipped values, has to do good on the other half, too, and to mend a mistake that is made
+today. Numbers move only to where changes become rarer, so that nobody who was not there pays.
 """
 
 from __future__ import annotations
@@ -94,8 +94,10 @@ def fit_correction(
         for candidate in (best, _halfway(best)):
             if candidate == present:
                 continue
-            if any(judge.is_worse(candidate, present, half) for half in (fitted, held_back)):
+            if not all(judge.is_better(candidate, present, half) for half in split):
                 continue
+            if sum(judge.wrong(candidate, h) - judge.wrong(present, h) for h in split) >= 0:
+                continue  # nothing but what nearly went wrong
             mistakes = sum(judge.mistakes([candidate], half)[0] for half in split)
             if mistakes < least - 1e-9:
                 chosen, split, least = candidate, (fitted, held_back), mistakes
@@ -174,11 +176,16 @@ class _Judge:
         self._run([one])
         return tally(segments, self._events[one][0])
 
-    def is_worse(self, one: Correction, other: Correction, segments: Sequence[Segment]) -> bool:
-        """Whether it finds less, or is wrong more often, or nearly so."""
+    def wrong(self, one: Correction, segments: Sequence[Segment]) -> int:
+        """Mistakes at the margins that would be installed."""
+        counted = self.tally(one, segments)
+        return counted.shown - counted.found + counted.false
+
+    def is_better(self, one: Correction, other: Correction, segments: Sequence[Segment]) -> bool:
+        """Whether it makes fewer mistakes, finds no less and is wrong no more often."""
         new, old = self.tally(one, segments), self.tally(other, segments)
         mistakes, before = self.mistakes([one, other], segments)
-        return new.found < old.found or new.false > old.false or mistakes > before + 1e-9
+        return new.found >= old.found and new.false <= old.false and mistakes < before - 1e-9
 
     def result(
         self,
