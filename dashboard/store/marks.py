@@ -124,14 +124,20 @@ def read_marks(engine: Engine, device: int, author: str, start_ms: int, end_ms: 
         ]
 
 
-def export_marks(engine: Engine, device: int | None = None) -> Iterator[str]:
+def export_marks(
+    engine: Engine, device: int | None = None, *, author: str | None = None
+) -> Iterator[str]:
     """Yield every mark of a class, or of all, as a line of JSON, without who made it.
+
+    With an author, that account's marks alone.
 
     ``edge calibrate --feedback`` and ``train detector fit --feedback`` read these lines.
     """
     wanted = select(t.MARK.c.at_ms, t.MARK.c.verdict, t.MARK.c.around).order_by(t.MARK.c.at_ms)
     if device is not None:
         wanted = wanted.where(t.MARK.c.device == device)
+    if author is not None:
+        wanted = wanted.where(t.MARK.c.author == author)
     with engine.connect() as connection:
         for row in connection.execute(wanted):
             at = datetime.fromtimestamp(row.at_ms / 1000, UTC).isoformat(timespec="seconds")

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from dashboard.cli import main
+from dashboard.store.migrations import STEPS
 from emoshift.local_broker import free_port
 
 
@@ -105,8 +106,8 @@ def test_unknown_keys(tmp_path, sqlite):
 
 def test_migrate(sqlite):
     """Migrating says from where to where."""
-    assert run("migrate", "--database", sqlite) == (0, "version 0 -> 7\n")
-    assert run("migrate", "--database", sqlite) == (0, "version 7 -> 7\n")
+    assert run("migrate", "--database", sqlite) == (0, f"version 0 -> {len(STEPS)}\n")
+    assert run("migrate", "--database", sqlite) == (0, f"version {len(STEPS)} -> {len(STEPS)}\n")
 
 
 def test_plain_http(tmp_path, sqlite):

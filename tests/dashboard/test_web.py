@@ -143,6 +143,29 @@ def test_what_a_viewer_gets_does_not_follow_single_faces(client):
                 connection.execute(insert(table), [dict(row) for row in rows])
 
 
+def test_a_viewers_marks_hold_windows_alone(client):
+    """A mark that a viewer exports holds a released window, and an admin's marks stay away."""
+    path = f"/class/{ROOM}"
+
+    def as_account(name: str, **form: str) -> list[str]:
+        client.cookies.clear()
+        sign_in(client, name)
+        client.post(f"{path}/mark", data={"csrf": csrf_of(client), **form})
+        return client.get(f"{path}/marks.jsonl").text.splitlines()
+
+    admins = as_account("admin", verdict="right", ago="20")
+    (line,) = as_account("viewer", verdict="wrong", ago="20")
+    mark = json.loads(line)
+    assert mark["minutes"] % 10 == 0
+    assert all(count == 0 or count >= 3 for count in mark["changes"].values())
+    assert line not in admins
+    numbers = [str(mark["id"]) for mark in marks_of(client)]
+    assert len(as_account("admin", verdict="right", ago="20")) == len(admins) + 1
+    as_account("admin", remove=str(marks_of(client)[0]["id"]))
+    for number in numbers:
+        as_account("viewer", remove=number)
+
+
 def test_moments_where_the_settings_say_so(filled):
     """With ``viewers_see = "moments"`` a viewer sees what comes, and the page says what that is."""
     config = settings(1, filled, web={"viewers_see": "moments"})
