@@ -11,6 +11,7 @@ import pytest
 
 from edge.daemon.isolation import PRIVATE_NETWORK
 from edge.daemon.supervisor import FINAL_CODES
+from edge.health.room_trend import trend_path
 from emoshift.restarts import FILE
 
 UNITS = Path(__file__).resolve().parent.parent / "systemd"
@@ -101,3 +102,16 @@ def test_restarts_back_off(service: str) -> None:
     others = {*SERVICES, *DASHBOARD} - {service}
     for other in others:
         assert f"RuntimeDirectory={name}" not in (UNITS / other).read_text()
+
+
+def test_what_vision_keeps_is_its_own() -> None:
+    """Its means of the room lie in a folder that no other unit may write."""
+    lines = (UNITS / "emoshift-vision.service").read_text().splitlines()
+    folders = next(line for line in lines if line.startswith("StateDirectory=")).split("=")[1]
+    given = ":".join(f"/var/lib/{name}" for name in folders.split())
+    path = trend_path(Path("/var/lib/emoshift/outbox.db"), {"STATE_DIRECTORY": given})
+    assert path.parent == Path("/var/lib/emoshift-vision")
+    assert "emoshift-vision" not in (UNITS / "emoshift-publish.service").read_text().replace(
+        "emoshift-vision.service", ""
+    )
+    assert trend_path(Path("/x/outbox.db"), {}).parent == Path("/x")

@@ -19,7 +19,7 @@ from edge.health.class_window import ClassWindow, WindowCounts
 from edge.health.drift import DriftGauge
 from edge.health.governor import Governor, Load
 from edge.health.image_quality import ImageQuality, measure_image_quality
-from edge.health.room_trend import FILE_NAME, RoomTrend
+from edge.health.room_trend import RoomTrend, trend_path
 from edge.stage_times import RecentLatency
 from emoshift.clock import date_of, read_clock
 from emoshift.emotions import Emotion, state_label
@@ -98,7 +98,7 @@ class HealthReporter:
         self._ages_s: deque[float] = deque(maxlen=_AGES)
         self._frames_published = 0
         self._drift = DriftGauge(bundle.manifest.baseline)
-        self._trend = RoomTrend(config.outbox.path.parent / FILE_NAME, bundle.name)
+        self._trend = RoomTrend(trend_path(config.outbox.path), bundle.name)
         self._predicted = self._abstained = 0
         self._frame_s = time.monotonic()
         self._quality: ImageQuality | None = None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,15 @@ class _Day:
     drift: float = 0.0
     drift_readings: int = 0
     abstained: float = 0.0
+
+
+def trend_path(outbox: Path, environment: Mapping[str, str] = os.environ) -> Path:
+    """Return where it is kept: in a folder that the vision process's unit alone may write.
+
+    Without such a unit it lies beside the outbox.
+    """
+    own = environment.get("STATE_DIRECTORY", "").split(":")[1:]
+    return (Path(own[0]) if own else outbox.parent) / FILE_NAME
 
 
 class RoomTrend:
