@@ -38,7 +38,7 @@ NEARLY: Final = (1.0, 0.75, 0.55)
 COST: Final = 0.4
 """A number at its limit has to save this many mistakes, by the mean over `NEARLY`."""
 ROUNDS: Final = 4
-_STEPS: Final = (0.25, 0.5, 1.0)
+_STEPS: Final = (0.5, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,14 +232,15 @@ def _cost(one: Correction, prior: Correction) -> float:
 
 
 def _moves(one: Correction) -> list[Correction]:
-    """One number moved, the others as they are, each only to where changes become rarer."""
+    """One number moved, the others as they are, each only to where changes become rarer.
+
+    The bias of a single emotion stays where marks have put it: lowered for one face, it lets the
+    other emotions win on everybody's.
+    """
     moved = []
-    for emotion in Emotion:
-        for step in (0.0, *_STEPS):
-            bias = list(one.bias)
-            bias[emotion] = step * (MOST_BIAS if emotion is Emotion.NEUTRAL else -MOST_BIAS)
-            moved.append(one.model_copy(update={"bias": tuple(bias)}))
     for step in (0.0, *_STEPS):
+        offset = (*one.bias[:-1], round(step * MOST_BIAS, 4))
+        moved.append(one.model_copy(update={"bias": offset}))
         moved.append(one.model_copy(update={"temperature": round(MOST_TEMPERATURE**step, 4)}))
         moved.append(one.model_copy(update={"margins": round(MOST_MARGIN**step, 4)}))
     return [m for m in moved if m != one]
