@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +25,7 @@ from dashboard.store import schema
 from dashboard.store.accounts import People, Role
 from dashboard.store.database import open_store
 from dashboard.web.app import make_app
-from emoshift.messages import read_message
+from emoshift.messages import Info, read_message
 from emoshift.topics import Address
 from tests.support.dashboard import settings
 
@@ -540,3 +541,38 @@ def test_class_metrics_keep_the_rule(client):
     shown = re.findall(r'emoshift_class_faces\{device="([^"]+)",.*\} (\S+)', answer)
     assert {device for device, _ in shown} == {"room-101"}
     assert sum(float(count) for _, count in shown) == 24
+
+
+def test_a_model_card_is_shown(client):
+    """What a device says of its bundle, of its site layer and of what ran before."""
+    card = {
+        "training_data": ["FER2013"],
+        "fitted_on": "real clips",
+        "licence": "Apache-2.0",
+        "software": "emoshift",
+        "figures": [{"name": "accuracy", "value": 0.875, "n": 3186, "data": "PublicTest, int8"}],
+        "site": {
+            "made": "2026-11-26T07:00:00Z",
+            "seconds": 118.0,
+            "shown": 4,
+            "marks": 0,
+            "found_before": 3,
+            "found_after": 3,
+            "false_before": 2,
+            "false_after": 1,
+        },
+    }
+    hub = client.app.state.context.hub
+    address = Address("school-1", "room-101")
+    info = {
+        **json.loads(make_school(1, seed=1)[0].info().payload),
+        "site_layer": "site-0123456789ab",
+        "card": card,
+        "history": [{"since": "2026-11-25T07:00:00Z", "model": "bundle-before"}],
+    }
+    state = hub.devices[address]
+    hub.devices[address] = replace(state, info=Info.from_json(json.dumps(info).encode()))
+    sign_in(client, "admin")
+    page = client.get(f"/device/{ROOM}", headers=HTML).text
+    for shown in ("site-0123456789ab", "accuracy", "3186", "bundle-before", "then 3 of 4"):
+        assert shown in page
