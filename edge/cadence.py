@@ -6,8 +6,15 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from edge.values import Face
+
+CLASSIFY_EVERY_S: Final = 0.09
+"""Time between two classifications of one face, seconds.
+
+Frames 33 ms apart show nearly the same and err alike: three times the work at 30 frames a second
+finds no more changes (``docs/research/transitions.md``)."""
 _SLACK_S: Final = 1e-3
 """Capture times jitter; a frame this early counts as on time."""
 
@@ -36,3 +43,15 @@ class Cadence:
         """Drop everything kept of these tracks."""
         for track in tracks:
             self._due_s.pop(track, None)
+
+    def due_faces(self, faces: Sequence[Face], now_s: float, interval_s: float) -> tuple[Face, ...]:
+        """Take the turns of the faces of a frame: whose is due, and whose landmarks are new."""
+        due = tuple(
+            face
+            for face in faces
+            if self.is_due(face.track, now_s)
+            or (face.landmarks is not None and face.landmarks.measured_s == now_s)
+        )
+        for face in due:
+            self.take(face.track, now_s, interval_s)
+        return due

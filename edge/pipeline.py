@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edge.assets import LANDMARKER, find_asset, find_detector
 from edge.bundle.installed import configured_bundle
-from edge.cadence import Cadence
+from edge.cadence import CLASSIFY_EVERY_S, Cadence
 from edge.classifier.ensemble import Ensemble
 from edge.faces.backend import ComputeBudget
 from edge.faces.select_backend import open_faces
@@ -42,11 +42,8 @@ _BUDGETS: Final = (
 
 _EVERYTHING: Final = ComputeBudget(landmark_budget=100, landmark_interval_s=0.0)
 
-_CLASSIFY_EVERY_S: Final = (0.09, 0.12, 0.15, 0.2)
-"""Time between two classifications of one face, seconds, at each of the governor's levels.
-
-Frames 33 ms apart show nearly the same and err alike: three times the work at 30 frames a second
-finds no more changes (``docs/research/transitions.md``)."""
+_CLASSIFY_EVERY_S: Final = (CLASSIFY_EVERY_S, 0.12, 0.15, 0.2)
+"""Time between two classifications of one face, seconds, at each of these levels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +97,10 @@ class Pipeline:
         started = self._clock()
         faces = self.finder.find(frame)
         found = self._clock()
-        features = describe(frame, self._due(frame, faces))
+        features = describe(
+            frame,
+            self._cadence.due_faces(faces, frame.captured_s, self._classify_every_s),
+        )
         described = self._clock()
         predictions = self.ensemble.classify(features)
         classified = self._clock()
@@ -137,19 +137,6 @@ class Pipeline:
         """Measure and classify every face in every frame, as benchmarks of the whole path do."""
         self.finder.set_budget(_EVERYTHING)
         self._classify_every_s = 0.0
-
-    def _due(self, frame: Frame, faces: tuple[Face, ...]) -> tuple[Face, ...]:
-        """Return the faces to classify: landmarks are new, or the last time is long enough ago."""
-        now_s = frame.captured_s
-        due = tuple(
-            face
-            for face in faces
-            if self._cadence.is_due(face.track, now_s)
-            or (face.landmarks is not None and face.landmarks.measured_s == now_s)
-        )
-        for face in due:
-            self._cadence.take(face.track, now_s, self._classify_every_s)
-        return due
 
     def _forget(self, tracks: tuple[int, ...]) -> None:
         if tracks:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edge.assets import LANDMARKER, YUNET, cache_folder, find_asset
+from edge.cadence import CLASSIFY_EVERY_S, Cadence
 from edge.classifier.ensemble import Ensemble
 from edge.config import Faces
 from edge.faces.select_backend import open_faces
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from train.transitions.real_clips import RealClip
 
 _SERIES: Final = ("times_s", "probs", "log_probs", "talking", "degraded")
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when the face stage or the crop changes what the networks are shown."""
 
 
@@ -140,6 +141,7 @@ def _find_faces(frames: Iterator[Frame]) -> Recording:
     if landmarker is None:
         raise InputError(f"{LANDMARKER.name} is missing; run: edge assets fetch")
     rows: list[tuple[int, Features, float]] = []
+    cadence = Cadence()
     with open_faces(
         Faces(),
         landmarker=landmarker,
@@ -148,7 +150,8 @@ def _find_faces(frames: Iterator[Frame]) -> Recording:
         threads=1,
     ) as finder:
         for frame in frames:
-            faces = finder.find(frame)
+            # As often as the device classifies them: what is fitted is what runs.
+            faces = cadence.due_faces(finder.find(frame), frame.captured_s, CLASSIFY_EVERY_S)
             described = describe(frame, faces)
             rows += [
                 (frame.seq, features, face.box.width)
