@@ -86,6 +86,12 @@ def open_scorer(path: Path) -> Scorer:
     raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected .keras or .tflite")
 
 
+def views_of(path: Path, *, mirrored: bool) -> str:
+    """Say in words which views of an image a figure rests on."""
+    own = "the bundle's own views" if (path / MANIFEST_NAME).exists() else "one view"
+    return "both mirror views" if mirrored else own
+
+
 def _bundle_scorer(folder: Path) -> Scorer:
     bundle = load_bundle(folder)
     networks = [

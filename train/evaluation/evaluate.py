@@ -26,7 +26,7 @@ from train.evaluation.metrics import (
 from train.evaluation.predictions import image_logits, predict_split, still_logits
 from train.evaluation.reports import write_report
 from train.evaluation.zero_shot import CKPLUS48, evaluate_ckplus48
-from train.saved_net import load_model, open_scorer, read_channel_transform, read_net_card
+from train.saved_net import load_model, open_scorer, read_channel_transform, read_net_card, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -173,8 +173,7 @@ def _evaluate_heads(
     if logits_path is not None:
         _keep_logits(logits_path, images.rows, logits)
     fresh = ~np.isin(images.rows, near_training(split, data, cache))
-    views = 2 if mirrored else 1
-    lines = [f"{net.name} on {split}, {views} view{'s' if mirrored else ''} of 48x48"]
+    lines = [f"{net.name} on {split}, {views_of(net, mirrored=mirrored)} of 48x48"]
     if "ferplus" in logits:
         ferplus = logits["ferplus"]
         seven = ferplus[:, : EMOTIONS - 1]

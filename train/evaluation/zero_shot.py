@@ -12,7 +12,7 @@ from train.data.image_folder import read_cached_folder
 from train.data.images import read_images
 from train.evaluation.metrics import accuracy, labelled, without_contempt, without_prior
 from train.evaluation.predictions import image_logits
-from train.saved_net import open_scorer
+from train.saved_net import open_scorer, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def evaluate_ckplus48(
     powers = (0.0, *(tau for tau in taus if tau > 0))
     # Only a power above 0 asks for the class shares, and with them for FER2013.
     shares = read_images(data, cache, "Training").class_shares() if len(powers) > 1 else {}
-    views = "both mirror views" if mirrored else "one view"
+    views = views_of(net, mirrored=mirrored)
     lines = [f"{net.name} on {CKPLUS48}, never trained on, {views}, seven outputs"]
     for tau in powers:
         heads = {
