@@ -60,11 +60,8 @@ def macro_f1(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float
 
 def macro_recall(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """Return the mean recall over the classes that occur (balanced accuracy)."""
-    from sklearn.metrics import recall_score
-
     truth, guess = _known(scores, labels)
-    present = np.unique(truth)
-    return float(recall_score(truth, guess, labels=present, average="macro", zero_division=0))
+    return float(np.mean([(guess[truth == one] == one).mean() for one in np.unique(truth)]))
 
 
 def without_prior(
