@@ -62,7 +62,7 @@ def exposed(collector: object) -> str:
 def device_text() -> str:
     """What a device answers a scrape with."""
     metrics = Metrics(HERE)
-    metrics.note({k: one.payload.decode() for k, one in told(room()).items()}, online=True)
+    metrics.update({k: one.payload.decode() for k, one in told(room()).items()}, online=True)
     return exposed(metrics)
 
 
