@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from benchmarks.calibration.measure import measure
 from edge.bundle.installed import configured_bundle
 from edge.config import Models
 from edge.transitions import TransitionParameters
 from emoshift.errors import InputError
-from train.transitions.command import read_cases
-from train.transitions.fit import fit, people
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +19,8 @@ if TYPE_CHECKING:
     from benchmarks.calibration.measure import Outcome
     from edge.bundle.loader import Bundle
     from train.transitions.fit import Case
+
+# What fits needs SciPy, which a device lacks: the commands that fit import it themselves.
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 LENGTHS_S: Final = (10.0, 20.0, 40.0, 80.0)
@@ -69,6 +68,9 @@ def calibration(
     Example:
       edge-bench calibration --data data -o out/calibration.json
     """
+    from benchmarks.calibration.measure import measure
+    from train.transitions.command import read_cases
+
     loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
     cases = read_cases(data, loaded)
     parameters = _fits(cases, loaded, fits, folds=folds)
@@ -100,6 +102,8 @@ def _fits(
     cases: Sequence[Case], bundle: Bundle, kept: Path | None, *, folds: int
 ) -> dict[str, TransitionParameters]:
     """For each person the parameters of a fit without that person."""
+    from train.transitions.fit import fit, people
+
     about = {"bundle": bundle.manifest.bundle_id, "folds": folds}
     if kept is not None and kept.exists():
         data = json.loads(kept.read_text(encoding="utf-8"))
