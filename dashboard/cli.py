@@ -654,7 +654,7 @@ def roll_out_bundle(config: Config, devices: tuple[str, ...], **wanted: Any) -> 
     \b
     Example:
       edge-dashboard roll-out hill/room-7 hill/room-8 --model school-0123456789ab \\
-        --install-with "ssh root@{device} /root/new" --back-with "ssh root@{device} /root/old"
+        --install-with "ssh root@{device} /srv/new" --back-with "ssh root@{device} /srv/old"
     """
     from dashboard.roll_out import Plan, roll_out
     from emoshift.errors import UsageError
