@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 CLASSIFY_EVERY_S: Final = 0.09
 """Time between two classifications of one face, seconds.
 
-Frames 33 ms apart show nearly the same and err alike: three times the work at 30 frames a second
-finds no more changes (``docs/research/transitions.md``)."""
+Frames 33 ms apart show nearly the same and err alike: what classifying each of them changes in
+the changes found is within chance (``docs/research/transitions.md``)."""
 _SLACK_S: Final = 1e-3
 """Capture times jitter; a frame this early counts as on time."""
 
