@@ -101,7 +101,13 @@ def workload_options(command: F) -> F:
             help="What finds the faces.",
         ),
         click.option("--bundle", default="default", show_default=True, help="Model bundle."),
-        click.option("--threads", default=1, show_default=True, help="Threads for each network."),
+        click.option(
+            "--threads",
+            default="1",
+            show_default=True,
+            metavar="N|auto",
+            help="Threads for each network; auto as the daemon takes them.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
@@ -125,29 +131,38 @@ def requested(wishes: dict[str, Any]) -> tuple[Request, Config]:
     from benchmarks.workload import Request
     from emoshift.errors import UsageError
 
-    size = wishes["size"].lower().split("x")
-    if len(size) != 2 or not all(part.isdecimal() and int(part) >= 64 for part in size):
-        raise UsageError(f"--size {wishes['size']}: expected WIDTHxHEIGHT, such as 640x480")
+    width_px, height_px = picture_size(wishes["size"])
     if not wishes["fps"] > 0:
         raise UsageError(f"--fps {wishes['fps']:g}: expected more than 0")
-    if not 1 <= wishes["threads"] <= 16:
-        raise UsageError(f"--threads {wishes['threads']}: expected 1 to 16")
+    threads = wishes["threads"]
+    if threads != "auto" and not (threads.isdecimal() and 1 <= int(threads) <= 16):
+        raise UsageError(f"--threads {threads}: expected 1 to 16, or auto")
     request = Request(
         source=wishes["source"],
         faces=wishes["faces"],
         pace=wishes["pace"],
         landmarks=wishes["landmarks"],
         fps=wishes["fps"],
-        width_px=int(size[0]),
-        height_px=int(size[1]),
+        width_px=width_px,
+        height_px=height_px,
     )
     config = bench_config(
         backend=wishes["backend"],
         bundle=wishes["bundle"],
-        threads=wishes["threads"],
+        threads="auto" if threads == "auto" else int(threads),
         camera=wishes["camera"],
     )
     return request, config
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Read ``WIDTHxHEIGHT``."""
+    from emoshift.errors import UsageError
+
+    size = text.lower().split("x")
+    if len(size) != 2 or not all(part.isdecimal() and int(part) >= 64 for part in size):
+        raise UsageError(f"--size {text}: expected WIDTHxHEIGHT, such as 640x480")
+    return int(size[0]), int(size[1])
 
 
 def called() -> str:
@@ -155,9 +170,9 @@ def called() -> str:
     words = iter(sys.argv[1:])
     kept = []
     for word in words:
-        if word in {"-o", "--output", "--json"}:
+        if word in {"-o", "--output", "--json", "--submit"}:
             next(words, None)
-        elif not word.startswith(("-o", "--output=", "--json=")):
+        elif not word.startswith(("-o", "--output=", "--json=", "--submit=")):
             kept.append(word)
     return shlex.join(["edge-bench", *kept])
 
@@ -246,9 +261,16 @@ def _measured(
     show_default=True,
     help="With several synthetic faces: first time both face back ends against each other.",
 )
+@click.option(
+    "--submit",
+    "submit_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Make the standard runs of a board instead, and write the file to send in.",
+)
 def run(
     *,
     reference: bool,
+    submit_path: Path | None,
     seconds: float | None,
     frames: int | None,
     budget_ms: float,
@@ -263,12 +285,20 @@ def run(
 
     Exit code 1 when the 95th percentile is over the budget, 3 when the processor throttled.
 
+    With --submit it runs one face and thirty faces, as the daemon does and with every face in every
+    frame, with the default bundle. The file names the board, its system and its packages, and no
+    host, person or path; put it into a folder of its own under benchmarks/results.
+
     \b
     Example:
       edge-bench run --faces 4 --seconds 60 -o run.json
       edge-bench run --source camera --budget-ms 100
       edge-bench run --faces 30 --size 1280x720
+      edge-bench run --submit my-board.json
     """
+    if submit_path is not None:
+        _submitted(submit_path, seconds)
+        return
     if reference and wishes["faces"] > 1 and wishes["source"] == "synthetic":
         # In a process of its own: what it takes of memory is no part of what is measured next.
         apart = multiprocessing.get_context("spawn").Process(
@@ -288,6 +318,32 @@ def run(
         report_path=report_path,
         plot_path=plot_path,
     )
+
+
+def _submitted(path: Path, seconds: float | None) -> None:
+    """Make the standard runs; what they are is fixed, so that boards can be compared."""
+    from benchmarks.reports.schema import write_report
+    from benchmarks.submission import SECONDS, submit
+    from emoshift.errors import UsageError
+
+    ctx = click.get_current_context()
+    given = [
+        name
+        for name in ctx.params
+        if name not in {"submit_path", "seconds"}
+        and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise UsageError("--submit goes with --seconds alone: the runs are the same on every board")
+    report = submit(
+        path,
+        seconds=SECONDS if seconds is None else seconds,
+        command=called() + " --submit FILE",
+        progress=lambda line: click.echo(line, err=True),
+    )
+    write_report(path, report)
+    deliver(report, None)
+    click.echo(f"\nwritten: {path}")
 
 
 def _against_reference(faces: int) -> None:
@@ -413,35 +469,62 @@ def stages(
 
 
 @main.command()
-@click.option("--target", required=True, help="Board: pi3, pi4, pi5 or zero2w.")
-@workload_options
-@click.option("--rounds", default=20, show_default=True, help="Turns of pipeline and references.")
+@click.option(
+    "--target", "targets", multiple=True, metavar="BOARD", help="Board.  [default: all known]"
+)
+@click.option("--faces", default=1, show_default=True, help="Faces in a synthetic picture.")
+@click.option("--size", default="640x480", show_default=True, metavar="WxH", help="Its size.")
+@click.option("--bundle", default="default", show_default=True, help="Model bundle.")
+@click.option("--rounds", default=8, show_default=True, help="Turns of pipeline and references.")
+@click.option(
+    "--validate",
+    is_flag=True,
+    help="Measure nothing: predict each published figure from the others, and count the hits.",
+)
 @output_option
 def project(
     *,
-    target: str,
+    targets: tuple[str, ...],
+    faces: int,
+    size: str,
+    bundle: str,
     rounds: int,
+    validate: bool,
     report_path: Path | None,
-    **wishes: Any,
 ) -> None:
-    """Project this machine's figures onto a board not at hand.
+    """Project this machine's figures onto boards not at hand.
 
-    The answer is an interval.
+    The answers are intervals, marked projected.
 
-    Two reference models (MobileNetV1, float32 and int8, random weights) run in turns with the
-    pipeline; published figures say what they take on the board. The result is marked projected.
+    Published networks (MobileNet, EfficientDet-Lite, YuNet) run here in turns with the pipeline.
+    Each of the pipeline's networks is multiplied by how much slower networks of its kind are on the
+    board: int8 by int8, float by float.
 
     \b
     Example:
       edge-bench project --target pi4
+      edge-bench project --faces 30 --size 1920x1080
+      edge-bench project --validate
     """
-    from benchmarks.projection import project as projected
-    from benchmarks.projection import read_target
+    if validate:
+        from benchmarks.published.figures import read_boards
+        from benchmarks.published.validate import trials
+        from benchmarks.reports.render import as_text, validation_blocks
 
-    board = read_target(target)
-    request, config = requested(wishes)
+        click.echo(as_text(validation_blocks(trials(read_boards()))))
+        return
+    from benchmarks.projection import project as projected
+    from benchmarks.run import bench_config
+    from benchmarks.workload import Request
+
+    width_px, height_px = picture_size(size)
     report = projected(
-        board, request, config, rounds=at_least_one(rounds), command=called(), progress=progress
+        targets,
+        Request(faces=faces, width_px=width_px, height_px=height_px),
+        bench_config(backend="direct", bundle=bundle),
+        rounds=at_least_one(rounds),
+        command=called(),
+        progress=progress,
     )
     deliver(report, report_path)
 

@@ -1,104 +1,87 @@
-"""What a board would need that nobody has at hand: an interval, never a measurement.
+"""What boards not at hand would need: intervals, never measurements.
 
-Two reference models are measured here, in turns with the pipeline; published figures say what they
-take on the board. Each stage is multiplied by what lies between (docs/adr/0007).
+Networks that are published of the boards are timed here, in turns with the pipeline. Each of the
+pipeline's networks is then multiplied by what lies between for networks of its kind
+(`benchmarks.published.ratios`), the Python around them as float networks are (docs/adr/0007).
 """
 
 from __future__ import annotations
 
-import time
-import tomllib
-from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.host import read_device, software
-from benchmarks.recorder import Recorder
-from benchmarks.reference_models import Precision, mobilenet_v1
-from benchmarks.reports.schema import Distribution, Interval, ProjectReport, Reference
-from benchmarks.reports.statistics import summarise
-from benchmarks.run import (
-    AFTER,
-    LATENCY,
-    FrameCounts,
-    Loop,
-    open_loop,
-    record,
-    warm_up,
-    workload_of,
+from benchmarks.frame_parts import steady_frames
+from benchmarks.host import how_measured, read_device, software
+from benchmarks.published.figures import known_targets, read_boards, read_sources
+from benchmarks.published.ratios import ANCHOR_THREADS, LEAST, LEVEL, Ratio, direct, slower
+from benchmarks.published.validate import predict_left_out
+from benchmarks.reference_networks import ReferenceNetworks, medians
+from benchmarks.reports.schema import (
+    BoardProjection,
+    DetectorProjection,
+    FrameProjection,
+    Interval,
+    LeftOutCheck,
+    PartProjection,
+    ProjectReport,
+    SettingProjection,
+    Workload,
 )
+from edge.assets import YUNET, find_asset
 from edge.bundle.installed import configured_bundle
-from edge.litert import TFLiteModel
 from emoshift.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from benchmarks.frame_parts import Parts
+    from benchmarks.published.figures import Board, Kind
+    from benchmarks.reports.schema import Reference
     from benchmarks.workload import Request
     from edge.config import Config
 
-LANDMARKS_SLOWER: Final = 3.0
-"""Landmark models were seen to run up to three times slower on a Pi 4 than MobileNet's factor."""
-_PIPELINE_FRAMES: Final = 20
-_REFERENCE_RUNS: Final = 5
-_WARM_S: Final = 1.0
-_PRECISIONS: Final[tuple[Precision, ...]] = ("float32", "int8")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """What a reference model takes on the board: the best and the worst published, milliseconds.
-
-    Attributes:
-        one_thread: How many times slower models are there with one thread instead of all cores.
-    """
-
-    low_ms: float
-    high_ms: float
-    one_thread: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetBoard:
-    """A board and what is published of it."""
-
-    name: str
-    figures: Mapping[str, Figure]
-    sources: tuple[str, ...]
-
-
-def known_targets() -> tuple[str, ...]:
-    """Names that `read_target` understands."""
-    folder = resources.files("benchmarks") / "targets"
-    return tuple(sorted(f.name[:-5] for f in folder.iterdir() if f.name.endswith(".toml")))
-
-
-def read_target(name: str) -> TargetBoard:
-    """Read what is published of a board.
-
-    Raises:
-        UsageError: There is no such target.
-    """
-    if name not in known_targets():
-        raise UsageError(f"--target {name}: unknown; the targets are {', '.join(known_targets())}")
-    file = resources.files("benchmarks") / "targets" / f"{name}.toml"
-    data = tomllib.loads(file.read_text(encoding="utf-8"))
-    return TargetBoard(
-        name=data["name"],
-        figures={
-            f["model"]: Figure(low_ms=f["ms"][0], high_ms=f["ms"][1], one_thread=f["one_thread"])
-            for f in data["figure"]
-        },
-        sources=tuple(data["sources"].values()),
-    )
+RATES: Final = (30, 20, 15, 10, 7, 5)
+"""Frames a second that are tried, from the daemon's own downwards."""
+_EVERY: Final = "every"
+_EVERY_RATE: Final = 10
+_SECONDS_A_ROUND: Final = 2.0
+_EVERY_FRAMES: Final = 10
+_KINDS: Final[tuple[Kind, ...]] = ("float32", "int8", "opencv")
+_ENDS: Final = ("estimate", "low", "high")
+_ASSUMPTIONS: Final = (
+    (
+        "Each network is multiplied by how much slower networks of its kind are: int8 ones in the"
+        " TFLite runtime by int8 ones, float ones by float ones, the detector by itself."
+    ),
+    (
+        f"An interval is where {LEVEL:.0%} of networks of the kind are expected, by the spread of"
+        " those that are published; a frame's ends have all its parts at that end at once."
+    ),
+    (
+        "Networks that take less here than any that is published are projected with one thread,"
+        " whatever the board's setting: nothing says what more would give them."
+    ),
+    (
+        "For Python, NumPy and OpenCV around the networks no published figure was found: they are"
+        " taken to be slower by as much as float networks with one thread."
+    ),
+    (
+        "The detector has a thread and a core of its own and is not in the frame; writing an event"
+        " to the card, a few times a minute, is not in it either."
+    ),
+    (
+        "Percentiles are over frames of the same pictures, each projected by itself, at the frame"
+        " rate that the board keeps up with; heat and other programs are not in them."
+    ),
+)
 
 
 def project(
-    target: TargetBoard,
+    targets: Sequence[str],
     request: Request,
     config: Config,
     *,
@@ -106,128 +89,191 @@ def project(
     command: str,
     progress: Callable[[str], None] = lambda _: None,
 ) -> ProjectReport:
-    """Measure pipeline and reference models in turns, and project the pipeline onto the board."""
+    """Time pipeline and published networks in turns, and project the pipeline onto the boards.
+
+    Ctrl-C ends it early; the report is then marked incomplete.
+
+    Raises:
+        UsageError: A target is unknown.
+        InputError: The models or the sample clip have not been fetched.
+    """
+    chosen = tuple(targets) or known_targets()
+    if unknown := [key for key in chosen if key not in known_targets()]:
+        raise UsageError(
+            f"--target {unknown[0]}: unknown; the targets are {', '.join(known_targets())}"
+        )
     started = datetime.now(UTC).isoformat(timespec="seconds")
     bundle = configured_bundle(config.models)
-    models = {name: TFLiteModel(mobilenet_v1(name)) for name in _PRECISIONS}
-    recorder, tally = Recorder(rounds * _PIPELINE_FRAMES), FrameCounts()
-    spent: dict[str, list[float]] = {name: [] for name in models}
-    incomplete = False
-    with ExitStack() as stack:
-        loop = open_loop(stack, request, config, bundle)
-        tally.size_px = warm_up(loop, _WARM_S)
-        for model in models.values():
-            _run_reference(model)
+    incomplete, done = False, 0
+    with steady_frames(request, config, bundle) as (frames, pipeline):
+        width_px, height_px = frames.warm_up(1 / RATES[0])
+        networks = ReferenceNetworks(find_asset(YUNET))
         try:
-            for number in range(rounds):
-                _run_pipeline(loop, recorder, tally)
-                for name, model in models.items():
-                    spent[name].extend(_run_reference(model))
-                progress(f"round {number + 1} of {rounds}")
+            for done in range(1, rounds + 1):
+                pipeline.shed(0)
+                for rate in RATES:
+                    frames.run(str(rate), 1 / rate, round(_SECONDS_A_ROUND * rate))
+                pipeline.measure_everything()
+                frames.run(_EVERY, 1 / _EVERY_RATE, _EVERY_FRAMES)
+                networks.run()
+                progress(f"round {done} of {rounds}")
         except KeyboardInterrupt:
+            if done < 2:
+                raise
             incomplete = True
-        workload = workload_of(request, config, bundle, loop, tally)
-    measured = {
-        name: summarise(recorder.values(name))
-        for name in ("faces", "features", "models", "transitions")
-    } | {LATENCY: summarise(recorder.values(LATENCY)), AFTER: summarise(recorder.values(AFTER))}
-    references = tuple(
-        reference(name, summarise(np.array(spent[name]) * 1e3), target.figures[name])
-        for name in models
-    )
-    stages, total = project_stages(measured, {r.name: r for r in references})
+        due = {rate: frames.parts(str(rate)) for rate in RATES}
+        every = frames.parts(_EVERY)
+        backend = pipeline.finder.name
+    references = networks.report()
     return ProjectReport(
-        mode="projected",
+        mode="projected" if how_measured() == "measured" else "emulated",
         incomplete=incomplete,
         started=started,
         command=command,
         device=read_device(),
         software=software(),
-        target=target.name,
-        workload=workload,
+        workload=Workload(
+            source=request.source,
+            pace="flat-out",
+            landmarks="due",
+            width_px=width_px,
+            height_px=height_px,
+            faces=request.faces,
+            backend=backend,
+            threads=config.models.thread_count(),
+            bundle=bundle.manifest.bundle_id,
+        ),
         references=references,
-        measured=measured,
-        stages=stages,
-        total=total,
-        fps=Interval(
-            estimate=round(1e3 / total.estimate, 1),
-            low=round(1e3 / total.high, 1),
-            high=round(1e3 / total.low, 1),
-            level=0.0,
-        ),
-        assumptions=(
-            "Low end: every network uses all four cores; high end: one, as configured here.",
-            (
-                "Finding faces is multiplied by the float32 factor, at the high end by"
-                f" {LANDMARKS_SLOWER:g} times that: landmark models were seen that much slower."
-            ),
-            "The bundle's networks are multiplied by the int8 factor.",
-            (
-                "Python code around them is multiplied by anything between the smallest and the"
-                " largest factor; no published figure covers it."
-            ),
-            "The interval is no confidence interval: it spans what these figures allow.",
-        ),
-        sources=target.sources,
+        boards=tuple(project_board(key, references, due, every) for key in chosen),
+        assumptions=_ASSUMPTIONS,
     )
 
 
-def reference(name: str, measured: Distribution, figure: Figure) -> Reference:
-    """Compute how many times slower the board is: best figure to worst with one thread."""
-    high_ms = figure.high_ms * figure.one_thread
-    return Reference(
-        name=name,
-        measured=measured,
-        published_ms=(figure.low_ms, high_ms),
-        factor=Interval(
-            estimate=round((figure.low_ms * high_ms) ** 0.5 / measured.p50, 3),
-            low=round(figure.low_ms / measured.p50, 3),
-            high=round(high_ms / measured.p50, 3),
-            level=0.0,
-        ),
-    )
+def project_board(
+    key: str, references: tuple[Reference, ...], due: Mapping[int, Parts], every: Parts
+) -> BoardProjection:
+    """Project what was timed here onto one board.
 
-
-def project_stages(
-    measured: Mapping[str, Distribution], references: Mapping[str, Reference]
-) -> tuple[dict[str, Interval], Interval]:
-    """Multiply each stage's median by its factor; the total is the sum of the stages."""
-    fp32, int8 = references["float32"].factor, references["int8"].factor
-    factors = {
-        "faces": (fp32.low, fp32.high * LANDMARKS_SLOWER),
-        "models": (int8.low, int8.high),
-        "python": (min(fp32.low, int8.low), max(fp32.high, int8.high)),
+    Args:
+        key: The board.
+        references: Published networks, timed here.
+        due: Frames as the daemon runs, by frames a second.
+        every: Frames in which every face is measured and classified.
+    """
+    boards = read_boards()
+    board = boards[key]
+    timed = {kind: medians(references, kind) for kind in _KINDS}
+    here_ms = {kind: ms for kind, ms in timed.items() if ms}
+    daemons = max(board.cores - 1, 1)
+    ratios = {
+        threads: {kind: slower(ms, boards, key, kind, threads) for kind, ms in here_ms.items()}
+        for threads in {1, daemons}
     }
-    stages = {}
-    for name, distribution in measured.items():
-        if name in (LATENCY, AFTER):
-            continue
-        low, high = factors.get(name, factors["python"])
-        stages[name] = _interval(distribution.p50 * low, distribution.p50 * high)
-    return stages, _interval(
-        sum(s.low for s in stages.values()), sum(s.high for s in stages.values())
+    used = frozenset().union(*(r.sources for each in ratios.values() for r in each.values()))
+    sources = read_sources()
+    return BoardProjection(
+        key=key,
+        name=board.name,
+        steps={kind: "; ".join(ratio.steps) for kind, ratio in ratios[daemons].items()},
+        checks=_checks(here_ms, board),
+        settings=tuple(_setting(threads, ratios, here_ms, due, every) for threads in (daemons, 1)),
+        sources=tuple(text for name, text in sources.items() if name in used),
     )
 
 
-def _interval(low: float, high: float) -> Interval:
-    """Both ends, and their geometric mean as the one number for those who insist."""
-    return Interval(
-        estimate=round((low * high) ** 0.5, 3), low=round(low, 3), high=round(high, 3), level=0.0
+def _checks(here_ms: Mapping[Kind, Mapping[str, float]], board: Board) -> tuple[LeftOutCheck, ...]:
+    """Predict each figure published of the board from this machine, without that figure."""
+    found = []
+    for kind, ms in here_ms.items():
+        pairs = direct(ms, board, kind, ANCHOR_THREADS)
+        if len(pairs) > LEAST:
+            left_out = predict_left_out(pairs)
+            found.append(
+                LeftOutCheck(
+                    network_kind=kind, hits=sum(one.hit for one in left_out), figures=len(left_out)
+                )
+            )
+    return tuple(found)
+
+
+def _setting(
+    threads: int,
+    ratios: Mapping[int, Mapping[Kind, Ratio]],
+    here_ms: Mapping[Kind, Mapping[str, float]],
+    due: Mapping[int, Parts],
+    every: Parts,
+) -> SettingProjection:
+    usual = due[RATES[0]]
+    factors: dict[str, Ratio] = {}
+    parts = []
+    for name, kind in usual.kinds.items():
+        ran = usual.ms[name][usual.ms[name] > 0]
+        here = float(np.median(ran)) if len(ran) else 0.0
+        with_threads = 1
+        if kind == "python":
+            factors[name] = ratios[1]["float32"]
+        else:
+            if here >= min(here_ms[kind].values()):
+                with_threads = threads
+            factors[name] = ratios[with_threads][kind]
+        parts.append(
+            PartProjection(
+                name=name,
+                part_kind=kind,
+                threads=with_threads,
+                here_ms=round(here, 3),
+                share=round(len(ran) / max(len(usual.ms[name]), 1), 3),
+                factor=_interval({end: getattr(factors[name], end) for end in _ENDS}),
+                ms=_interval({end: here * getattr(factors[name], end) for end in _ENDS}),
+            )
+        )
+    round_ms = float(np.median(usual.rounds_ms)) if len(usual.rounds_ms) else 0.0
+    # Without YuNet a network of the TFLite runtime finds the faces.
+    ratio = ratios[threads].get("opencv") or ratios[threads]["float32"]
+    detector = {end: round_ms * getattr(ratio, end) for end in _ENDS}
+    return SettingProjection(
+        threads=threads,
+        parts=tuple(parts),
+        detector=DetectorProjection(
+            round_ms=_interval(detector),
+            core=_interval(
+                {end: min(usual.rounds_per_s * ms / 1e3, 1.0) for end, ms in detector.items()}
+            ),
+        ),
+        due=project_frames(due, factors),
+        every=project_frames({RATES[0]: every}, factors),
     )
 
 
-def _run_pipeline(loop: Loop, recorder: Recorder, tally: FrameCounts) -> None:
-    for _ in range(_PIPELINE_FRAMES):
-        step = loop.step()
-        record(recorder, tally, loop.pipeline, step)
+def project_frames(by_rate: Mapping[int, Parts], factors: Mapping[str, Ratio]) -> FrameProjection:
+    """Project every frame, at the highest rate at which the board has time for the mean frame.
+
+    Args:
+        by_rate: Frames by frames a second.
+        factors: Of each part.
+    """
+    p50, p95, fps = {}, {}, {}
+    for end in _ENDS:
+        for rate in sorted(by_rate, reverse=True):
+            frames_ms = project_parts(by_rate[rate], factors, end)
+            if frames_ms.mean() * rate <= 1e3:
+                break
+        p50[end], p95[end] = (float(np.percentile(frames_ms, share)) for share in (50, 95))
+        fps[end] = min(rate, 1e3 / frames_ms.mean())
+    return FrameProjection(
+        p50=_interval(p50),
+        p95=_interval(p95),
+        fps=_interval({"estimate": fps["estimate"], "low": fps["high"], "high": fps["low"]}),
+    )
 
 
-def _run_reference(model: TFLiteModel) -> list[float]:
-    info = model.inputs[0]
-    feed = {0: np.zeros(info.shape, info.dtype)}
-    spent = []
-    for _ in range(_REFERENCE_RUNS):
-        began = time.perf_counter()
-        model.run(feed)
-        spent.append(time.perf_counter() - began)
-    return spent
+def project_parts(parts: Parts, factors: Mapping[str, Ratio], end: str) -> NDArray[np.float64]:
+    """Multiply every part of every frame by one end of its factor: milliseconds, ``(frames,)``."""
+    whole: NDArray[np.float64] = np.sum(
+        [ms * getattr(factors[name], end) for name, ms in parts.ms.items()], axis=0
+    )
+    return whole
+
+
+def _interval(ends: Mapping[str, float]) -> Interval:
+    return Interval(level=LEVEL, **{end: round(value, 3) for end, value in ends.items()})

@@ -110,7 +110,11 @@ class FrameCounts:
 
 
 def bench_config(
-    *, backend: str = "auto", bundle: str = "default", threads: int = 1, camera: str = "0"
+    *,
+    backend: str = "auto",
+    bundle: str = "default",
+    threads: int | Literal["auto"] = 1,
+    camera: str = "0",
 ) -> Config:
     """Make the configuration the pipeline is measured with: everything else as it comes."""
     return Config.model_validate(

@@ -54,10 +54,11 @@ ITEMS: Final = (
         arguments=("run", "--backend", "mediapipe", "--seconds", "20"),
     ),
     Item(name="stages-1-face", arguments=("stages", "--frames", "300")),
-    Item(name="project-pi4", arguments=("project", "--target", "pi4")),
-    Item(name="project-pi5", arguments=("project", "--target", "pi5")),
-    Item(name="project-pi3", arguments=("project", "--target", "pi3")),
-    Item(name="project-zero2w", arguments=("project", "--target", "zero2w")),
+    Item(name="project-1-face", arguments=("project",)),
+    Item(
+        name="project-30-faces",
+        arguments=("project", "--faces", "30", "--size", "1920x1080"),
+    ),
     Item(name="soak-1-face", arguments=("soak", "--seconds", "600")),
 )  # fmt: skip
 

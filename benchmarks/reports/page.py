@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from benchmarks.published.figures import read_boards
+from benchmarks.published.validate import trials
+from benchmarks.reports.boards_table import boards_table
 from benchmarks.reports.render import (
     ReportTable,
     as_markdown,
@@ -13,6 +16,8 @@ from benchmarks.reports.render import (
     project_blocks,
     run_table,
     stages_blocks,
+    submission_blocks,
+    validation_summary,
     versions,
 )
 from benchmarks.reports.schema import (
@@ -21,6 +26,7 @@ from benchmarks.reports.schema import (
     ProjectReport,
     RunReport,
     StagesReport,
+    SubmissionReport,
     read_report,
 )
 
@@ -31,31 +37,49 @@ if TYPE_CHECKING:
     from benchmarks.reports.render import Block
     from benchmarks.reports.schema import AnyReport
 
-_HEAD: Final = """# Benchmarks
+_TITLE: Final = "# Benchmarks"
+_BOARDS: Final = """How long a picture takes, from the moment it is in memory until its decisions
+are made: 95 of 100 take no longer. As the daemon runs, with its default bundle; one face in
+640x480, thirty in 1920x1080."""
+_BOARDS_NOTES: Final = """*Measured* figures were sent in by owners of the board. *Projected* ones
+were not measured on it: they are computed from another machine's times and from what others have
+published of the board, and nine in ten networks of a kind lie within the interval ([how far to
+trust them](#how-far-to-trust-the-projections)). *Perhaps* means that the budget lies inside the
+interval. No Jetson is among them, because no figure for int8 networks on a Jetson's processor was
+found.
 
-How fast the device is, and how much memory it needs. For a board that is not in the tables, run
-`edge-bench run` on it: that is the answer, whatever is projected here.
-
-How to read the tables: *capture to outbox* is the time from the moment a frame is in memory until
-its decisions are on the disk, in milliseconds. *flat-out* takes the next picture as soon as the one
-before is done, *live* takes the newest picture of a camera of 30 frames a second. *landmarks every*
-measures the landmarks of every face in every frame, which is more than the daemon does; *landmarks
-due* measures them as the daemon does. Synthetic pictures show a moving face about 150 pixels wide
-(less with more faces).
+You have such a board, or another? `edge-bench run --submit my-board.json` takes two minutes. Send
+the file in as `benchmarks/results/my-board/submission.json` in a pull request: it replaces the
+projection."""
+_READING: Final = """How to read the other tables: *capture to outbox* is the time from the moment a
+frame is in memory until its decisions are on the disk, in milliseconds. *flat-out* takes the next
+picture as soon as the one before is done, *live* takes the newest picture of a camera of 30 frames
+a second. *landmarks every* measures the landmarks of every face in every frame, which is more than
+the daemon does; *landmarks due* measures them as the daemon does. Synthetic pictures show a moving
+face about 150 pixels wide (less with more faces).
 
 `edge-bench docs` writes this page from the reports in `benchmarks/results`, `edge-bench suite`
 makes the reports again, and beside each table stands the command for it alone."""
+_TRUST: Final = """## How far to trust the projections
+
+`edge-bench project --validate` hides each published figure in turn and predicts it from the same
+network elsewhere and from the other networks' ratios, by the arithmetic of the projections."""
 
 
 def make_page(results: Path) -> str:
     """Write the whole page."""
-    blocks: list[Block] = [_HEAD]
-    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
-        reports = {path.stem: read_report(path) for path in sorted(folder.glob("*.json"))}
+    devices = {
+        folder: {path.stem: read_report(path) for path in sorted(folder.glob("*.json"))}
+        for folder in sorted(path for path in results.iterdir() if path.is_dir())
+    }
+    every = [report for reports in devices.values() for report in reports.values()]
+    blocks: list[Block] = [_TITLE, _BOARDS, boards_table(every), _BOARDS_NOTES, _READING]
+    for folder, reports in devices.items():
         if reports:
             blocks += _device_blocks(reports)
         for changed in sorted(path for path in folder.glob("changes/*") if path.is_dir()):
             blocks += _change_blocks(changed)
+    blocks += [_TRUST, *validation_summary(trials(read_boards()))]
     return as_markdown(blocks).rstrip() + "\n"
 
 
@@ -86,10 +110,14 @@ def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:
             blocks.append(_made_by(report))
         elif isinstance(report, StagesReport):
             blocks += ["### Each stage alone", _made_by(report), *stages_blocks(report)]
-    projects = [r for r in reports.values() if isinstance(r, ProjectReport)]
-    if projects:
-        blocks += ["### Projected, not measured", *project_blocks(projects)]
-        blocks.append(" ".join(f"`{report.command}`" for report in projects))
+        elif isinstance(report, SubmissionReport):
+            blocks += ["### Sent in by its owner", _made_by(report), *submission_blocks(report)]
+        elif isinstance(report, ProjectReport):
+            blocks += [
+                f"### Projected from here: {report.workload.faces} face(s)",
+                _made_by(report),
+                *project_blocks(report, brief=True),
+            ]
     return blocks
 
 

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from tabulate import tabulate
 
+from benchmarks.published.ratios import LEVEL
 from benchmarks.reports.schema import (
     PeersReport,
     ProjectReport,
     RunReport,
     StagesReport,
+    SubmissionReport,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from benchmarks.reports.schema import AnyReport, Distribution, Interval, MachineCondition, Peer
+    from benchmarks.published.validate import LeftOut, Trial
+    from benchmarks.reports.schema import (
+        AnyReport,
+        Distribution,
+        FrameProjection,
+        Interval,
+        MachineCondition,
+        Peer,
+    )
 
 _COLUMNS: Final = ("n", "min", "mean", "p50", "p90", "p95", "p99", "max")
 
@@ -69,7 +80,9 @@ def describe(report: AnyReport) -> list[Block]:
     if isinstance(report, StagesReport):
         return [*head, *stages_blocks(report)]
     if isinstance(report, ProjectReport):
-        return [*head, *project_blocks((report,))]
+        return [*head, *project_blocks(report)]
+    if isinstance(report, SubmissionReport):
+        return [*head, *submission_blocks(report)]
     return [*head, *peers_blocks(report)]
 
 
@@ -177,31 +190,145 @@ def _peer_row(peer: Peer) -> tuple[str, ...]:
     )
 
 
-def project_blocks(reports: Sequence[ProjectReport]) -> list[Block]:
-    """What other boards would need; nothing of it was measured there."""
-    rows, notes = [], []
-    for report in reports:
-        stages = {name: f"{i.low:.1f} to {i.high:.1f}" for name, i in report.stages.items()}
-        rows.append(
-            (
-                report.target,
-                f"{report.total.low:.0f} to {report.total.high:.0f}",
-                f"{report.fps.low:.1f} to {report.fps.high:.1f}",
-                "; ".join(f"{name} {text}" for name, text in stages.items()),
-                "; ".join(
-                    f"{r.name} {r.measured.p50:.2f} here, {r.published_ms[0]:g} to"
-                    f" {r.published_ms[1]:g} published"
-                    for r in report.references
-                ),
-            )
-        )
-        notes += [*report.assumptions, *(f"Source: {source}." for source in report.sources)]
-    head = ("target", "one frame ms", "frames/s", "stages ms", "reference models ms")
+def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]:
+    """What other boards would need; nothing of it was measured there.
+
+    Args:
+        report: The projection.
+        brief: Parts with the daemon's own threads only.
+    """
+    faces = "one face" if report.workload.faces == 1 else f"{report.workload.faces} faces"
+    frames: list[tuple[str, ...]] = []
+    parts: list[tuple[str, ...]] = []
+    notes = [*report.assumptions]
+    for board in report.boards:
+        for setting in board.settings:
+            threads = str(setting.threads)
+            for schedule in ("due", "every"):
+                frame: FrameProjection = getattr(setting, schedule)
+                frames.append(
+                    (board.name, threads, schedule, ends(frame.p50), ends(frame.p95),
+                     ends(frame.fps))
+                )  # fmt: skip
+            if brief and setting != board.settings[0]:
+                continue
+            parts += [
+                (
+                    board.key, threads, part.name, part.part_kind, str(part.threads),
+                    f"{part.here_ms:.2f}", f"{part.share:.0%}", ends(part.factor), ends(part.ms),
+                )
+                for part in setting.parts
+            ]  # fmt: skip
+            detector = setting.detector
+            parts.append(
+                (
+                    board.key, threads, "detector, beside the frame", "opencv", threads, "", "",
+                    f"{detector.core.low:.0%} to {detector.core.high:.0%} of a core",
+                    ends(detector.round_ms),
+                )
+            )  # fmt: skip
+        notes += [f"{board.key}, {kind}: {steps}." for kind, steps in board.steps.items()]
+        notes += [
+            f"{board.key}, {check.network_kind}: {check.hits} of {check.figures} published figures"
+            " lie where the others and this machine put them."
+            for check in board.checks
+        ]
+    sources = dict.fromkeys(text for board in report.boards for text in board.sources)
     return [
-        "PROJECTED from the figures of this machine; nothing was measured on the target.",
-        ReportTable(head, tuple(rows)),
-        "\n".join(f"- {note}" for note in dict.fromkeys(notes)),
+        (
+            f"PROJECTED from this machine, {faces} in {report.workload.width_px}x"
+            f"{report.workload.height_px}; nothing was measured on these boards. Each cell is an"
+            " interval; threads are those of each network, and schedules are those of the"
+            " landmarks: when due, as the daemon runs, or every face in every frame."
+        ),
+        ReportTable(
+            ("board", "threads", "landmarks", "p50 ms", "p95 ms", "frames/s"), tuple(frames)
+        ),
+        ReportTable(
+            ("board", "threads", "part", "kind", "its threads", "here ms", "of the frames",
+             "times slower", "there ms"),
+            tuple(parts),
+        ),
+        "Published networks timed here with one thread:",
+        ReportTable(
+            ("network", "kind", "n", "p50 ms", "p95 ms"),
+            tuple(
+                (r.network, r.network_kind, str(r.measured.n), f"{r.measured.p50:.2f}",
+                 f"{r.measured.p95:.2f}")
+                for r in report.references
+            ),
+        ),
+        "\n".join(f"- {note}" for note in notes),
+        "\n".join(f"- Source: {source}." for source in sources),
+    ]  # fmt: skip
+
+
+def ends(value: Interval) -> str:
+    """Return both ends of an interval, as exactly as they deserve."""
+    low, high = (_rounded(end) for end in (value.low, value.high))
+    return low if low == high else f"{low} to {high}"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def submission_blocks(report: SubmissionReport) -> list[Block]:
+    """The standard runs of a board."""
+    before = next(iter(report.runs.values())).before
+    after = list(report.runs.values())[-1].after
+    throttled = any(run.throttled for run in report.runs.values())
+    return [
+        f"{report.system_name}; {_condition(before)} before, {_condition(after)} after"
+        + ("; the processor THROTTLED" if throttled else ""),
+        run_table(report.runs),
     ]
+
+
+def validation_blocks(trials: Sequence[Trial]) -> list[Block]:
+    """How well published figures follow from one another, one row for each number of threads."""
+    rows = [(t.what, t.kind, str(t.threads), t.left_out) for t in trials]
+    return [_hit_rate(trials), _validation_table(rows)]
+
+
+def validation_summary(trials: Sequence[Trial]) -> list[Block]:
+    """The same with all numbers of threads together."""
+    merged: dict[tuple[str, str], list[Trial]] = {}
+    for trial in trials:
+        merged.setdefault((trial.what, trial.kind), []).append(trial)
+    rows = [
+        (
+            what,
+            kind,
+            ", ".join(str(t.threads) for t in each),
+            tuple(one for t in each for one in t.left_out),
+        )
+        for (what, kind), each in merged.items()
+    ]
+    return [_hit_rate(trials), _validation_table(rows)]
+
+
+def _hit_rate(trials: Sequence[Trial]) -> str:
+    hits, figures = sum(t.hits for t in trials), sum(len(t.left_out) for t in trials)
+    return (
+        f"{hits} of {figures} published figures lie in the interval predicted without them"
+        f" ({hits / figures:.0%}; {LEVEL:.0%} are meant to)."
+    )
+
+
+def _validation_table(rows: Iterable[tuple[str, str, str, Sequence[LeftOut]]]) -> ReportTable:
+    return ReportTable(
+        ("predicted", "kind", "threads", "figures", "in the interval", "typical error",
+         "interval, high / low"),
+        tuple(
+            (
+                what, kind, threads, str(len(left_out)), str(sum(one.hit for one in left_out)),
+                f"{median(one.wrong_by for one in left_out) - 1:.0%}",
+                f"{median(one.high_ms / one.low_ms for one in left_out):.2f}",
+            )
+            for what, kind, threads, left_out in rows
+        ),
+    )  # fmt: skip
 
 
 def _run_blocks(report: RunReport) -> list[Block]:

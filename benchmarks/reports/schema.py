@@ -217,34 +217,125 @@ class StagesReport(Report):
 
 
 class Reference(_Frozen):
-    """A reference model, measured here and published for the target."""
+    """A published network, timed here with one thread."""
 
-    name: str
+    network: str
+    network_kind: Literal["float32", "int8", "opencv"]
     measured: Distribution
-    published_ms: tuple[float, float]
-    factor: Interval
 
 
-class ProjectReport(Report):
-    """What a target board would need, computed from this machine's figures.
+class PartProjection(_Frozen):
+    """One network, or the Python around them all.
 
     Attributes:
-        stages: Median milliseconds of each stage on the target.
-        total: Their sum.
-        assumptions: What the figures rest on, one sentence each.
+        threads: Threads it is projected with: one where no published network is as small.
+        here_ms: Median here, of the frames in which it ran.
+        share: Share of the frames in which it ran, at 30 frames a second.
+        factor: How many times slower the board is.
+        ms: Median there, of the frames in which it runs.
+    """
+
+    name: str
+    part_kind: Literal["float32", "int8", "python"]
+    threads: int
+    here_ms: float
+    share: float
+    factor: Interval
+    ms: Interval
+
+
+class FrameProjection(_Frozen):
+    """A whole frame, the detector left out.
+
+    Attributes:
+        p50, p95: Milliseconds, of every frame projected by itself.
+        fps: Frames a second that it keeps up with, 30 at most.
+    """
+
+    p50: Interval
+    p95: Interval
+    fps: Interval
+
+
+class DetectorProjection(_Frozen):
+    """The face detector on its thread.
+
+    Attributes:
+        round_ms: Median of a round.
+        core: Share of one core at 30 frames a second.
+    """
+
+    round_ms: Interval
+    core: Interval
+
+
+class SettingProjection(_Frozen):
+    """A board with so many threads for each network.
+
+    Attributes:
+        due: Frames as the daemon runs.
+        every: Frames in which every face is measured and classified.
+    """
+
+    threads: int
+    parts: tuple[PartProjection, ...]
+    detector: DetectorProjection
+    due: FrameProjection
+    every: FrameProjection
+
+
+class LeftOutCheck(_Frozen):
+    """How many figures published of the board lie where the other networks put them."""
+
+    network_kind: str
+    hits: int
+    figures: int
+
+
+class BoardProjection(_Frozen):
+    """What one board would need.
+
+    Attributes:
+        key: Name of its file in ``benchmarks/published/boards``.
+        steps: How each kind's factor was reached.
+        checks: Each published figure predicted from this machine without itself.
+        settings: With as many threads as the daemon takes there, and with one.
         sources: Where the published figures stand.
     """
 
+    key: str
+    name: str
+    steps: dict[str, str]
+    checks: tuple[LeftOutCheck, ...]
+    settings: tuple[SettingProjection, ...]
+    sources: tuple[str, ...]
+
+
+class ProjectReport(Report):
+    """What boards not at hand would need, computed from this machine's figures.
+
+    Attributes:
+        assumptions: What the figures rest on, one sentence each.
+    """
+
     kind: Literal["project"] = "project"
-    target: str
     workload: Workload
     references: tuple[Reference, ...]
-    measured: dict[str, Distribution]
-    stages: dict[str, Interval]
-    total: Interval
-    fps: Interval
+    boards: tuple[BoardProjection, ...]
     assumptions: tuple[str, ...]
-    sources: tuple[str, ...]
+
+
+class SubmissionReport(Report):
+    """The standard runs on one board, to be sent in by its owner.
+
+    Attributes:
+        system_name: The operating system as it calls itself.
+        runs: By name.
+    """
+
+    kind: Literal["submission"] = "submission"
+    system_name: str
+    runs: dict[str, RunReport]
 
 
 class Accuracy(_Frozen):
@@ -293,7 +384,7 @@ class PeersReport(Report):
 
 
 AnyReport = Annotated[
-    RunReport | StagesReport | ProjectReport | PeersReport,
+    RunReport | StagesReport | ProjectReport | SubmissionReport | PeersReport,
     Field(discriminator="kind"),
 ]
 _ANY: Final[TypeAdapter[Any]] = TypeAdapter(AnyReport)

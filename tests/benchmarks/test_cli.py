@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.cli import main
-from benchmarks.reports.schema import RunReport, read_report
+from benchmarks.reports.schema import (
+    ProjectReport,
+    RunReport,
+    SubmissionReport,
+    read_report,
+)
+from benchmarks.submission import STANDARD
 from edge.outbox.store import Outbox
 from tests.support.handmade_bundle import write_bundle
 from tests.support.waiting import wait_until
@@ -72,11 +80,18 @@ def report_path(tmp_path_factory, bundle):
         pytest.param(("peers", "--only", "nobody"), 2, "--only nobody: unknown", id="no peer"),
         pytest.param(("suite", "nothing"), 2, "nothing: unknown", id="no measurement"),
         pytest.param(("stages", "--frames", 0), 2, "0 is too few", id="no frames"),
+        pytest.param(("project", "--size", "big"), 2, "--size big: expected", id="no picture"),
+        pytest.param(("run", "--threads", "many"), 2, "--threads many: expected", id="no threads"),
+        pytest.param(
+            ("run", "--submit", "no/folder/board.json"), 2, "there is no folder no/folder",
+            id="nowhere to write",
+        ),
     ],
 )  # fmt: skip
 def test_bad_input(arguments, code, said, bundle):
     """One clear line and an exit code, whatever is asked for."""
-    wishes = ("--bundle", bundle) if arguments[0] in ("run", "stages") else ()
+    own = arguments[0] in ("run", "stages") and "--submit" not in arguments
+    wishes = ("--bundle", bundle) if own else ()
     done = CliRunner().invoke(main, [str(word) for word in (*arguments, *wishes)])
     assert done.exit_code == code, done.output
     assert said in done.output
@@ -197,6 +212,63 @@ def test_unlike_is_not_compared(tmp_path, report_path, change, said):
     done = bench("compare", report_path, other)
     assert done.returncode == 66
     assert said in done.stderr
+
+
+def test_a_submission_has_only_the_standard_runs():
+    """Boards are compared by the same runs, so nothing of them can be chosen."""
+    done = CliRunner().invoke(main, ["run", "--faces", "2", "--submit", "board.json"])
+    assert done.exit_code == 2
+    assert "--submit goes with --seconds alone" in done.output
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+def test_what_is_sent_in_names_the_board_and_nobody(tmp_path):
+    """One file with the four runs, the machine's condition, and no host, person or path."""
+    path = tmp_path / "board.json"
+    done = bench("run", "--submit", path, "--seconds", 1)
+    assert done.returncode == 0, done.stderr
+    report = read_report(path)
+    assert isinstance(report, SubmissionReport)
+    assert set(report.runs) == set(STANDARD)
+    assert {run.workload.faces for run in report.runs.values()} == {1, 30}
+    assert {run.workload.landmarks for run in report.runs.values()} == {"due", "every"}
+    assert report.command == "edge-bench run --seconds 1 --submit FILE"
+    text = path.read_text()
+    assert "temperature_c" in text
+    assert "throttled" in text
+    words = {socket.gethostname(), getpass.getuser(), str(Path.home()), str(tmp_path)}
+    assert not [word for word in words if f'"{word}' in text or f" {word}" in text]
+
+
+@pytest.mark.clip
+@pytest.mark.usefixtures("sample_clip", "landmarker")
+def test_a_projection_is_a_report_of_intervals(tmp_path, bundle):
+    """Every network apart, by its kind; the detector beside the frame; one thread and the rest."""
+    path = tmp_path / "project.json"
+    done = bench("project", "--target", "pi4", "--rounds", 1, "--bundle", bundle, "--output", path)
+    assert done.returncode == 0, done.stderr
+    assert "PROJECTED" in done.stdout
+    report = read_report(path)
+    assert isinstance(report, ProjectReport)
+    assert report.mode == "projected"
+    (board,) = report.boards
+    assert [setting.threads for setting in board.settings] == [3, 1]
+    kinds = {part.name: part.part_kind for part in board.settings[0].parts}
+    assert kinds["cnn_a"] == kinds["lstm_a"] == "int8"
+    assert "float32" in kinds.values()
+    assert "python" in kinds.values()
+    for setting in board.settings:
+        assert setting.due.p95.low <= setting.due.p95.estimate <= setting.due.p95.high
+        assert setting.detector.core.high <= 1
+
+
+def test_published_figures_are_validated_without_measuring():
+    """The table says how many figures lie where the others put them."""
+    done = CliRunner().invoke(main, ["project", "--validate"])
+    assert done.exit_code == 0
+    assert "n100 from pi4" in done.output
+    assert "90% are meant to" in done.output
 
 
 def test_help_is_quick():

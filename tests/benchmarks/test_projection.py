@@ -2,50 +2,202 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from benchmarks.projection import (
-    Figure,
-    known_targets,
-    project_stages,
-    read_target,
-    reference,
-)
+from benchmarks.frame_parts import PYTHON, Parts, split
+from benchmarks.projection import RATES, project_board, project_frames
+from benchmarks.published.figures import known_targets, read_boards, read_sources
+from benchmarks.published.ratios import LEVEL, Pair, Ratio, direct, predicted, slower
+from benchmarks.published.validate import predict_left_out, trials
+from benchmarks.reports.schema import Reference
 from benchmarks.reports.statistics import summarise
-from emoshift.errors import UsageError
 
 
-def took(ms):
-    return summarise(np.full(5, ms))
+def pairs(*ratios):
+    return [
+        Pair(network=f"net{i}", source="paper", before_ms=10.0, after_ms=10.0 * ratio)
+        for i, ratio in enumerate(ratios)
+    ]
 
 
-def test_every_target_names_its_sources():
-    """Each board has both models' figures and says where they stand."""
-    assert {"pi4", "pi5"} <= set(known_targets())
-    for name in known_targets():
-        target = read_target(name)
-        assert set(target.figures) == {"float32", "int8"}
-        assert target.sources
-        assert all(f.low_ms <= f.high_ms and f.one_thread >= 1 for f in target.figures.values())
+def exactly(ratio):
+    return Ratio(log=math.log(ratio), half=0.0, steps=(), sources=frozenset())
 
 
-def test_unknown_target():
-    """One line that names those there are."""
-    with pytest.raises(UsageError, match=r"the targets are .*pi4"):
-        read_target("pi9")
+def between(low, high):
+    low, high = math.log(low), math.log(high)
+    return Ratio(log=(low + high) / 2, half=(high - low) / 2, steps=(), sources=frozenset())
 
 
-def test_stages_are_multiplied_by_their_own_factor():
-    """Networks go by int8, finding faces by float32 and up to three times that, Python by both."""
-    figure = Figure(low_ms=80, high_ms=80, one_thread=2)
-    references = {
-        "float32": reference("float32", took(10.0), figure),  # 8 to 16
-        "int8": reference("int8", took(20.0), figure),  # 4 to 8
-    }
-    measured = {"faces": took(5.0), "features": took(1.0), "models": took(2.0)}
-    stages, total = project_stages(measured, references)
-    assert (stages["faces"].low, stages["faces"].high) == (40, 240)
-    assert (stages["models"].low, stages["models"].high) == (8, 16)
-    assert (stages["features"].low, stages["features"].high) == (4, 16)
-    assert (total.low, total.high) == (52, 272)
+def test_every_figure_names_its_source():
+    """No figure stands without where it was found, and no source is listed for nothing."""
+    boards, sources = read_boards(), read_sources()
+    used = {figures.source for board in boards.values() for figures in board.figures}
+    assert used == set(sources)
+    assert {"pi3", "pi4", "pi5", "zero2w", "n100"} <= set(known_targets())
+    for board in boards.values():
+        assert board.related is None or board.related in boards
+        assert all(ms > 0 for figures in board.figures for ms in figures.ms.values())
+        assert all(1 <= figures.threads <= board.cores for figures in board.figures)
+
+
+def test_boards_go_by_the_name_in_their_device_tree():
+    """A revision's number does not matter, another model does."""
+    boards = read_boards()
+    assert boards["pi4"].is_called("Raspberry Pi 4 Model B Rev 1.5")
+    assert not boards["pi4"].is_called("Raspberry Pi 5 Model B Rev 1.0")
+    assert boards["zero2w"].is_called("Raspberry Pi Zero 2 W Rev 1.0")
+
+
+def test_the_interval_is_the_normal_samples():
+    """Mean and deviation of the logarithms, Student's t with n - 1, and the next network's own."""
+    ratio = predicted(pairs(2.0, 4.0, 8.0))
+    assert ratio.estimate == pytest.approx(4.0)
+    half = 2.920 * math.log(2) * math.sqrt(1 + 1 / 3)
+    assert ratio.high == pytest.approx(4.0 * math.exp(half))
+    assert ratio.low == pytest.approx(4.0 / math.exp(half))
+
+
+@given(
+    st.lists(st.floats(0.1, 50), min_size=3, max_size=30),
+    st.floats(0.01, 100),
+)
+def test_units_do_not_matter(ratios, unit):
+    """A board that is slower by a factor has an interval that is higher by that factor."""
+    once, scaled = predicted(pairs(*ratios)), predicted(pairs(*(r * unit for r in ratios)))
+    assert scaled.low == pytest.approx(once.low * unit)
+    assert scaled.high == pytest.approx(once.high * unit)
+    assert once.low <= once.estimate <= once.high
+
+
+def test_two_steps_multiply():
+    """What two independent ratios leave open adds as errors do."""
+    whole = between(2, 8).then(between(3, 27))
+    assert whole.estimate == pytest.approx(36)
+    half = math.hypot(math.log(2), math.log(3))
+    assert whole.high == pytest.approx(36 * math.exp(half))
+
+
+def test_straight_where_enough_networks_are_known_in_both_places():
+    """Nine times slower in every network here and there is nine times slower, without doubt."""
+    boards = read_boards()
+    (figures,) = (f for f in boards["pi5"].figures if (f.kind, f.threads) == ("int8", 4))
+    here = {name: ms / 9 for name, ms in figures.ms.items()}
+    assert len(direct(here, boards["pi5"], "int8", 4)) == len(figures.ms)
+    ratio = slower(here, boards, "pi5", "int8", 4)
+    assert (ratio.low, ratio.high) == (pytest.approx(9), pytest.approx(9))
+    one = slower(here, boards, "pi5", "int8", 1)
+    assert one.low < one.estimate < one.high
+    assert one.estimate > 2 * ratio.estimate  # one thread instead of four
+
+
+def test_a_board_is_known_by_its_relative():
+    """The Zero 2 W, of which nothing is published with this runtime, over the Pi 4."""
+    boards = read_boards()
+    here = {"mobilenet-v1": 4.0, "mobilenet-v2": 3.0, "efficientdet-lite0": 11.0}
+    over = slower(here, boards, "zero2w", "int8", 4)
+    assert any("pi4 to zero2w by 7 networks" in step for step in over.steps)
+    assert over.estimate > 2 * slower(here, boards, "pi4", "int8", 4).estimate
+
+
+def test_old_kernels_are_not_counted_as_todays():
+    """Times of a runtime without XNNPACK say how boards differ, not how fast this project is."""
+    boards = read_boards()
+    here = {name: 1.0 for figures in boards["pi3"].figures for name in figures.ms}
+    sources = {pair.source for pair in direct(here, boards["pi3"], "int8", 4)}
+    assert sources == {"xnnpack-2022"}
+
+
+def test_a_left_out_figure_is_predicted_without_itself():
+    """One network that is unlike all others misses; the others' intervals are the wider for it."""
+    left_out = predict_left_out(pairs(2.0, 2.1, 1.9, 2.05, 30.0))
+    assert [one.hit for one in left_out] == [True, True, True, True, False]
+    assert left_out[-1].estimate_ms == pytest.approx(20, rel=0.05)
+
+
+def test_published_figures_lie_where_the_others_put_them():
+    """As many as the intervals promise: Pi 4 from Pi 5, N100 from Pi 4, and all the rest."""
+    found = trials(read_boards())
+    what = {trial.what for trial in found}
+    assert {"pi4 from pi5", "n100 from pi4", "n100 from pi5"} <= what
+    hits = sum(trial.hits for trial in found)
+    figures = sum(len(trial.left_out) for trial in found)
+    assert figures > 500
+    assert hits / figures == pytest.approx(LEVEL, abs=0.04)
+
+
+def test_a_frame_is_divided_into_its_networks():
+    """The rest is Python; the detector is in no part of it; what a frame lacks took no time."""
+    frames = [
+        {"faces": 20.0, "detector_round": 8.0, "mesh": 6.0, "blendshapes": 1.0, "landmarks": 9.0,
+         "features": 1.0, "models": 4.0, "cnn": 3.0, "transitions": 1.0},
+        {"faces": 2.0, "student": 1.5, "features": 0.5, "models": 0.0, "transitions": 0.5},
+    ]  # fmt: skip
+    parts = split(frames, {"cnn": "int8"}, 0.1)
+    assert parts.kinds == {
+        "mesh": "float32", "blendshapes": "float32", "student": "int8", "cnn": "int8",
+        PYTHON: "python",
+    }  # fmt: skip
+    assert parts.ms[PYTHON].tolist() == [8.0, 1.5]
+    assert parts.ms["cnn"].tolist() == [3.0, 0.0]
+    assert parts.rounds_ms.tolist() == [8.0]
+    assert parts.rounds_per_s == pytest.approx(5.0)
+
+
+def test_landmarks_that_are_not_timed_apart_are_one_float_network():
+    """So a back end that reports no network is projected whole."""
+    parts = split([{"faces": 5.0, "landmarks": 4.0, "transitions": 1.0}], {}, 0.1)
+    assert parts.kinds == {"landmarks": "float32", PYTHON: "python"}
+    assert parts.ms[PYTHON].tolist() == [2.0]
+
+
+def steady(ms, n=20):
+    return Parts(
+        kinds={"net": "int8", PYTHON: "python"},
+        ms={"net": np.full(n, float(ms)), PYTHON: np.full(n, 1.0)},
+        rounds_ms=np.full(5, 4.0),
+        rounds_per_s=5.0,
+    )
+
+
+def test_frames_are_projected_at_the_rate_the_board_keeps_up_with():
+    """A slow board sees fewer pictures, each with more that is due."""
+    by_rate = {30: steady(2), 10: steady(4)}
+    quick = project_frames(by_rate, {"net": exactly(4), PYTHON: exactly(4)})
+    assert (quick.p95.low, quick.p95.high, quick.fps.low) == (12, 12, 30)
+    slow = project_frames(by_rate, {"net": exactly(16), PYTHON: exactly(10)})
+    assert (slow.p50.estimate, slow.fps.estimate) == (74, 10)
+    slowest = project_frames(by_rate, {"net": exactly(40), PYTHON: exactly(40)})
+    assert (slowest.p95.estimate, slowest.fps.estimate) == (200, 5)
+
+
+def test_the_ends_belong_together():
+    """Slower networks are fewer pictures: one interval's low end is the other's high end."""
+    frame = project_frames(
+        {30: steady(2), 10: steady(4)}, {"net": between(4, 16), PYTHON: exactly(4)}
+    )
+    assert (frame.p95.low, frame.p95.high) == (12, 68)
+    assert (frame.fps.low, frame.fps.high) == (10, 30)
+
+
+def test_a_tiny_network_is_not_helped_by_threads():
+    """Nothing as small is published with several threads, so one is counted."""
+    references = tuple(
+        Reference(network=name, network_kind=kind, measured=summarise(np.full(5, ms)))
+        for kind in ("float32", "int8")
+        for name, ms in (("mobilenet-v1", 4.0), ("mobilenet-v2", 3.0), ("efficientdet-lite0", 11.0),
+                         ("efficientdet-lite1", 22.0), ("efficientdet-lite2", 35.0))
+    )  # fmt: skip
+    for ms, threads in ((0.5, 1), (5.0, 3)):
+        board = project_board("pi4", references, {rate: steady(ms) for rate in RATES}, steady(ms))
+        daemons, single = board.settings
+        assert (daemons.threads, single.threads) == (3, 1)
+        assert daemons.parts[0].threads == threads
+        assert single.parts[0].threads == 1
+        assert daemons.parts[0].ms.high <= single.parts[0].ms.high
+        assert board.sources
