@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from benchmarks.frame_parts import steady_frames
-from benchmarks.host import how_measured, read_device, software
+from benchmarks.host import how_measured, read_device, read_state, software
 from benchmarks.published.figures import known_targets, read_boards, read_sources
 from benchmarks.published.ratios import ANCHOR_THREADS, LEAST, LEVEL, Ratio, direct, slower
 from benchmarks.published.validate import predict_left_out
@@ -103,7 +103,7 @@ def project(
             f"--target {unknown[0]}: unknown; the targets are {', '.join(known_targets())}"
         )
     started = datetime.now(UTC).isoformat(timespec="seconds")
-    bundle = configured_bundle(config.models)
+    bundle, before = configured_bundle(config.models), read_state()
     incomplete, done = False, 0
     with steady_frames(request, config, bundle) as (frames, pipeline):
         width_px, height_px = frames.warm_up(1 / RATES[0])
@@ -130,6 +130,7 @@ def project(
         incomplete=incomplete,
         started=started,
         command=command,
+        before=before,
         device=read_device(),
         software=software(),
         workload=Workload(

@@ -13,6 +13,7 @@ from benchmarks.reports.render import (
     distributions,
     interval,
     peers_blocks,
+    people,
     project_blocks,
     run_table,
     stages_blocks,
@@ -39,8 +40,9 @@ if TYPE_CHECKING:
 
 _TITLE: Final = "# Benchmarks"
 _BOARDS: Final = """How long a picture takes, from the moment it is in memory until its decisions
-are made: 95 of 100 take no longer. As the daemon runs, with its default bundle; one face in
-640x480, thirty in 1920x1080."""
+are made: 95 of 100 take no longer. As the daemon runs with its default bundle and at full effort,
+one face in 640x480, thirty in 1920x1080. Where that is over the budget the daemon looks at each
+face less often, and skips the costlier networks, until it keeps within it."""
 _BOARDS_NOTES: Final = """*Measured* figures were sent in by owners of the board. *Projected* ones
 were not measured on it: they are computed from another machine's times and from what others have
 published of the board, and nine in ten networks of a kind lie within the interval ([how far to
@@ -95,7 +97,8 @@ def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:
     if incomplete:
         blocks.append(f"Interrupted, so incomplete: {', '.join(incomplete)}.")
     runs = {name: r for name, r in reports.items() if isinstance(r, RunReport)}
-    busiest = max((r.before.load for r in runs.values()), default=0.0)
+    timed = [r for r in reports.values() if isinstance(r, RunReport | ProjectReport)]
+    busiest = max((r.before.load for r in timed), default=0.0)
     if busiest > device.cores / 2:
         blocks.append(
             f"**The machine was busy with other work** (load up to {busiest:g} on"
@@ -114,7 +117,7 @@ def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:
             blocks += ["### Sent in by its owner", _made_by(report), *submission_blocks(report)]
         elif isinstance(report, ProjectReport):
             blocks += [
-                f"### Projected from here: {report.workload.faces} face(s)",
+                f"### Projected from here: {people(report.workload.faces)}",
                 _made_by(report),
                 *project_blocks(report, brief=True),
             ]

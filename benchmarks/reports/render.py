@@ -197,7 +197,7 @@ def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]
         report: The projection.
         brief: Parts with the daemon's own threads only.
     """
-    faces = "one face" if report.workload.faces == 1 else f"{report.workload.faces} faces"
+    faces = people(report.workload.faces)
     frames: list[tuple[str, ...]] = []
     parts: list[tuple[str, ...]] = []
     notes = [*report.assumptions]
@@ -239,7 +239,8 @@ def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]
             f"PROJECTED from this machine, {faces} in {report.workload.width_px}x"
             f"{report.workload.height_px}; nothing was measured on these boards. Each cell is an"
             " interval; threads are those of each network, and schedules are those of the"
-            " landmarks: when due, as the daemon runs, or every face in every frame."
+            " landmarks: when due, as the daemon runs, or every face in every frame. Parts are"
+            " those of 30 pictures a second; a slower board has more due in each of fewer frames."
         ),
         ReportTable(
             ("board", "threads", "landmarks", "p50 ms", "p95 ms", "frames/s"), tuple(frames)
@@ -261,6 +262,11 @@ def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]
         "\n".join(f"- {note}" for note in notes),
         "\n".join(f"- Source: {source}." for source in sources),
     ]  # fmt: skip
+
+
+def people(faces: int | None) -> str:
+    """Say how many faces there are."""
+    return "one face" if faces == 1 else f"{faces} faces"
 
 
 def ends(value: Interval) -> str:

@@ -315,10 +315,12 @@ class ProjectReport(Report):
     """What boards not at hand would need, computed from this machine's figures.
 
     Attributes:
+        before: This machine before it began.
         assumptions: What the figures rest on, one sentence each.
     """
 
     kind: Literal["project"] = "project"
+    before: MachineCondition
     workload: Workload
     references: tuple[Reference, ...]
     boards: tuple[BoardProjection, ...]
