@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.frame_parts import steady_frames
 from benchmarks.host import how_measured, read_device, read_state, software
 from benchmarks.published.figures import known_targets, read_boards, read_sources
-from benchmarks.published.ratios import ANCHOR_THREADS, LEAST, LEVEL, Ratio, direct, slower
+from benchmarks.published.ratios import ANCHOR_THREADS, LEVEL, Ratio, direct, slower
 from benchmarks.published.validate import predict_left_out
 from benchmarks.reference_networks import ReferenceNetworks, medians
 from benchmarks.reports.schema import (
@@ -183,12 +183,12 @@ def project_board(
 
 
 def _checks(here_ms: Mapping[Kind, Mapping[str, float]], board: Board) -> tuple[LeftOutCheck, ...]:
-    """Predict each figure published of the board from this machine, without that figure."""
+    """Predict each figure published of the board from this machine, without its family."""
     found = []
     for kind, ms in here_ms.items():
         pairs = direct(ms, board, kind, ANCHOR_THREADS)
-        if len(pairs) > LEAST:
-            left_out = predict_left_out(pairs)
+        left_out = predict_left_out(pairs, siblings=False)
+        if left_out:
             found.append(
                 LeftOutCheck(
                     network_kind=kind, hits=sum(one.hit for one in left_out), figures=len(left_out)

@@ -10,6 +10,7 @@ ratios add in quadrature.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Final
@@ -87,6 +88,11 @@ class Pair:
     source: str
     before_ms: float
     after_ms: float
+
+    @property
+    def family(self) -> str:
+        """What its siblings share: ``efficientdet`` of ``efficientdet-lite0``."""
+        return re.split(r"(?:lite)?(?:v?\d|-)", self.network)[0]
 
     @property
     def log(self) -> float:

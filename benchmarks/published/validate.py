@@ -51,12 +51,18 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """All predictions of one kind from one place to another."""
+    """All predictions of one kind from one place to another.
+
+    Attributes:
+        left_out: Each figure, predicted from all others.
+        without_siblings: Predicted from networks of other families alone, where those suffice.
+    """
 
     what: str
     kind: Kind
     threads: int
     left_out: tuple[LeftOut, ...]
+    without_siblings: tuple[LeftOut, ...]
 
     @property
     def hits(self) -> int:
@@ -64,11 +70,23 @@ class Trial:
         return sum(one.hit for one in self.left_out)
 
 
-def predict_left_out(pairs: Sequence[Pair]) -> tuple[LeftOut, ...]:
-    """Predict each pair's second figure from its first and the other networks' ratios."""
+def predict_left_out(pairs: Sequence[Pair], *, siblings: bool = True) -> tuple[LeftOut, ...]:
+    """Predict each pair's second figure from its first and the other networks' ratios.
+
+    Args:
+        pairs: Networks timed in two places.
+        siblings: Whether networks of its own family are among the others; else those of which too
+            few others are left are not predicted.
+    """
     found = []
     for pair in pairs:
-        others = [other for other in pairs if other.network != pair.network]
+        others = [
+            other
+            for other in pairs
+            if other.network != pair.network and (siblings or other.family != pair.family)
+        ]
+        if len(others) < (LEAST if not siblings else 2):
+            continue
         ratio = predicted(others)
         found.append(
             LeftOut(
@@ -103,7 +121,13 @@ def trials(boards: Mapping[str, Board]) -> tuple[Trial, ...]:
         for threads in (1, 2, 3)
     ]  # fmt: skip
     return tuple(
-        Trial(what=what, kind=kind, threads=threads, left_out=predict_left_out(pairs))
+        Trial(
+            what=what,
+            kind=kind,
+            threads=threads,
+            left_out=predict_left_out(pairs),
+            without_siblings=predict_left_out(pairs, siblings=False),
+        )
         for what, kind, threads, pairs in found
         if len(pairs) > LEAST
     )

@@ -32,7 +32,7 @@ from benchmarks.reports.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from benchmarks.reports.render import Block
@@ -81,8 +81,28 @@ def make_page(results: Path) -> str:
             blocks += _device_blocks(reports)
         for changed in sorted(path for path in folder.glob("changes/*") if path.is_dir()):
             blocks += _change_blocks(changed)
-    blocks += [_TRUST, *validation_summary(trials(read_boards()))]
+    blocks += [_TRUST, *validation_summary(trials(read_boards())), *_from_here(every)]
     return as_markdown(blocks).rstrip() + "\n"
+
+
+def _from_here(reports: Iterable[AnyReport]) -> list[Block]:
+    """How the newest projection's machine predicts what is published of the boards."""
+    projects = [r for r in reports if isinstance(r, ProjectReport)]
+    if not projects:
+        return []
+    newest = max(projects, key=lambda report: report.started)
+    checks = [
+        f"{check.hits} of {check.figures} {check.network_kind} networks of {board.name}"
+        for board in newest.boards
+        for check in board.checks
+    ]
+    return [
+        (
+            f"And from the machine that projects, {newest.device.name}, of which none of them is"
+            " published, by the networks that are timed on it in turns with the pipeline, again"
+            f" without those of the same family: {'; '.join(checks)} lie in their interval."
+        )
+    ]
 
 
 def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:

@@ -230,7 +230,7 @@ def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]
         notes += [f"{board.key}, {kind}: {steps}." for kind, steps in board.steps.items()]
         notes += [
             f"{board.key}, {check.network_kind}: {check.hits} of {check.figures} published figures"
-            " lie where the others and this machine put them."
+            " lie where this machine and networks of other families put them."
             for check in board.checks
         ]
     sources = dict.fromkeys(text for board in report.boards for text in board.sources)
@@ -315,11 +315,18 @@ def validation_summary(trials: Sequence[Trial]) -> list[Block]:
 
 
 def _hit_rate(trials: Sequence[Trial]) -> str:
-    hits, figures = sum(t.hits for t in trials), sum(len(t.left_out) for t in trials)
+    alone = [one for trial in trials for one in trial.left_out]
+    apart = [one for trial in trials for one in trial.without_siblings]
     return (
-        f"{hits} of {figures} published figures lie in the interval predicted without them"
-        f" ({hits / figures:.0%}; {LEVEL:.0%} are meant to)."
+        f"{_hits(alone)} published figures lie in the interval predicted without them;"
+        f" {LEVEL:.0%} are meant to. Of those that can be predicted without any network of their"
+        f" family, such as a MobileNet without all other MobileNets, {_hits(apart)} do."
     )
+
+
+def _hits(left_out: Sequence[LeftOut]) -> str:
+    hits = sum(one.hit for one in left_out)
+    return f"{hits} of {len(left_out)} ({hits / len(left_out):.0%})"
 
 
 def _validation_table(rows: Iterable[tuple[str, str, str, Sequence[LeftOut]]]) -> ReportTable:

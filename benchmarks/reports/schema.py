@@ -285,7 +285,7 @@ class SettingProjection(_Frozen):
 
 
 class LeftOutCheck(_Frozen):
-    """How many figures published of the board lie where the other networks put them."""
+    """How many figures published of the board lie where other families of networks put them."""
 
     network_kind: str
     hits: int
@@ -298,7 +298,7 @@ class BoardProjection(_Frozen):
     Attributes:
         key: Name of its file in ``benchmarks/published/boards``.
         steps: How each kind's factor was reached.
-        checks: Each published figure predicted from this machine without itself.
+        checks: Each published figure predicted from this machine without its family.
         settings: With as many threads as the daemon takes there, and with one.
         sources: Where the published figures stand.
     """

@@ -120,6 +120,20 @@ def test_a_left_out_figure_is_predicted_without_itself():
     assert left_out[-1].estimate_ms == pytest.approx(20, rel=0.05)
 
 
+def test_siblings_can_be_left_out_too():
+    """A family is one witness: its members agree with one another more than with others."""
+    assert Pair(network="ssdlite-mobilenet-v2", source="", before_ms=1, after_ms=1).family == "ssd"
+    named = [
+        Pair(network=name, source="paper", before_ms=1.0, after_ms=after)
+        for name, after in (("a-1", 2.0), ("a-2", 2.1), ("b-1", 3.0), ("c-1", 3.1), ("d-1", 2.9))
+    ]
+    found = {one.pair.network: one for one in predict_left_out(named, siblings=False)}
+    assert found["a-1"].estimate_ms == pytest.approx(3.0, rel=0.01)
+    assert not found["a-1"].hit
+    few = predict_left_out(named[:3], siblings=False)
+    assert few == ()
+
+
 def test_published_figures_lie_where_the_others_put_them():
     """As many as the intervals promise: Pi 4 from Pi 5, N100 from Pi 4, and all the rest."""
     found = trials(read_boards())
@@ -129,6 +143,9 @@ def test_published_figures_lie_where_the_others_put_them():
     figures = sum(len(trial.left_out) for trial in found)
     assert figures > 500
     assert hits / figures == pytest.approx(LEVEL, abs=0.04)
+    apart = [one for trial in found for one in trial.without_siblings]
+    assert len(apart) > 100
+    assert sum(one.hit for one in apart) / len(apart) > 0.8
 
 
 def test_a_frame_is_divided_into_its_networks():
