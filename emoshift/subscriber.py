@@ -318,7 +318,7 @@ class ConnectionChange:
     """The subscriber's own connection came or went.
 
     Attributes:
-        online: Which of the two.
+        online: Whether it is there and the broker has answered the subscription.
         text: What to show the user.
     """
 
@@ -447,6 +447,7 @@ def listen(
     for device in forget:
         interpreter.forget(device)
     asked: dict[Replay, float] = {}
+    protocol = ""
     connection = ReconnectingConnection(
         lambda protocol: PahoConnection(
             broker, protocol=protocol, session_expiry_s=keep_s, persistent=stable
@@ -458,7 +459,11 @@ def listen(
             events = connection.turn(_TURN_S)
             for event in events:
                 if isinstance(event, Connected):
+                    protocol = event.protocol
                     connection.subscribe(*(f"{ROOT}/{devices}/{kind}" for kind in _KINDS))
+                if isinstance(event, Subscribed):  # from now on nothing is missed
+                    text = f"connected to {broker.address} (MQTT {protocol})"
+                    yield ConnectionChange(online=True, text=text)
                 yield from _notify(event, connection, interpreter, broker.address)
                 if isinstance(event, Received):
                     _request_missing(connection, interpreter, event.topic, asked)
@@ -475,9 +480,6 @@ def _notify(
     address: str,
 ) -> Iterator[Notification]:
     match event:
-        case Connected():
-            text = f"connected to {address} (MQTT {event.protocol})"
-            yield ConnectionChange(online=True, text=text)
         case Subscribed():
             for topic, reason in event.refused:
                 yield SubscriptionRefused(topic=topic, reason=reason)

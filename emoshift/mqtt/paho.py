@@ -197,6 +197,17 @@ class _BoundedClient(Client):
             packet["remaining_length"] = packet["to_process"] = bufsize = LARGEST_PACKET
         return super()._sock_recv(bufsize)
 
+    def _sock_send(self, buf: bytes | bytearray) -> int:
+        """Write; where the other end is gone, leave it to the next read to say so.
+
+        paho would close the connection, and with it throw away what the broker had sent before:
+        messages, or why it ends the connection.
+        """
+        try:
+            return super()._sock_send(buf)
+        except (BrokenPipeError, ConnectionResetError) as why:
+            raise BlockingIOError from why
+
 
 class PahoConnection:
     """One connection through paho, driven by whoever calls `turn`.

@@ -132,7 +132,8 @@ def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             with Outbox.open(storm.outbox, writer=False) as outbox:
                 wait_until(lambda: outbox.stats().depth == 0, 120.0)
             with contextlib.suppress(TimeoutError):  # the report below says what is missing
-                wait_until(lambda: len(ear.tracks) >= len(storm.committed()), 30.0)
+                # What a request before the last cut asked for is asked for again after 30 s.
+                wait_until(lambda: len(ear.tracks) >= len(storm.committed()), 60.0)
         finally:
             storm.vision.kill()
             storm.publish.stop()

@@ -95,15 +95,16 @@ class BadWire:
 
     Args:
         port: Where it connects to, on 127.0.0.1.
+        own_port: Where it listens; 0 takes a free one.
 
     Attributes:
         keep: Set to a byte array to have all that is carried kept in it.
         held_bytes: Received and not passed on, about.
     """
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, own_port: int = 0) -> None:
         self._target = port
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", own_port))
         self.port = int(self._server.getsockname()[1])
         self.connections = 0
         self._pairs: list[tuple[socket.socket, socket.socket]] = []

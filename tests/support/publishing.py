@@ -105,9 +105,14 @@ class Listening:
         return [n.state.value for n in list(self.news) if isinstance(n, DeviceStatus)]
 
     @property
+    def on_time(self) -> list[str]:
+        """The events heard that filled no gap, as they came."""
+        return [n.event.track for n in list(self.news) if isinstance(n, NewEvent) and not n.late]
+
+    @property
     def late(self) -> int:
         """How many events filled a gap that had been told."""
-        return sum(isinstance(n, NewEvent) and n.late for n in list(self.news))
+        return len(self.tracks) - len(self.on_time)
 
     @property
     def gaps(self) -> list[Gap]:

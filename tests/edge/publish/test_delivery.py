@@ -29,6 +29,11 @@ def named(count: int) -> list[str]:
     return [f"t{i}" for i in range(count)]
 
 
+def number(track: str) -> int:
+    """The number in a name that `named` gives."""
+    return int(track[1:])
+
+
 def test_events_arrive_in_order(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
     """What is put arrives, each once, in order, and leaves the outbox."""
     with Listening(broker.port) as ear:
@@ -43,7 +48,11 @@ def test_events_arrive_in_order(tmp_path: Path, broker: BrokerProcess, outbox: O
 
 
 def test_broker_killed_in_mid_stream(tmp_path: Path, broker: BrokerProcess, outbox: Outbox) -> None:
-    """A broker killed and restarted, twice, loses no event and repeats none."""
+    """A broker killed and restarted, twice, loses no event and repeats none.
+
+    What it had taken and not yet passed on dies with it: the subscriber tells the gap, asks again
+    and gets it late. All else comes in order.
+    """
     with (
         Listening(broker.port) as ear,
         Running(make_config(tmp_path, broker.port), grace_s=10.0) as publisher,
@@ -56,8 +65,9 @@ def test_broker_killed_in_mid_stream(tmp_path: Path, broker: BrokerProcess, outb
                 wait_until(lambda: publisher.state != "online")
                 broker.start()
         wait_until(lambda: len(ear.tracks) >= 300)
-    assert ear.tracks == named(300)
-    assert ear.gaps == []
+    assert sorted(ear.tracks, key=number) == named(300)
+    assert ear.on_time == sorted(ear.on_time, key=number)
+    assert ear.late == sum(gap.count for gap in ear.gaps)
 
 
 def test_connections_cut_in_mid_acknowledgement(
@@ -85,14 +95,18 @@ def test_connections_cut_in_mid_acknowledgement(
 def test_no_broker_at_all(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """Without a broker events wait, it is said once, and all arrive when one comes."""
     caplog.set_level(logging.DEBUG)
-    broker = BrokerProcess(tmp_path / "broker")
+    nobody = free_port()
     outbox.append(changes(30))
-    with Running(make_config(tmp_path, broker.port), grace_s=10.0):
+    with Running(make_config(tmp_path, nobody), grace_s=10.0):
         wait_until(lambda: caplog.text.count("next attempt") >= 3)
         (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert "check the broker's host" in warning.message
         assert outbox.stats().depth == 30
-        with broker, Listening(broker.port) as ear:
+        with (
+            BrokerProcess(tmp_path / "broker") as broker,
+            Listening(broker.port) as ear,
+            BadWire(broker.port, own_port=nobody),
+        ):
             wait_until(lambda: len(ear.tracks) >= 30)
             assert ear.tracks == named(30)
 
@@ -201,6 +215,7 @@ def test_subscriber_comes_back_after_the_publisher(
         with Listening(broker.port) as ear:
             outbox.append(changes(3))
             wait_until(lambda: len(ear.tracks) == 3)
+            wait_until(lambda: outbox.stats().depth == 0)
         broker.kill()
         wait_until(lambda: publisher.state != "online")
         outbox.append(changes(40, start=3))
