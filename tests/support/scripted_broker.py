@@ -118,7 +118,11 @@ class ScriptedBroker:
         return True
 
     def _end(self, end: socket.socket, reason: int) -> bool:
+        """Say why, and see that it arrives: closing with something unread would throw it away."""
         end.sendall(bytes([0xE0, 2, reason, 0]))
+        end.shutdown(socket.SHUT_WR)
+        while end.recv(4096):
+            pass
         return False
 
 
