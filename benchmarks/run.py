@@ -228,7 +228,9 @@ def open_loop(stack: ExitStack, request: Request, config: Config, bundle: Bundle
     stack.callback(source.close)
     folder = Path(stack.enter_context(outbox_folder()))
     outbox = stack.enter_context(Outbox.open(folder / "outbox.db", writer=True))
-    pipeline = stack.enter_context(open_pipeline(config, bundle))
+    pipeline = stack.enter_context(
+        open_pipeline(config, bundle, live=request.settled_pace == "live")
+    )
     if request.settled_landmarks == "every":
         pipeline.measure_everything()
     return Loop(source, pipeline, outbox, bundle)

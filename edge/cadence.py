@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edge.values import Face
 
@@ -44,14 +44,37 @@ class Cadence:
         for track in tracks:
             self._due_s.pop(track, None)
 
-    def due_faces(self, faces: Sequence[Face], now_s: float, interval_s: float) -> tuple[Face, ...]:
-        """Take the turns of the faces of a frame: whose is due, and whose landmarks are new."""
-        due = tuple(
-            face
-            for face in faces
-            if self.is_due(face.track, now_s)
-            or (face.landmarks is not None and face.landmarks.measured_s == now_s)
-        )
-        for face in due:
-            self.take(face.track, now_s, interval_s)
-        return due
+    def due_faces(
+        self,
+        faces: Sequence[Face],
+        now_s: float,
+        interval_s: float,
+        *,
+        limit: Callable[[int], int] = lambda due: due,
+    ) -> tuple[Face, ...]:
+        """Take the turns of the faces of a frame: whose is due, and whose landmarks are new.
+
+        Where not all can be taken, those who have waited longest are, and new landmarks count as
+        one interval of waiting. The others keep their turn.
+
+        Args:
+            faces: All in view.
+            now_s: When they were seen, seconds.
+            interval_s: Time between two turns, seconds.
+            limit: How many of so many to take.
+
+        Returns:
+            Whose turn it is, in the order of ``faces``.
+        """
+        waiting: dict[int, float] = {}
+        for face in faces:
+            due_s = self._due_s.setdefault(face.track, now_s)
+            if face.landmarks is not None and face.landmarks.measured_s == now_s:
+                waiting[face.track] = due_s - interval_s
+            elif self.is_due(face.track, now_s):
+                waiting[face.track] = due_s
+        taken = sorted(waiting, key=waiting.__getitem__)[: limit(len(waiting))]
+        for track in taken:
+            self.take(track, now_s, interval_s)
+        chosen = frozenset(taken)
+        return tuple(face for face in faces if face.track in chosen)

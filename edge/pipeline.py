@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edge.assets import LANDMARKER, find_asset, find_detector
 from edge.bundle.installed import configured_bundle
 from edge.cadence import CLASSIFY_EVERY_S, Cadence
 from edge.classifier.ensemble import Ensemble
+from edge.cost import FramePlanner
 from edge.faces.backend import ComputeBudget
 from edge.faces.select_backend import open_faces
 from edge.features.extract import describe
@@ -38,7 +39,8 @@ _BUDGETS: Final = (
     ComputeBudget(landmark_budget=1, landmark_interval_s=0.2, detect_every=6, detector_scale=0.75),
     ComputeBudget(landmark_budget=1, landmark_interval_s=0.4, detect_every=8, detector_scale=0.5),
 )
-"""What finding faces may cost at each of the governor's levels."""
+"""What finding faces may cost at each of the governor's levels. How many faces fit in one frame is
+planned besides, before each frame (`edge.cost`)."""
 
 _EVERYTHING: Final = ComputeBudget(landmark_budget=100, landmark_interval_s=0.0)
 
@@ -73,7 +75,10 @@ class Pipeline:
         finder: The face back end.
         ensemble: The networks.
         detector: The change detector.
-        clock: Seconds; used for the timings only.
+        clock: Seconds, the clock of the frames' capture times where there is a planner; else used
+            for the timings only.
+        planner: Cuts each frame's work to what its budget has room for; ``None`` does all that is
+            due, so that a replay does not depend on the machine's speed.
     """
 
     def __init__(
@@ -82,24 +87,33 @@ class Pipeline:
         finder: FaceFinder,
         ensemble: Ensemble,
         detector: TransitionDetector,
-        clock: Callable[[], float] = time.perf_counter,
+        clock: Callable[[], float] = time.monotonic,
+        planner: FramePlanner | None = None,
     ) -> None:
         self.finder = finder
         self.times = StageTimes()
         self.ensemble = ensemble
         self._detector = detector
         self._clock = clock
+        self._planner = planner
+        self._budget = _BUDGETS[0]
         self._cadence = Cadence()
         self._classify_every_s = _CLASSIFY_EVERY_S[0]
 
     def step(self, frame: Frame) -> Step:
         """Take one frame from picture to decisions; capture times must never decrease."""
         started = self._clock()
+        self._limit_landmarks(started - frame.captured_s)
         faces = self.finder.find(frame)
         found = self._clock()
         features = describe(
             frame,
-            self._cadence.due_faces(faces, frame.captured_s, self._classify_every_s),
+            self._cadence.due_faces(
+                faces,
+                frame.captured_s,
+                self._classify_every_s,
+                limit=lambda due: self._classification_limit(due, found - frame.captured_s),
+            ),
         )
         described = self._clock()
         predictions = self.ensemble.classify(features)
@@ -114,6 +128,17 @@ class Pipeline:
         self.times.add("features", described - found)
         self.times.add("models", classified - described)
         self.times.add("transitions", ended - classified)
+        if self._planner is not None:
+            report = self.finder.report
+            landmarks_s = report.stages_s.get("landmarks", 0.0)
+            self._planner.observe(
+                faces=len(faces),
+                measured=report.measured,
+                landmarks_s=landmarks_s,
+                classified=len(features),
+                classification_s=classified - found,
+                rest_s=found - started - landmarks_s + ended - classified,
+            )
         return Step(
             frame=frame,
             faces=faces,
@@ -129,14 +154,28 @@ class Pipeline:
     def shed(self, level: int) -> None:
         """Run at one of the governor's levels: fewer landmarks, then fewer networks."""
         level = min(level, len(_BUDGETS) - 1)
-        self.finder.set_budget(_BUDGETS[level])
+        self._budget = _BUDGETS[level]
+        self.finder.set_budget(self._budget)
         self._classify_every_s = _CLASSIFY_EVERY_S[level]
         self.ensemble.level = min(max(level - 1, 0), self.ensemble.levels)
 
     def measure_everything(self) -> None:
         """Measure and classify every face in every frame, as benchmarks of the whole path do."""
+        self._planner = None
         self.finder.set_budget(_EVERYTHING)
         self._classify_every_s = 0.0
+
+    def _limit_landmarks(self, age_s: float) -> None:
+        """Measure no more faces in the coming frame than its budget has room for."""
+        if self._planner is not None:
+            most = self._budget.landmark_budget
+            fits = self._planner.landmark_limit(age_s, at_most=most)
+            self.finder.set_budget(replace(self._budget, landmark_budget=fits))
+
+    def _classification_limit(self, due: int, age_s: float) -> int:
+        if self._planner is None:
+            return due
+        return self._planner.classification_limit(age_s, at_most=due)
 
     def _forget(self, tracks: tuple[int, ...]) -> None:
         if tracks:
@@ -147,7 +186,11 @@ class Pipeline:
 
 @contextmanager
 def open_pipeline(
-    config: Config, bundle: Bundle | None = None, *, random_seed: int | None = None
+    config: Config,
+    bundle: Bundle | None = None,
+    *,
+    random_seed: int | None = None,
+    live: bool = False,
 ) -> Iterator[Pipeline]:
     """Load every model and hand out the pipeline.
 
@@ -155,6 +198,8 @@ def open_pipeline(
         config: The whole configuration.
         bundle: A bundle already loaded; else the configured one is.
         random_seed: Makes the faces' random labels repeatable; ``None`` for live sources.
+        live: Whether capture times are on the monotonic clock, so that ``health.budget_ms`` can be
+            held by doing less in a frame.
 
     Raises:
         BundleError: The model bundle cannot be trusted.
@@ -187,6 +232,7 @@ def open_pipeline(
                 bundle, threads=config.models.thread_count(), clock=time.perf_counter
             ),
             detector=TransitionDetector(parameters),
+            planner=FramePlanner(config.health.budget_ms / 1e3) if live else None,
         )
 
 

@@ -65,7 +65,7 @@ def run_vision(
         log.warning("%s", warning)
     with (
         EventStoreProcess(config.outbox) as outbox,
-        open_pipeline(config, bundle) as pipeline,
+        open_pipeline(config, bundle, live=True) as pipeline,
     ):
         log.info("faces by %s (%s)", pipeline.finder.name, pipeline.finder.reason)
         capture = open_capture(config.camera)

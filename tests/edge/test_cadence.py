@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.cadence import Cadence
+from edge.values import Box, Face, Landmarks
 
 
 @pytest.mark.parametrize("frames_a_second", [60, 30, 25, 24, 15, 12])
@@ -60,3 +62,43 @@ def test_a_forgotten_track_is_new() -> None:
     cadence.take(1, 0.0, 10.0)
     cadence.forget([1, 2])
     assert cadence.is_due(1, 0.1)
+
+
+def face(track: int, measured_s: float | None = None) -> Face:
+    """A face, measured then or never."""
+    landmarks = None
+    if measured_s is not None:
+        landmarks = Landmarks(
+            points=np.zeros((478, 3), np.float32),
+            blendshapes=np.zeros(52, np.float32),
+            measured_s=measured_s,
+        )
+    return Face(
+        track=track,
+        label=str(track),
+        box=Box(x=0, y=0, width=50, height=50),
+        keypoints=np.zeros((5, 2), np.float32),
+        score=1.0,
+        landmarks=landmarks,
+    )
+
+
+def taken(cadence: Cadence, faces: list[Face], now_s: float, most: int) -> list[int]:
+    """Whose turn is taken where no more than ``most`` may be."""
+    due = cadence.due_faces(faces, now_s, 0.1, limit=lambda count: min(count, most))
+    return [found.track for found in due]
+
+
+def test_who_was_left_out_is_first() -> None:
+    """With room for two a frame, five faces take their turns in order, again and again."""
+    cadence = Cadence()
+    faces = [face(track) for track in range(5)]
+    order = [taken(cadence, faces, frame / 10, 2) for frame in range(5)]
+    assert order == [[0, 1], [2, 3], [0, 4], [1, 2], [0, 3]]
+
+
+def test_new_landmarks_count_as_an_interval_of_waiting() -> None:
+    """They go before those who are just due, and not before those who have waited for long."""
+    cadence = Cadence()
+    assert taken(cadence, [face(0), face(1, 0.0)], 0.0, 1) == [1]
+    assert taken(cadence, [face(0), face(1, 0.2)], 0.2, 1) == [0]

@@ -72,6 +72,18 @@ def test_a_face_is_classified_eleven_times_a_second(sample_clip: Path, config: C
     assert all(step.faces[0].landmarks is not None for step in steps)
 
 
+def test_a_budget_that_is_always_broken(sample_clip: Path, config: Config) -> None:
+    """However late a live frame is, the face in it is measured and classified in its turn."""
+    config = config.model_copy(
+        update={"health": config.health.model_copy(update={"budget_ms": 1e-3})}
+    )
+    with open_pipeline(config, random_seed=1, live=True) as pipeline:
+        steps = [pipeline.step(frame) for frame in Clip(sample_clip).frames()]
+    seconds = steps[-1].frame.captured_s
+    assert sum(len(step.predictions) for step in steps) == pytest.approx(11 * seconds, abs=4)
+    assert steps[-1].faces[0].landmarks is not None
+
+
 def test_an_altered_bundle_is_refused(sample_clip: Path, config: Config) -> None:
     """One changed byte in a model, and nothing is run."""
     from pathlib import Path
