@@ -185,8 +185,9 @@ def progress(line: str) -> None:
 
 def deliver(report: AnyReport, report_path: Path | None) -> None:
     """Print the tables and write the file; an interrupted run ends here with its exit code."""
-    from benchmarks.reports.render import as_text, describe
+    from benchmarks.reports.render import describe
     from benchmarks.reports.schema import write_report
+    from benchmarks.reports.tables import as_text
 
     if sys.stderr.isatty():
         click.echo(err=True)
@@ -509,7 +510,8 @@ def project(
     if validate:
         from benchmarks.published.figures import read_boards
         from benchmarks.published.validate import trials
-        from benchmarks.reports.render import as_text, validation_blocks
+        from benchmarks.reports.projections import validation_blocks
+        from benchmarks.reports.tables import as_text
 
         click.echo(as_text(validation_blocks(trials(read_boards()))))
         return

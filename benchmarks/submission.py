@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
-import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.host import how_measured, read_device, software
 from benchmarks.reports.schema import RunReport, SubmissionReport, read_report
-from emoshift.errors import OutputError, UnavailableError, UsageError
+from benchmarks.suite import run_apart
+from emoshift.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,8 +29,6 @@ STANDARD: Final[dict[str, tuple[str, ...]]] = {
 }
 """Options of each run: as the daemon runs, and with every face measured in every frame."""
 SECONDS: Final = 30.0
-_EXPECTED: Final = (0, 1, 3)
-"""Exit codes that leave a whole report: good, over budget, throttled."""
 
 
 def submit(
@@ -44,7 +41,7 @@ def submit(
 
     Raises:
         UsageError: The file cannot be written.
-        UnavailableError: A run failed, or was interrupted.
+        UnavailableError: A run failed.
     """
     if not path.parent.is_dir():
         raise UsageError(f"--submit {path}: there is no folder {path.parent}")
@@ -66,22 +63,10 @@ def submit(
 
 
 def _run(options: tuple[str, ...], seconds: float, file: Path) -> RunReport:
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "benchmarks", "run", *options, "--threads", "auto",
-            "--seconds", f"{seconds:g}", "--output", str(file),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )  # fmt: skip
-    if done.returncode not in _EXPECTED or not file.exists():
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise UnavailableError(reason.removeprefix("Error: "))
+    run_apart(("run", *options, "--threads", "auto", "--seconds", f"{seconds:g}"), file)
     report = read_report(file)
-    file.unlink()
     if not isinstance(report, RunReport):
-        raise OutputError(f"{file}: not the report of a run")
+        raise UnavailableError(f"edge-bench run: its report is one of {report.kind}")
     return report.model_copy(update={"samples_ms": {}})
 
 

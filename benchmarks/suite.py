@@ -20,6 +20,25 @@ _EXPECTED: Final = (0, 1, 3)
 """Exit codes that leave a whole report: good, over budget, throttled."""
 
 
+def run_apart(arguments: Sequence[str], path: Path) -> None:
+    """Make one measurement in a process of its own, and its report.
+
+    Raises:
+        UnavailableError: It failed; the message is its own.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments, "--output", str(path)],
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if done.returncode not in _EXPECTED:
+        lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
+        raise UnavailableError(f"edge-bench {' '.join(arguments)}: {lines[-1]}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One measurement: the name of its file, and what to call."""
@@ -76,17 +95,8 @@ def run_suite(
     if unknown := [name for name in only if name not in known]:
         raise UsageError(f"{unknown[0]}: unknown; the measurements are {', '.join(known)}")
     results = folder / read_device().key
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     for item in [known[name] for name in only] or ITEMS:
-        path = results / f"{item.name}.json"
-        extra = () if bundle == "default" else ("--bundle", bundle)
-        log(f"{item.name}: edge-bench {' '.join((*item.arguments, *extra))}")
-        done = subprocess.run(
-            [sys.executable, "-m", "benchmarks", *item.arguments, *extra, "--output", str(path)],
-            check=False,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-        )
-        if done.returncode not in _EXPECTED:
-            raise UnavailableError(f"{item.name}: ended with code {done.returncode}")
+        arguments = (*item.arguments, *(() if bundle == "default" else ("--bundle", bundle)))
+        log(f"{item.name}: edge-bench {' '.join(arguments)}")
+        run_apart(arguments, results / f"{item.name}.json")
     return results

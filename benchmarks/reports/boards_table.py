@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.published.figures import read_boards
-from benchmarks.reports.render import ReportTable, ends
 from benchmarks.reports.schema import Interval, ProjectReport, SubmissionReport
+from benchmarks.reports.tables import ReportTable, ends
 from benchmarks.submission import ONE_DUE, THIRTY_DUE
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.reports.render import ReportTable, as_text, interval
 from benchmarks.reports.schema import RunReport
 from benchmarks.reports.statistics import bootstrap_ratio, percentile
+from benchmarks.reports.tables import ReportTable, as_text, interval
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,18 +7,13 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.published.figures import read_boards
 from benchmarks.published.validate import trials
 from benchmarks.reports.boards_table import boards_table
+from benchmarks.reports.projections import project_blocks, validation_summary
 from benchmarks.reports.render import (
-    ReportTable,
-    as_markdown,
     distributions,
-    interval,
     peers_blocks,
-    people,
-    project_blocks,
     run_table,
     stages_blocks,
     submission_blocks,
-    validation_summary,
     versions,
 )
 from benchmarks.reports.schema import (
@@ -30,13 +25,14 @@ from benchmarks.reports.schema import (
     SubmissionReport,
     read_report,
 )
+from benchmarks.reports.tables import ReportTable, as_markdown, interval, people
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from benchmarks.reports.render import Block
     from benchmarks.reports.schema import AnyReport
+    from benchmarks.reports.tables import Block
 
 _TITLE: Final = "# Benchmarks"
 _BOARDS: Final = """How long a picture takes, from the moment it is in memory until its decisions

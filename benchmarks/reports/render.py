@@ -1,14 +1,10 @@
-"""Reports as paragraphs and tables, written for a terminal or as Markdown."""
+"""Reports as paragraphs and tables."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from tabulate import tabulate
-
-from benchmarks.published.ratios import LEVEL
+from benchmarks.reports.projections import project_blocks
 from benchmarks.reports.schema import (
     PeersReport,
     ProjectReport,
@@ -16,53 +12,20 @@ from benchmarks.reports.schema import (
     StagesReport,
     SubmissionReport,
 )
+from benchmarks.reports.tables import ReportTable, interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from benchmarks.published.validate import LeftOut, Trial
     from benchmarks.reports.schema import (
         AnyReport,
         Distribution,
-        FrameProjection,
-        Interval,
         MachineCondition,
         Peer,
     )
+    from benchmarks.reports.tables import Block
 
 _COLUMNS: Final = ("n", "min", "mean", "p50", "p90", "p95", "p99", "max")
-
-
-@dataclass(frozen=True, slots=True)
-class ReportTable:
-    """Cells as text: one head, rows of the same length."""
-
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-Block = str | ReportTable
-"""A paragraph or a table."""
-
-
-def as_text(blocks: Iterable[Block]) -> str:
-    """Write blocks for a terminal: the first column to the left, the others to the right."""
-    return "\n\n".join(_aligned(block, "plain") for block in blocks)
-
-
-def as_markdown(blocks: Iterable[Block]) -> str:
-    """Write blocks as Markdown."""
-    return "\n\n".join(_aligned(block, "pipe") for block in blocks)
-
-
-def _aligned(block: Block, style: str) -> str:
-    if isinstance(block, str):
-        return block
-    align = ("left", *("right",) * (len(block.head) - 1))
-    text: str = tabulate(
-        block.rows, block.head, tablefmt=style, colalign=align, disable_numparse=True
-    )
-    return text
 
 
 def describe(report: AnyReport) -> list[Block]:
@@ -89,11 +52,6 @@ def describe(report: AnyReport) -> list[Block]:
 def versions(report: AnyReport) -> str:
     """Return the versions of the software that took part."""
     return ", ".join(f"{name} {version}" for name, version in report.software.items())
-
-
-def interval(value: Interval, digits: int = 2) -> str:
-    """Return an estimate with its interval."""
-    return f"{value.estimate:.{digits}f} ({value.low:.{digits}f} to {value.high:.{digits}f})"
 
 
 def distributions(named: Mapping[str, Distribution]) -> ReportTable:
@@ -190,95 +148,6 @@ def _peer_row(peer: Peer) -> tuple[str, ...]:
     )
 
 
-def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]:
-    """What other boards would need; nothing of it was measured there.
-
-    Args:
-        report: The projection.
-        brief: Parts with the daemon's own threads only.
-    """
-    faces = people(report.workload.faces)
-    frames: list[tuple[str, ...]] = []
-    parts: list[tuple[str, ...]] = []
-    notes = [*report.assumptions]
-    for board in report.boards:
-        for setting in board.settings:
-            threads = str(setting.threads)
-            for schedule in ("due", "every"):
-                frame: FrameProjection = getattr(setting, schedule)
-                frames.append(
-                    (board.name, threads, schedule, ends(frame.p50), ends(frame.p95),
-                     ends(frame.fps))
-                )  # fmt: skip
-            if brief and setting != board.settings[0]:
-                continue
-            parts += [
-                (
-                    board.key, threads, part.name, part.part_kind, str(part.threads),
-                    f"{part.here_ms:.2f}", f"{part.share:.0%}", ends(part.factor), ends(part.ms),
-                )
-                for part in setting.parts
-            ]  # fmt: skip
-            detector = setting.detector
-            parts.append(
-                (
-                    board.key, threads, "detector, beside the frame", "opencv", threads, "", "",
-                    f"{detector.core.low:.0%} to {detector.core.high:.0%} of a core",
-                    ends(detector.round_ms),
-                )
-            )  # fmt: skip
-        notes += [f"{board.key}, {kind}: {steps}." for kind, steps in board.steps.items()]
-        notes += [
-            f"{board.key}, {check.network_kind}: {check.hits} of {check.figures} published figures"
-            " lie where this machine and networks of other families put them."
-            for check in board.checks
-        ]
-    sources = dict.fromkeys(text for board in report.boards for text in board.sources)
-    return [
-        (
-            f"PROJECTED from this machine, {faces} in {report.workload.width_px}x"
-            f"{report.workload.height_px}; nothing was measured on these boards. Each cell is an"
-            " interval; threads are those of each network, and schedules are those of the"
-            " landmarks: when due, as the daemon runs, or every face in every frame. Parts are"
-            " those of 30 pictures a second; a slower board has more due in each of fewer frames."
-        ),
-        ReportTable(
-            ("board", "threads", "landmarks", "p50 ms", "p95 ms", "frames/s"), tuple(frames)
-        ),
-        ReportTable(
-            ("board", "threads", "part", "kind", "its threads", "here ms", "of the frames",
-             "times slower", "there ms"),
-            tuple(parts),
-        ),
-        "Published networks timed here with one thread:",
-        ReportTable(
-            ("network", "kind", "n", "p50 ms", "p95 ms"),
-            tuple(
-                (r.network, r.network_kind, str(r.measured.n), f"{r.measured.p50:.2f}",
-                 f"{r.measured.p95:.2f}")
-                for r in report.references
-            ),
-        ),
-        "\n".join(f"- {note}" for note in notes),
-        "\n".join(f"- Source: {source}." for source in sources),
-    ]  # fmt: skip
-
-
-def people(faces: int | None) -> str:
-    """Say how many faces there are."""
-    return "one face" if faces == 1 else f"{faces} faces"
-
-
-def ends(value: Interval) -> str:
-    """Return both ends of an interval, as exactly as they deserve."""
-    low, high = (_rounded(end) for end in (value.low, value.high))
-    return low if low == high else f"{low} to {high}"
-
-
-def _rounded(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
 def submission_blocks(report: SubmissionReport) -> list[Block]:
     """The standard runs of a board."""
     before = next(iter(report.runs.values())).before
@@ -289,59 +158,6 @@ def submission_blocks(report: SubmissionReport) -> list[Block]:
         + ("; the processor THROTTLED" if throttled else ""),
         run_table(report.runs),
     ]
-
-
-def validation_blocks(trials: Sequence[Trial]) -> list[Block]:
-    """How well published figures follow from one another, one row for each number of threads."""
-    rows = [(t.what, t.kind, str(t.threads), t.left_out) for t in trials]
-    return [_hit_rate(trials), _validation_table(rows)]
-
-
-def validation_summary(trials: Sequence[Trial]) -> list[Block]:
-    """The same with all numbers of threads together."""
-    merged: dict[tuple[str, str], list[Trial]] = {}
-    for trial in trials:
-        merged.setdefault((trial.what, trial.kind), []).append(trial)
-    rows = [
-        (
-            what,
-            kind,
-            ", ".join(str(t.threads) for t in each),
-            tuple(one for t in each for one in t.left_out),
-        )
-        for (what, kind), each in merged.items()
-    ]
-    return [_hit_rate(trials), _validation_table(rows)]
-
-
-def _hit_rate(trials: Sequence[Trial]) -> str:
-    alone = [one for trial in trials for one in trial.left_out]
-    apart = [one for trial in trials for one in trial.without_siblings]
-    return (
-        f"{_hits(alone)} published figures lie in the interval predicted without them;"
-        f" {LEVEL:.0%} are meant to. Of those that can be predicted without any network of their"
-        f" family, such as a MobileNet without all other MobileNets, {_hits(apart)} do."
-    )
-
-
-def _hits(left_out: Sequence[LeftOut]) -> str:
-    hits = sum(one.hit for one in left_out)
-    return f"{hits} of {len(left_out)} ({hits / len(left_out):.0%})"
-
-
-def _validation_table(rows: Iterable[tuple[str, str, str, Sequence[LeftOut]]]) -> ReportTable:
-    return ReportTable(
-        ("predicted", "kind", "threads", "figures", "in the interval", "typical error",
-         "interval, high / low"),
-        tuple(
-            (
-                what, kind, threads, str(len(left_out)), str(sum(one.hit for one in left_out)),
-                f"{median(one.wrong_by for one in left_out) - 1:.0%}",
-                f"{median(one.high_ms / one.low_ms for one in left_out):.2f}",
-            )
-            for what, kind, threads, left_out in rows
-        ),
-    )  # fmt: skip
 
 
 def _run_blocks(report: RunReport) -> list[Block]:
