@@ -117,20 +117,29 @@ class AsyncRunner:
         self._thread.join()
 
     def _work(self) -> None:
-        while True:
+        while self._work_once():
+            pass
+
+    def _work_once(self) -> bool:
+        """Wait for a frame and search it; no frame is kept while it waits for the next.
+
+        Returns:
+            Whether to go on.
+        """
+        with self._lock:
+            self._lock.wait_for(lambda: self._job is not None or self._closing)
+            if self._closing or self._job is None:
+                return False
+            (frame, region), self._job = self._job, None
+        try:
+            done = _detect(self._detector, frame, region)
+        except Exception as why:  # noqa: BLE001 - handed to the caller's thread by poll()
             with self._lock:
-                self._lock.wait_for(lambda: self._job is not None or self._closing)
-                if self._closing or self._job is None:
-                    return
-                (frame, region), self._job = self._job, None
-            try:
-                done = _detect(self._detector, frame, region)
-            except Exception as why:  # noqa: BLE001 - handed to the caller's thread by poll()
-                with self._lock:
-                    self._failure, self._busy = why, False
-                return
-            with self._lock:
-                self._done, self._busy = done, False
+                self._failure, self._busy = why, False
+            return False
+        with self._lock:
+            self._done, self._busy = done, False
+        return True
 
 
 def _detect(detector: Detector, frame: Frame, region: Region) -> DetectionResult:
