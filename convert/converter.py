@@ -38,7 +38,7 @@ class ConversionJob:
 
     Attributes:
         source: The Keras file.
-        kind: ``cnn`` or ``lstm``.
+        kind: ``cnn``, ``lstm``, or ``small_face`` for the face stage's network.
         head: Layer whose output is taken; ``None`` for the only one.
         second_head: Layer whose output is taken beside it, seven logits; ``None`` for none.
         classes: How many logits are expected.

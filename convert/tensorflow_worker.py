@@ -38,6 +38,10 @@ FLOAT_TOLERANCE: Final = 1e-3
 """Logits of the float reference may differ this much from those Keras computes."""
 
 
+PICTURE_OUTPUTS: Final = ("logits", "fer2013")
+SMALL_FACE_OUTPUTS: Final = ("points", "shapes", "presence")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelForm:
     """A network as the converter takes it.
@@ -80,7 +84,8 @@ def _convert(job: ConversionJob, samples: NDArray[Any], folder: Path) -> dict[st
     if job.kind == "lstm":
         plain, exact, feeds, check = _recurrent_forms(tf, model, samples)
     else:
-        plain, exact, feeds, check = _picture_forms(keras, model, samples)
+        names = SMALL_FACE_OUTPUTS if job.kind == "small_face" else PICTURE_OUTPUTS
+        plain, exact, feeds, check = _picture_forms(keras, model, samples, names)
     reference, reference_roles = _write(tf, plain, "float32", feeds)
     _check_reference(tf, reference, reference_roles, check)
     converted, roles = reference, reference_roles
@@ -108,6 +113,8 @@ def _load(job: ConversionJob, keras: Any) -> Any:
             raise InputError(f"weight {weight.path} holds NaN or infinity; train it again")
     if len(model.inputs) != 1:
         raise InputError(f"{len(model.inputs)} inputs, expected one")
+    if job.kind == "small_face":
+        return keras.Model(model.inputs, [_head(model, name) for name in SMALL_FACE_OUTPUTS])
     output = _head(model, job.head)
     if job.kind == "cnn":
         side = CROP_SIDE_PX
@@ -151,6 +158,7 @@ def _picture_forms(
     keras: Any,
     model: Any,
     crops: NDArray[np.uint8],
+    names: tuple[str, ...],
 ) -> tuple[ModelForm, ModelForm, Callable[[], Iterator[dict[str, NDArray[Any]]]], dict[str, Any]]:
     pictures = ((crops.astype(np.float32) - MIDDLE) * np.float32(INPUT_SCALE))[..., None]
     [source] = [tensor.name.split(":")[0] for tensor in model.inputs]
@@ -162,7 +170,7 @@ def _picture_forms(
     few = pictures[:16]
     outputs = model(few, training=False)
     outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-    heads = dict(zip(("logits", "fer2013"), map(np.asarray, outputs), strict=False))
+    heads = dict(zip(names, map(np.asarray, outputs), strict=False))
     check = {"feeds": {"picture": few}, "outputs": heads}
     roles = {f"output_{place}": role for place, role in enumerate(heads)}
     plain = ModelForm(model=model, roles={source: "picture", **roles})

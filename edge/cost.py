@@ -96,7 +96,8 @@ class CostModel:
         return Cost(fixed_s=fixed_s, each_s=each_s)
 
 
-_LANDMARKS: Final = Cost(fixed_s=0.0, each_s=0.035)
+_LANDMARKS: Final = Cost(fixed_s=0.002, each_s=0.006)
+_LOOK: Final = Cost(fixed_s=0.0, each_s=0.035)
 _CLASSIFICATION: Final = Cost(fixed_s=0.004, each_s=0.008)
 _REST: Final = Cost(fixed_s=0.010, each_s=0.0005)
 """Assumed at first: a Raspberry Pi 4 with one thread, at the slow end of its projection."""
@@ -115,11 +116,12 @@ class FramePlanner:
     def __init__(self, budget_s: float) -> None:
         self._planned_s = PLANNED_SHARE * budget_s
         self.landmarks = CostModel(_LANDMARKS)
+        self.looks = CostModel(_LOOK)
         self.classification = CostModel(_CLASSIFICATION)
         self.rest = CostModel(_REST)
         self._faces = 1
 
-    def landmark_limit(self, age_s: float, *, at_most: int) -> int:
+    def landmark_limit(self, age_s: float, *, at_most: int, looks: int = 0) -> int:
         """How many faces to measure in a frame whose work begins now.
 
         Each of them will be classified too, since its blendshapes are new.
@@ -127,8 +129,10 @@ class FramePlanner:
         Args:
             age_s: Time since the frame was captured.
             at_most: Never more than these.
+            looks: At how many of them MediaPipe's models will look too.
         """
         left_s = self._planned_s - age_s - self.rest.predict(self._faces)
+        left_s -= self.looks.predict(looks) if looks else 0.0
         count = max(1, self.landmarks.most(left_s, at_most=at_most))
         while count > 1 and self._both(count) > left_s:
             count -= 1
@@ -150,6 +154,8 @@ class FramePlanner:
         faces: int,
         measured: int,
         landmarks_s: float,
+        looks: int = 0,
+        looks_s: float = 0.0,
         classified: int,
         classification_s: float,
         rest_s: float,
@@ -160,12 +166,15 @@ class FramePlanner:
             faces: In view.
             measured: Whose landmarks were measured.
             landmarks_s: Seconds for that.
+            looks: At how many MediaPipe's models looked too.
+            looks_s: Seconds for that.
             classified: Classified.
             classification_s: Seconds for that, crops included.
             rest_s: Seconds for everything else.
         """
         self._faces = max(1, faces)
         self.landmarks.observe(measured, landmarks_s)
+        self.looks.observe(looks, looks_s)
         self.classification.observe(classified, classification_s)
         self.rest.observe(self._faces, rest_s)
 

@@ -35,14 +35,27 @@ REPLAY_SEED: Final = 0
 
 _BUDGETS: Final = (
     ComputeBudget(),
-    ComputeBudget(landmark_budget=1, landmark_interval_s=0.12, detect_every=4),
-    ComputeBudget(landmark_budget=1, landmark_interval_s=0.2, detect_every=6, detector_scale=0.75),
-    ComputeBudget(landmark_budget=1, landmark_interval_s=0.4, detect_every=8, detector_scale=0.5),
+    ComputeBudget(mesh_interval_s=0.4, landmark_interval_s=0.12, detect_every=4),
+    ComputeBudget(
+        landmark_budget=6,
+        mesh_interval_s=0.8,
+        landmark_interval_s=0.2,
+        detect_every=6,
+        detector_scale=0.75,
+    ),
+    ComputeBudget(
+        landmark_budget=3,
+        mesh_interval_s=1.6,
+        landmark_interval_s=0.4,
+        detect_every=8,
+        detector_scale=0.5,
+    ),
 )
 """What finding faces may cost at each of the governor's levels. How many faces fit in one frame is
 planned besides, before each frame (`edge.cost`)."""
 
 _EVERYTHING: Final = ComputeBudget(landmark_budget=100, landmark_interval_s=0.0)
+"""Every face is measured in every frame; MediaPipe's models look as often as they always do."""
 
 _CLASSIFY_EVERY_S: Final = (CLASSIFY_EVERY_S, 0.12, 0.15, 0.2)
 """Time between two classifications of one face, seconds, at each of these levels."""
@@ -130,14 +143,17 @@ class Pipeline:
         self.times.add("transitions", ended - classified)
         if self._planner is not None:
             report = self.finder.report
-            landmarks_s = report.stages_s.get("landmarks", 0.0)
+            looks_s = report.stages_s.get("mesh", 0.0)
+            landmarks_s = report.stages_s.get("landmarks", 0.0) - looks_s
             self._planner.observe(
                 faces=len(faces),
                 measured=report.measured,
                 landmarks_s=landmarks_s,
+                looks=report.corrected,
+                looks_s=looks_s,
                 classified=len(features),
                 classification_s=classified - found,
-                rest_s=found - started - landmarks_s + ended - classified,
+                rest_s=found - started - landmarks_s - looks_s + ended - classified,
             )
         return Step(
             frame=frame,
@@ -169,7 +185,7 @@ class Pipeline:
         """Measure no more faces in the coming frame than its budget has room for."""
         if self._planner is not None:
             most = self._budget.landmark_budget
-            fits = self._planner.landmark_limit(age_s, at_most=most)
+            fits = self._planner.landmark_limit(age_s, at_most=most, looks=self._budget.mesh_budget)
             self.finder.set_budget(replace(self._budget, landmark_budget=fits))
 
     def _classification_limit(self, due: int, age_s: float) -> int:

@@ -14,8 +14,9 @@ from train.data.ferplus import LabelSet
 from train.data.sampling import Selection
 from train.features.blendshape_inputs import BlendshapeInputs
 from train.features.synthetic_sequences import Script
-from train.networks.config import BlendshapeNet, ConvolutionNet, ResidualNet
+from train.networks.config import BlendshapeNet, ConvolutionNet, ResidualNet, SmallFaceNet
 from train.recipe_table import Count, NonNegative, Positive, RecipeTable, Seed, Share
+from train.small_face.batches import FarFaces
 
 Optimiser: TypeAlias = Literal["adam", "sgd", "rmsprop"]
 ImageSize = Annotated[int, Field(ge=8, le=512)]
@@ -115,6 +116,33 @@ class RecurrentRecipe(RecipeTable):
     noise: NonNegative = 0.1
     dropout: Share = 0.2
     script: Script = Script()
+
+
+class SmallFaceRecipe(RecipeTable):
+    """One way to train the network that measures small faces.
+
+    Attributes:
+        seed: Decides weights, order, augmentation and dropout.
+        epochs: How many.
+        batch_size: Faces a step.
+        learning_rate: Highest one of AdamW; falls to zero along a half cosine.
+        weight_decay: Decoupled, times the learning rate.
+        ema_decay: Of the weights' exponential moving average, which every fourth step updates.
+        clip_repeats: How often each frame of a clip is drawn in an epoch.
+        augmentation: How faces are changed.
+        network: Shape of the network.
+    """
+
+    model: Literal["small_face"] = "small_face"
+    seed: Seed
+    clip_repeats: Count = 5
+    epochs: Count = 60
+    batch_size: Count = 128
+    learning_rate: Positive = 2e-3
+    weight_decay: NonNegative = 1e-4
+    ema_decay: Share = 0.99
+    augmentation: FarFaces = FarFaces()
+    network: SmallFaceNet = SmallFaceNet()
 
 
 class Plateau(RecipeTable):
@@ -364,7 +392,7 @@ class TuneRecipe(RecipeTable):
 
 SingleHeadRecipe: TypeAlias = ConvolutionRecipe | BlendshapeRecipe
 TwoHeadRecipe: TypeAlias = ResidualRecipe | FineTuneRecipe
-RunRecipe: TypeAlias = TwoHeadRecipe | RecurrentRecipe | SingleHeadRecipe
+RunRecipe: TypeAlias = TwoHeadRecipe | RecurrentRecipe | SmallFaceRecipe | SingleHeadRecipe
 """What ``train run`` takes."""
 Recipe: TypeAlias = Annotated[RunRecipe | SequenceRecipe | TuneRecipe, Field(discriminator="model")]
 """Any recipe; ``model`` says which."""

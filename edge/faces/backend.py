@@ -19,21 +19,28 @@ class ComputeBudget:
 
     Attributes:
         landmark_budget: Faces whose landmarks are measured in one frame; the others keep theirs.
+        mesh_budget: Of these, those that MediaPipe's models look at too, to correct the small
+            network.
+        mesh_interval_s: Time between two such looks at one face, seconds.
         landmark_interval_s: Time between two measurements of one face, seconds; half of it where
             its keypoints have moved.
         detect_every: Frames from one search for faces to the next; tracks carry on between.
         detector_scale: Share of the usual detector input's width and height, 0.25 to 1.
     """
 
-    landmark_budget: int = 2
+    landmark_budget: int = 30
+    mesh_budget: int = 1
+    mesh_interval_s: float = 0.17
     landmark_interval_s: float = 0.09
     detect_every: int = 3
     detector_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.landmark_budget < 0 or self.landmark_interval_s < 0 or self.detect_every < 1:
+        budgets = (self.landmark_budget, self.mesh_budget)
+        intervals = (self.landmark_interval_s, self.mesh_interval_s)
+        if min(*budgets, *intervals) < 0 or self.detect_every < 1:
             raise ValueError(
-                "landmark_budget and landmark_interval_s must be 0 or more, detect_every 1 or more"
+                "budgets and intervals of landmarks must be 0 or more, detect_every 1 or more"
             )
         if not 0.25 <= self.detector_scale <= 1.0:
             raise ValueError(f"detector_scale {self.detector_scale} is outside 0.25 to 1")
@@ -48,6 +55,7 @@ class FacesReport:
         faces: Faces returned.
         too_small: Those of them too small for landmarks.
         measured: Those whose landmarks were measured on this frame.
+        corrected: Those of them that MediaPipe's models looked at too.
         landmarks_age_s: Age of each other face's landmarks, seconds, by track number.
     """
 
@@ -55,6 +63,7 @@ class FacesReport:
     faces: int = 0
     too_small: int = 0
     measured: int = 0
+    corrected: int = 0
     landmarks_age_s: Mapping[int, float] = field(default_factory=dict)
 
 

@@ -1,7 +1,7 @@
-"""Faces by the project's own detector and tracker, with MediaPipe's landmark models in LiteRT.
+"""Faces by a detector and the project's own tracker, with landmark networks in LiteRT.
 
-One frame: take what the detector found, match it to the tracks, measure the landmarks of the few
-faces that need it most, and let the tracks say where all the others are.
+One frame: take what the detector found, match it to the tracks, measure the landmarks of the faces
+whose turn it is, and let the tracks say where all the others are.
 """
 
 from __future__ import annotations
@@ -27,26 +27,35 @@ from edge.faces.tracker import (
 from edge.values import Face, Landmarks, frozen
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
+
+    from numpy.typing import NDArray
 
     from edge.config import Faces
     from edge.faces.detector import Detector
     from edge.faces.detector_runner import DetectionResult, DetectorRunner
-    from edge.faces.landmarker import Landmarker
+    from edge.faces.landmarker import Landmarker, Mesh
+    from edge.faces.roi import Roi
+    from edge.faces.small_face import SmallFaceNetwork
     from edge.faces.tracker import Track
     from edge.values import Box, Frame
 
-LANDMARK_PX: Final = 32.0
-"""Narrower faces get no landmarks: there blendshapes still follow those of the same face at full
-size with a correlation of 0.94 (five people, n = 150), at 24 pixels with 0.86."""
-PRESENCE: Final = 0.5
+LANDMARK_PX: Final = 20.0
+"""Narrower faces get no landmarks (``docs/classroom.md`` has what they are worth by width)."""
+MESH_PX: Final = 32.0
+"""Narrower faces are not shown to MediaPipe's models: at 24 pixels their own blendshapes follow
+those of the same face at full size with a correlation of 0.86 only (five people, n = 150)."""
+PRESENCE: Final = 0.6
 SLIPPED: Final = 0.3
 """Landmarks that overlap their track's box by less have slipped off the face."""
 RETRY_S: Final = 0.5
 """Time between two looks at a track in which no face was seen."""
 SETTLED: Final = 2
 """Factor on the detection interval while every face in view is held by its landmarks."""
+EARLY_S: Final = 0.02
+"""A correction this early counts as on time, so that it falls on a measurement."""
 DETECT_S: Final = 0.07
 """Detection is due after this time for each frame of its interval, should frames be slow."""
 
@@ -58,7 +67,8 @@ class DirectFaces:
         config: How faces are found.
         detector: Which detector.
         runner: How it is run: in line, or on its own thread.
-        landmarker: The landmark models.
+        small_face: The network that measures all faces that are due, in one batch.
+        landmarker: MediaPipe's models, which correct it now and then.
         random_seed: Makes the tracks' random names repeatable; ``None`` for live sources.
         reason: Why this back end was taken.
     """
@@ -69,6 +79,7 @@ class DirectFaces:
         *,
         detector: Detector,
         runner: DetectorRunner,
+        small_face: SmallFaceNetwork,
         landmarker: Landmarker,
         random_seed: int | None = None,
         reason: str = "",
@@ -76,6 +87,7 @@ class DirectFaces:
         self._config = config
         self._detector = detector
         self._runner = runner
+        self._small_face = small_face
         self._landmarker = landmarker
         self._reason = reason
         self._planner = SearchRegionPlanner(
@@ -94,6 +106,7 @@ class DirectFaces:
         self._cadence = Cadence()
         self._forgotten: tuple[int, ...] = ()
         self._report = FacesReport()
+        self._networks_s, self._looks = {"small_face": 0.0, "mesh": 0.0}, 0
         self._frames_since = self._budget.detect_every
         self._submitted_s = -np.inf
         self._settled = False
@@ -150,6 +163,7 @@ class DirectFaces:
             "detect": searched - began,
             "track": matched - searched + time.perf_counter() - landmarked,
             "landmarks": landmarked - matched,
+            **{name: spent for name, spent in self._networks_s.items() if spent},
         }
         if done is not None:
             stages["detector_round"] = done.took_s
@@ -158,6 +172,7 @@ class DirectFaces:
             faces=len(faces),
             too_small=sum(face.box.width < LANDMARK_PX for face in faces),
             measured=measured,
+            corrected=self._looks,
             landmarks_age_s={
                 face.track: now_s - face.landmarks.measured_s
                 for face in faces
@@ -236,27 +251,87 @@ class DirectFaces:
             if chosen
             else {}
         )
-        return sum(self._measure(frame, by_number[number], boxes) for number in chosen)
+        corrected = self._to_correct([by_number[number] for number in chosen], now_s)
+        self._networks_s, self._looks = {"small_face": 0.0, "mesh": 0.0}, 0
+        return self._measure(frame, [by_number[number] for number in chosen], corrected, boxes)
 
-    def _measure(self, frame: Frame, track: Track, boxes: dict[int, Box]) -> bool:
-        """Measure one face; returns whether it was there."""
+    def _to_correct(self, tracks: Sequence[Track], now_s: float) -> set[int]:
+        """Of the faces to be measured, those that MediaPipe's models look at too."""
+        waited = []
+        for track in tracks:
+            state = self._landmark_states.get(track.number)
+            age_s = np.inf if state is None else now_s - state.corrected_s
+            due = age_s >= self._budget.mesh_interval_s - EARLY_S
+            if due and track.box(now_s).width >= MESH_PX:
+                waited.append((-age_s, track.number))
+        return {number for _, number in sorted(waited)[: self._budget.mesh_budget]}
+
+    def _measure(
+        self, frame: Frame, tracks: Sequence[Track], corrected: set[int], boxes: dict[int, Box]
+    ) -> int:
+        """Measure these faces; returns how many were there.
+
+        All are looked at where they were last; those not seen there, where the detector has them.
+        """
         now_s = frame.captured_s
-        state = self._landmark_states.setdefault(track.number, LandmarkState())
-        state.tried_s = now_s
-        mesh = None
-        for roi in state.regions(track, now_s):
-            seen = self._landmarker.measure(frame.image, roi)
-            if seen.presence >= PRESENCE and _is_on(mesh_box(seen.points), track.number, boxes):
-                mesh = seen
-                break
-        if mesh is None:
-            track.failed_landmarks += not state.ever
-            state.reset()
-            return False
+        waiting = []
+        for track in tracks:
+            state = self._landmark_states.setdefault(track.number, LandmarkState())
+            state.tried_s = now_s
+            waiting.append((track, state, list(state.regions(track, now_s))))
+        found = 0
+        while waiting:
+            asked = [rois.pop(0) for *_, rois in waiting]
+            began = time.perf_counter()
+            meshes, shapes = self._small_face.measure(frame.image, asked)
+            self._networks_s["small_face"] += time.perf_counter() - began
+            unseen = []
+            for (track, state, rois), roi, mesh, seen in zip(
+                waiting, asked, meshes, shapes, strict=True
+            ):
+                there = _is_there(mesh, track.number, boxes)
+                points, levels = state.correction.apply(roi, mesh.points, seen)
+                if there and track.number in corrected:
+                    reference = self._reference(frame, roi)
+                    there = _is_there(reference, track.number, boxes)
+                    if there:
+                        points = reference.points
+                        levels = self._landmarker.blendshapes(points)
+                        state.correction.learn(roi, (mesh.points, seen), (points, levels))
+                        state.corrected_s = now_s
+                if there:
+                    self._keep(track, state, points, levels, now_s)
+                    found += 1
+                elif rois:
+                    unseen.append((track, state, rois))
+                else:
+                    if track.number in corrected and not state.ever:
+                        # The small network alone never says that a detector was mistaken.
+                        judged = self._reference(frame, roi)
+                        track.failed_landmarks += not _is_there(judged, track.number, boxes)
+                    state.reset()
+            waiting = unseen
+        return found
+
+    def _reference(self, frame: Frame, roi: Roi) -> Mesh:
+        began = time.perf_counter()
+        mesh = self._landmarker.measure(frame.image, roi)
+        self._networks_s["mesh"] += time.perf_counter() - began
+        self._looks += 1
+        return mesh
+
+    def _keep(
+        self,
+        track: Track,
+        state: LandmarkState,
+        points: NDArray[np.float32],
+        shapes: NDArray[np.float32],
+        now_s: float,
+    ) -> None:
+        """Keep what was measured of a face, and let its track follow."""
         track.failed_landmarks = 0
         often = now_s - state.measured_s <= LANDMARKS_LEAD_S
-        points = state.update(mesh.points, now_s)
-        shapes = self._landmarker.blendshapes(points)
+        points = state.update(points, now_s)
         state.landmarks = Landmarks(
             points=frozen(points), blendshapes=frozen(shapes), measured_s=now_s
         )
@@ -267,7 +342,6 @@ class DirectFaces:
             )
             self._tracker.refine(track, closer, now_s)
         state.anchor(track, now_s)
-        return True
 
     def _face(self, track: Track, now_s: float) -> Face:
         state = self._landmark_states.get(track.number)
@@ -298,8 +372,11 @@ class DirectFaces:
         self._runner.close()
 
 
-def _is_on(box: Box, track: int, boxes: dict[int, Box]) -> bool:
-    """Whether landmarks with this box lie on their own face and not on a neighbour's."""
+def _is_there(mesh: Mesh, track: int, boxes: dict[int, Box]) -> bool:
+    """Whether these landmarks lie on a face: their own, and not a neighbour's."""
+    if mesh.presence < PRESENCE:
+        return False
+    box = mesh_box(mesh.points)
     own = box.overlap(boxes[track])
     return own >= SLIPPED and all(
         box.overlap(other) < own for number, other in boxes.items() if number != track

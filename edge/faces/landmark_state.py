@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.faces.correction import Correction
 from edge.faces.one_euro import OneEuro
 from edge.faces.roi import Roi, roi_of_keypoints, roi_of_landmarks
 
@@ -32,6 +33,8 @@ class LandmarkState:
         measured_s: When they were measured, minus infinity before.
         tried_s: When they were last tried for.
         ever: Whether any were ever measured.
+        correction: What MediaPipe's models saw of this face beyond the small network.
+        corrected_s: When they looked last, minus infinity before.
     """
 
     __slots__ = (
@@ -39,6 +42,8 @@ class LandmarkState:
         "_place",
         "_roi",
         "_smooth",
+        "corrected_s",
+        "correction",
         "ever",
         "landmarks",
         "measured_s",
@@ -50,6 +55,8 @@ class LandmarkState:
         self.measured_s = -math.inf
         self.tried_s = -math.inf
         self.ever = False
+        self.correction = Correction()
+        self.corrected_s = -math.inf
         self._roi: Roi | None = None
         self._smooth = OneEuro()
         self._place = (0.0, 0.0, 1.0)

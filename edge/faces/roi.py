@@ -63,6 +63,12 @@ class Roi:
             )
         )
 
+    def to_crop(self, side_px: int) -> NDArray[np.float64]:
+        """Map pixels of the frame to those of a square crop with ``side_px``: the other way."""
+        matrix = self.matrix(side_px)
+        turn = np.linalg.inv(matrix[:, :2])
+        return np.column_stack((turn, -turn @ matrix[:, 2]))
+
 
 def roi_of_landmarks(points: NDArray[np.float32]) -> Roi:
     """Where to look for a face next, from its landmarks now: shape ``(478, 3)``, pixels."""

@@ -15,6 +15,7 @@ from edge.faces.detector_runner import AsyncRunner, SyncRunner
 from edge.faces.direct import DirectFaces
 from edge.faces.landmarker import Landmarker
 from edge.faces.mediapipe import MediaPipeFaces
+from edge.faces.small_face import SmallFaceNetwork
 from edge.faces.yunet import YuNet
 from emoshift.errors import UnavailableError
 
@@ -79,6 +80,7 @@ def open_faces(
         config,
         detector=searched_by,
         runner=AsyncRunner(searched_by) if background else SyncRunner(searched_by),
+        small_face=SmallFaceNetwork(threads=threads),
         landmarker=Landmarker(landmarker, threads=threads),
         random_seed=random_seed,
         reason=reason,

@@ -35,14 +35,31 @@ def aligned_crop(image: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> ND
         Shape ``(48, 48)``, uint8, grey, read-only. What lies outside the frame repeats its edge.
     """
     to_crop = similarity(keypoints[_USED].astype(np.float64), _CANONICAL)
+    return frozen(sample_grey(image, to_crop, CROP_PX))
+
+
+def sample_grey(
+    image: NDArray[np.uint8], to_crop: NDArray[np.float64], side_px: int
+) -> NDArray[np.uint8]:
+    """Cut a square out of a frame, in grey.
+
+    Args:
+        image: Shape ``(height, width, 3)``, uint8, BGR.
+        to_crop: Shape ``(2, 3)``: a similarity from pixels of the frame to those of the square.
+        side_px: Side of the square.
+
+    Returns:
+        Shape ``(side_px, side_px)``, uint8. What lies outside the frame repeats its edge.
+    """
     # Only the part that is needed is turned grey, and shrunk by area first where the face is
     # large: bilinear sampling alone would alias beyond a factor of two.
     height, width = image.shape[:2]
-    left, top, right, bottom = _seen(to_crop, width, height)
+    left, top, right, bottom = _seen(to_crop, side_px, width, height)
     grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_BGR2GRAY)
-    to_crop[:, 2] += to_crop[:, :2] @ (left, top)
+    matrix = to_crop.copy()
+    matrix[:, 2] += matrix[:, :2] @ (left, top)
 
-    shrink = int(1 / max(float(np.hypot(to_crop[0, 0], to_crop[1, 0])), 1e-6))
+    shrink = int(1 / max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-6))
     if shrink >= 2:
         before = grey.shape
         grey = cv2.resize(
@@ -51,12 +68,12 @@ def aligned_crop(image: NDArray[np.uint8], keypoints: NDArray[np.float32]) -> ND
             interpolation=cv2.INTER_AREA,
         )
         ratio = np.array([before[1] / grey.shape[1], before[0] / grey.shape[0]])
-        to_crop[:, 2] += to_crop[:, :2] @ ((ratio - 1) / 2)  # centres of pixels stay centres
-        to_crop[:, :2] *= ratio
+        matrix[:, 2] += matrix[:, :2] @ ((ratio - 1) / 2)  # centres of pixels stay centres
+        matrix[:, :2] *= ratio
     crop = cv2.warpAffine(
-        grey, to_crop, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        grey, matrix, (side_px, side_px), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    return frozen(np.asarray(crop, dtype=np.uint8))
+    return np.asarray(crop, dtype=np.uint8)
 
 
 def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -88,18 +105,21 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
     )
 
 
-def _seen(to_crop: NDArray[np.float64], width: int, height: int) -> tuple[int, int, int, int]:
+def _seen(
+    to_crop: NDArray[np.float64], side_px: int, width: int, height: int
+) -> tuple[int, int, int, int]:
     """Which part of the picture the crop shows: left, top, right and bottom, never empty.
 
     Args:
         to_crop: Shape ``(2, 3)``: a similarity.
+        side_px: Side of the crop.
         width: Of the picture, pixels.
         height: Likewise.
     """
     (a, _, x), (b, _, y) = to_crop.tolist()
     power = max(a * a + b * b, 1e-12)
     xs, ys = [], []
-    for u, v in ((0, 0), (CROP_PX, 0), (0, CROP_PX), (CROP_PX, CROP_PX)):
+    for u, v in ((0, 0), (side_px, 0), (0, side_px), (side_px, side_px)):
         xs.append((a * (u - x) + b * (v - y)) / power)
         ys.append((a * (v - y) - b * (u - x)) / power)
     left = min(max(math.floor(min(xs)) - 2, 0), width - 1)

@@ -204,7 +204,7 @@ def test_without_a_plan_the_budget_breaks_for_seconds() -> None:
     room.finder.count = 30
     room.run(8.0)
     late = room.late(2.0)
-    assert len(late) >= 10
+    assert len(late) > len([at_s for at_s, _ in room.latencies_s if at_s >= 2.0]) / 2
     assert max(late) - min(late) > 1.0
 
 

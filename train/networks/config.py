@@ -43,6 +43,34 @@ class ResidualNet(RecipeTable):
         return self
 
 
+class SmallFaceNet(RecipeTable):
+    """Shape of the network that measures small faces.
+
+    Attributes:
+        stem: Channels of the first convolution, 5x5 with stride 2.
+        widths: Channels of each stage; every stage halves the image.
+        blocks: Residual blocks of each stage.
+        units: Of the dense layer over the last feature map.
+        components: Linear components that the landmarks are made of.
+        dropout: Share of the dense layer's output dropped while training.
+    """
+
+    stem: Count = 16
+    widths: tuple[Count, ...] = (24, 48, 96)
+    blocks: tuple[Count, ...] = (1, 2, 1)
+    units: Count = 192
+    components: Count = 80
+    dropout: Share = 0.05
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(
+                f"found {len(self.widths)} widths and {len(self.blocks)} blocks, expected as many"
+            )
+        return self
+
+
 class ConvolutionNet(RecipeTable):
     """Shape of a plain convolutional network.
 

@@ -26,12 +26,14 @@ def build_residual(shape: ResidualNet, image_size: int | None = 48) -> keras.Mod
     x = inputs
     if image_size is not None and image_size < shape.image_size:
         x = layers.Resizing(shape.image_size, shape.image_size)(x)
-    x = _conv(x, shape.stem, kernel=5, stride=2)
+    x = convolution(x, shape.stem, kernel=5, stride=2)
     for stage, (width, blocks) in enumerate(zip(shape.widths, shape.blocks, strict=True)):
         for block in range(blocks):
-            x = _block(x, width, stride=2 if stage > 0 and block == 0 else 1, squeeze=shape.squeeze)
+            x = residual_block(
+                x, width, stride=2 if stage > 0 and block == 0 else 1, squeeze=shape.squeeze
+            )
     if shape.top:
-        x = _conv(x, shape.top, kernel=1)
+        x = convolution(x, shape.top, kernel=1)
     x = layers.GlobalAveragePooling2D()(x)
     x = layers.Dropout(shape.dropout)(x)
     outputs = {
@@ -41,9 +43,10 @@ def build_residual(shape: ResidualNet, image_size: int | None = 48) -> keras.Mod
     return keras.Model(inputs, outputs, name="residual")
 
 
-def _conv(
+def convolution(
     x: keras.KerasTensor, channels: int, *, kernel: int = 3, stride: int = 1, relu: bool = True
 ) -> keras.KerasTensor:
+    """Return a normalised convolution of ``x``."""
     x = layers.Conv2D(
         channels,
         kernel,
@@ -56,14 +59,17 @@ def _conv(
     return layers.ReLU()(x) if relu else x
 
 
-def _block(x: keras.KerasTensor, channels: int, *, stride: int, squeeze: int) -> keras.KerasTensor:
+def residual_block(
+    x: keras.KerasTensor, channels: int, *, stride: int, squeeze: int
+) -> keras.KerasTensor:
+    """Return a residual block of two convolutions over ``x``; the skip is pooled if it strides."""
     kept = x
     if stride != 1 or x.shape[-1] != channels:
         if stride != 1:
             kept = layers.AveragePooling2D(stride, padding="same")(kept)
-        kept = _conv(kept, channels, kernel=1, relu=False)
-    y = _conv(x, channels, stride=stride)
-    y = _conv(y, channels, relu=False)
+        kept = convolution(kept, channels, kernel=1, relu=False)
+    y = convolution(x, channels, stride=stride)
+    y = convolution(y, channels, relu=False)
     if squeeze:
         y = _excite(y, channels, squeeze)
     return layers.ReLU()(layers.Add()([y, kept]))

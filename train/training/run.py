@@ -165,6 +165,12 @@ def _recurrent(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> 
     return prepare_recurrent(recipe, options, log)
 
 
+def _small_face(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> TrainingJob:
+    from train.training.small_face_task import prepare_small_face
+
+    return prepare_small_face(recipe, options, log)
+
+
 PREPARE: Final[dict[str, Callable[[RunRecipe, RunOptions, Callable[[str], None]], TrainingJob]]] = {
     "residual": _residual,
     "model_x": _single_head,
@@ -172,5 +178,6 @@ PREPARE: Final[dict[str, Callable[[RunRecipe, RunOptions, Callable[[str], None]]
     "dense": _single_head,
     "lstm_reference": _single_head,
     "recurrent": _recurrent,
+    "small_face": _small_face,
 }
 """How each kind of network gets from its recipe to a job for the training loop."""

@@ -23,6 +23,7 @@ from edge.faces.detector_runner import AsyncRunner, SyncRunner
 from edge.faces.direct import DirectFaces
 from edge.faces.landmarker import Landmarker
 from edge.faces.select_backend import open_faces
+from edge.faces.small_face import SmallFaceNetwork
 from edge.faces.tracker import Detection
 from edge.faces.yunet import IDLE_S, KEPT, YuNet
 from edge.values import Box, Face, Frame
@@ -275,6 +276,7 @@ def scripted(landmarker: Path, detector: Scripted, **settings: float) -> DirectF
         Faces.model_validate(settings),
         detector=detector,
         runner=SyncRunner(detector),
+        small_face=SmallFaceNetwork(),
         landmarker=Landmarker(landmarker),
         random_seed=1,
     )
@@ -289,7 +291,7 @@ def crowd(count: int, size: float) -> list[Box]:
 
 def test_small_faces_have_no_landmarks(landmarker: Path, blank: Blank) -> None:
     """Faces too small for landmarks are given without, counted, and cost no measurement."""
-    with scripted(landmarker, Scripted(crowd(12, 20.0))) as finder:
+    with scripted(landmarker, Scripted(crowd(12, 18.0))) as finder:
         for seq in range(4):
             faces = finder.find(Frame(image=blank(640, 480), seq=seq, captured_s=seq / 30))
     assert len(faces) == 12
@@ -322,7 +324,7 @@ def test_what_is_no_face_to_the_landmark_model_is_none(landmarker: Path, blank: 
 def test_effort_sets_the_pace(landmarker: Path, blank: Blank) -> None:
     """Detection runs every few frames, as often as the effort says."""
     for every, rounds in ((1, 12), (3, 4), (6, 2)):
-        detector = Scripted(crowd(1, 20.0))
+        detector = Scripted(crowd(1, 18.0))
         with scripted(landmarker, detector) as finder:
             finder.set_budget(ComputeBudget(detect_every=every))
             for seq in range(12):
@@ -352,6 +354,25 @@ def test_the_landmark_budget_goes_round(models: Models, sample_frames: list[Fram
         assert len(faces) == 4
         assert max(finder.report.landmarks_age_s.values()) < 0.25
     assert {measured.count(track) for track in measured[-8:]} <= {4, 5, 6, 7}
+
+
+@pytest.mark.clip
+def test_corrections_go_round(models: Models, sample_frames: list[Frame]) -> None:
+    """Every face is measured when it is due, and MediaPipe looks at one of them a frame at most."""
+    tiled = []
+    for frame in sample_frames[:24]:
+        big = cv2.resize(frame.image, (352, 288))
+        image = np.vstack([np.hstack([big, big]), np.hstack([big, big])])
+        tiled.append(Frame(image=image, seq=frame.seq, captured_s=frame.captured_s))
+    with open_faces(Faces(), **models, random_seed=1) as finder:
+        corrected = []
+        for frame in tiled:
+            faces = finder.find(frame)
+            corrected.append(finder.report.corrected)
+        assert max(finder.report.landmarks_age_s.values()) < 0.11
+    assert len(faces) == 4
+    assert max(corrected) == 1
+    assert 4 <= sum(corrected) <= 8
 
 
 def test_what_fails_on_the_thread_is_reported(blank: Blank) -> None:
