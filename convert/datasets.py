@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edge.features.standardise import standardise_crop
+from edge.standardise import standardise_crop
 from edge.values import frozen
 from emoshift.emotions import Emotion
 from emoshift.errors import InputError

@@ -14,8 +14,8 @@ import numpy as np
 from convert.converter import ConversionJob, convert_network
 from edge.faces.mesh import BLENDSHAPES, POINTS
 from edge.faces.small_face import LOG_FLOOR, MODEL_NAME, SCALES_NAME, SCHEMA, SmallFaceNetwork
-from edge.features.standardise import INPUT_SCALE, MIDDLE
 from edge.litert import TFLiteModel
+from edge.standardise import INPUT_SCALE, MIDDLE
 from emoshift.errors import InputError
 from train.small_face.batches import FarFaces, make_batch
 from train.small_face.measure import read_samples

@@ -25,7 +25,7 @@ from convert.lstm_step import (
     choose_ranges,
     run_sequence,
 )
-from edge.features.standardise import CROP_SIDE_PX, INPUT_SCALE, MIDDLE
+from edge.standardise import CROP_SIDE_PX, INPUT_SCALE, MIDDLE
 from emoshift.emotions import Emotion
 from emoshift.errors import InputError, UnavailableError
 

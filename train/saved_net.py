@@ -12,8 +12,8 @@ from scipy.special import log_softmax
 from edge.bundle.loader import load_bundle
 from edge.bundle.manifest import MANIFEST_NAME
 from edge.classifier.member import Network
-from edge.features.standardise import INPUT_SCALE, MIDDLE
 from edge.litert import TensorInfo, TFLiteModel
+from edge.standardise import INPUT_SCALE, MIDDLE
 from emoshift.errors import InputError
 from train.backend import load_keras
 from train.huggingface.names import is_classifier, require_torch

@@ -11,7 +11,7 @@ from edge.classifier.lstm import Recurrent
 from edge.classifier.member import Network
 from edge.classifier.pool import LogLinearPool
 from edge.classifier.talking import SpeechDetector
-from edge.features.standardise import standardise_crop
+from edge.standardise import standardise_crop
 from edge.values import EvidenceSource, Prediction, frozen
 from emoshift.emotions import Emotion
 

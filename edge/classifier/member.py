@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.features.standardise import INPUT_SCALE, MIDDLE
 from edge.litert import TFLiteModel
+from edge.standardise import INPUT_SCALE, MIDDLE
 from emoshift.emotions import Emotion
 
 if TYPE_CHECKING:

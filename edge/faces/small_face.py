@@ -15,9 +15,9 @@ import numpy as np
 
 from edge.faces.landmarker import Mesh
 from edge.faces.mesh import BLENDSHAPES, POINTS
-from edge.features.crop import sample_grey
-from edge.features.standardise import INPUT_SCALE, MIDDLE, standardise_crop
+from edge.grey_crop import sample_grey
 from edge.litert import TFLiteModel
+from edge.standardise import INPUT_SCALE, MIDDLE, standardise_crop
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 
 from edge.bundle.loader import default_bundle_path, load_bundle
 from edge.classifier.ensemble import Ensemble
-from edge.features.standardise import standardise_crop
+from edge.standardise import standardise_crop
 from edge.values import EvidenceSource, Features
 from emoshift.errors import InputError
 from train.data.images import as_input

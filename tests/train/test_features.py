@@ -17,7 +17,7 @@ from edge.features.blendshapes import (
     mirrored,
     resting_offset,
 )
-from edge.features.standardise import GAIN, MIDDLE, standardise_crop
+from edge.standardise import GAIN, MIDDLE, standardise_crop
 
 RNG = np.random.default_rng(3)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from edge.features.standardise import INPUT_SCALE, MIDDLE, standardise_crop
+from edge.standardise import INPUT_SCALE, MIDDLE, standardise_crop
 from emoshift.errors import InputError
 from train.data.annotated import read_annotated
 from train.data.fer2013 import CLASSES

@@ -15,7 +15,7 @@ from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError
 from torch import nn
 
-from edge.features.standardise import INPUT_SCALE, MIDDLE
+from edge.standardise import INPUT_SCALE, MIDDLE
 from emoshift.errors import InputError
 from train.data.fer2013 import CLASSES as FER2013_CLASSES
 from train.data.ferplus import LABELS

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge.faces.small_face import LOG_FLOOR, SIDE_PX
 from edge.features.blendshapes import mirrored
-from edge.features.standardise import standardise_crop
+from edge.standardise import standardise_crop
 from train.data.images import as_input
 from train.recipe_table import NonNegative, RecipeTable, Share
 from train.small_face.measure import PATCH_PX, PATCH_SIDE

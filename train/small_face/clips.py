@@ -14,7 +14,7 @@ from edge.faces.blazeface import ShortRangeBlazeFace
 from edge.faces.detector import Region
 from edge.faces.landmarker import Landmarker
 from edge.faces.roi import Roi, roi_of_keypoints, roi_of_landmarks
-from edge.features.crop import sample_grey
+from edge.grey_crop import sample_grey
 from train.small_face.measure import (
     PATCH_PX,
     SURE,

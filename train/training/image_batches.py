@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge.features.standardise import standardise_crop
+from edge.standardise import standardise_crop
 from train.augment import augment
 from train.data.images import as_input
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from edge.features.standardise import standardise_crop
+from edge.standardise import standardise_crop
 from train.augment import augment
 from train.data.images import CLASSES_OF, as_input, classes_of, read_image_folder, read_labelled
 from train.data.sampling import draw_of
