@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
+from benchmarks.board_simulation import BoardPlanner, Work, simulate
 from benchmarks.workload import Synthetic
 from edge.litert import TFLiteModel
 from edge.pipeline import open_pipeline
@@ -20,14 +21,15 @@ from edge.values import Frame, frozen
 from emoshift.errors import InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from benchmarks.board_simulation import Simulated
     from benchmarks.workload import Request
     from edge.bundle.loader import Bundle
     from edge.config import Config
-    from edge.pipeline import Pipeline
+    from edge.pipeline import Pipeline, Step
 
 PartKind = Literal["float32", "int8", "python"]
 
@@ -40,6 +42,8 @@ _FACE_NETWORKS: Final[dict[str, PartKind]] = {
 }
 """Networks that the face finder times one by one, as its report names them."""
 _SETTLE_S: Final = 1.0
+_SETTLE_BOARD_S: Final = 3.0
+"""By the time of a board, until its planner has learned what the work costs there."""
 _WARM_UP: Final = 300
 """Most frames until a face is found."""
 _STAGES: Final = ("faces", "features", "models", "transitions")
@@ -72,6 +76,7 @@ class SteadyFrames:
         self._kinds = dict(kinds)
         self._clock_s = 0.0
         self._seq = 0
+        self._step_done: Step
         self._kept: dict[str, list[dict[str, float]]] = {}
         self._intervals_s: dict[str, float] = {}
 
@@ -97,13 +102,50 @@ class SteadyFrames:
         """Return what was kept under a name."""
         return split(self._kept[name], self._kinds, self._intervals_s[name])
 
+    def simulate(
+        self, factors: Mapping[str, float], *, budget_s: float, seconds: float
+    ) -> Simulated:
+        """Run the daemon's loop by the time of a board.
+
+        Args:
+            factors: How many times slower each part is there.
+            budget_s: What the daemon plans a frame for.
+            seconds: How long what counts goes on, by the board's time.
+        """
+        finder = self._pipeline.finder
+        planner = BoardPlanner(budget_s, lambda: finder.report.measured)
+
+        def step(captured_s: float, pictures: int) -> Work:
+            self._pictures.skip(pictures - 1)
+            self._take(captured_s)
+            return cost_there(
+                self._newest(),
+                factors,
+                members=self._kinds,
+                faces=len(self._step_done.faces),
+                measured=finder.report.measured,
+                classified=len(self._step_done.predictions),
+            )
+
+        self._pipeline.shed(0)
+        self._pipeline.plan_by(planner)
+        try:
+            return simulate(
+                step, planner, seconds=seconds, settle_s=_SETTLE_BOARD_S, starts_s=self._clock_s
+            )
+        finally:
+            self._pipeline.plan_by(None)
+
     def _step(self, interval_s: float) -> Frame:
+        return self._take(self._clock_s + interval_s)
+
+    def _take(self, captured_s: float) -> Frame:
         picture = self._pictures.read()
         assert picture is not None  # it never ends
-        self._clock_s += interval_s
-        frame = Frame(image=frozen(picture.image), seq=self._seq, captured_s=self._clock_s)
+        self._clock_s = captured_s
+        frame = Frame(image=frozen(picture.image), seq=self._seq, captured_s=captured_s)
         self._seq += 1
-        self._pipeline.step(frame)
+        self._step_done = self._pipeline.step(frame)
         return frame
 
     def _newest(self) -> dict[str, float]:
@@ -116,6 +158,44 @@ class SteadyFrames:
         for member in self._pipeline.ensemble.timings:
             found[member.name] = member.seconds * 1e3
         return found
+
+
+def cost_there(
+    frame: Mapping[str, float],
+    factors: Mapping[str, float],
+    *,
+    members: Iterable[str],
+    faces: int,
+    measured: int,
+    classified: int,
+) -> Work:
+    """Multiply a frame's parts by what they are slower on a board.
+
+    Args:
+        frame: Milliseconds of the stages and of their parts here.
+        factors: How many times slower each part is there.
+        members: Names of the bundle's networks.
+        faces: In view.
+        measured: With landmarks of this frame.
+        classified: Classified in it.
+    """
+    slow, landmarks_ms = factors[PYTHON], frame.get(_LANDMARKS, 0.0)
+
+    def there(whole_ms: float, networks: Iterable[str]) -> float:
+        own = {name: frame.get(name, 0.0) for name in networks}
+        rest_ms = max(whole_ms - sum(own.values()), 0.0)
+        return (sum(ms * factors[name] for name, ms in own.items()) + rest_ms * slow) / 1e3
+
+    faces_ms = frame["faces"] - frame.get("detector_round", 0.0)
+    finding = [name for name in (*_FACE_NETWORKS, _LANDMARKS) if name in factors]
+    return Work(
+        faces=faces,
+        measured=measured,
+        classified=classified,
+        landmarks_s=there(landmarks_ms, finding),
+        classification_s=there(frame["features"] + frame["models"], members),
+        rest_s=there(faces_ms - landmarks_ms + frame["transitions"], ()),
+    )
 
 
 def split(

@@ -8,10 +8,12 @@ pipeline's networks is then multiplied by what lies between for networks of its 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from benchmarks.board_simulation import CAMERA_FPS, Simulated
 from benchmarks.frame_parts import steady_frames
 from benchmarks.host import how_measured, read_device, read_state, software
 from benchmarks.published.figures import known_targets, read_boards, read_sources
@@ -44,12 +46,13 @@ if TYPE_CHECKING:
     from benchmarks.workload import Request
     from edge.config import Config
 
-RATES: Final = (30, 20, 15, 10, 7, 5)
-"""Frames a second that are tried, from the daemon's own downwards."""
+_USUAL: Final = "usual"
 _EVERY: Final = "every"
 _EVERY_RATE: Final = 10
 _SECONDS_A_ROUND: Final = 2.0
 _EVERY_FRAMES: Final = 10
+_SIMULATED_S: Final = 8.0
+"""By the board's time."""
 _KINDS: Final[tuple[Kind, ...]] = ("float32", "int8", "opencv")
 _ENDS: Final = ("estimate", "low", "high")
 _ASSUMPTIONS: Final = (
@@ -74,8 +77,12 @@ _ASSUMPTIONS: Final = (
         " to the card, a few times a minute, is not in it either."
     ),
     (
-        "Percentiles are over frames of the same pictures, each projected by itself, at the frame"
-        " rate that the board keeps up with; heat and other programs are not in them."
+        "As the daemon runs: its loop goes by the board's time, takes the newest of 30 pictures a"
+        " second, and its planner cuts each frame to the budget by what the work costs there."
+    ),
+    (
+        "Percentiles are over frames, each projected by itself, from capture on; heat and other"
+        " programs are not in them."
     ),
 )
 
@@ -106,13 +113,12 @@ def project(
     bundle, before = configured_bundle(config.models), read_state()
     incomplete, done = False, 0
     with steady_frames(request, config, bundle) as (frames, pipeline):
-        width_px, height_px = frames.warm_up(1 / RATES[0])
+        width_px, height_px = frames.warm_up(1 / CAMERA_FPS)
         networks = ReferenceNetworks(find_asset(YUNET))
         try:
             for done in range(1, rounds + 1):
                 pipeline.shed(0)
-                for rate in RATES:
-                    frames.run(str(rate), 1 / rate, round(_SECONDS_A_ROUND * rate))
+                frames.run(_USUAL, 1 / CAMERA_FPS, round(_SECONDS_A_ROUND * CAMERA_FPS))
                 pipeline.measure_everything()
                 frames.run(_EVERY, 1 / _EVERY_RATE, _EVERY_FRAMES)
                 networks.run()
@@ -121,10 +127,24 @@ def project(
             if done < 2:
                 raise
             incomplete = True
-        due = {rate: frames.parts(str(rate)) for rate in RATES}
-        every = frames.parts(_EVERY)
+        references = networks.report()
+        boards = []
+        for number, key in enumerate(chosen, start=1):
+            progress(f"board {number} of {len(chosen)}")
+            boards.append(
+                project_board(
+                    key,
+                    references,
+                    usual=frames.parts(_USUAL),
+                    every=frames.parts(_EVERY),
+                    run_there=partial(
+                        frames.simulate,
+                        budget_s=config.health.budget_ms / 1e3,
+                        seconds=_SIMULATED_S,
+                    ),
+                )
+            )
         backend = pipeline.finder.name
-    references = networks.report()
     return ProjectReport(
         mode="projected" if how_measured() == "measured" else "emulated",
         incomplete=incomplete,
@@ -145,21 +165,27 @@ def project(
             bundle=bundle.manifest.bundle_id,
         ),
         references=references,
-        boards=tuple(project_board(key, references, due, every) for key in chosen),
+        boards=tuple(boards),
         assumptions=_ASSUMPTIONS,
     )
 
 
 def project_board(
-    key: str, references: tuple[Reference, ...], due: Mapping[int, Parts], every: Parts
+    key: str,
+    references: tuple[Reference, ...],
+    *,
+    usual: Parts,
+    every: Parts,
+    run_there: Callable[[Mapping[str, float]], Simulated],
 ) -> BoardProjection:
     """Project what was timed here onto one board.
 
     Args:
         key: The board.
         references: Published networks, timed here.
-        due: Frames as the daemon runs, by frames a second.
+        usual: Frames as the daemon runs at 30 a second, none of them cut.
         every: Frames in which every face is measured and classified.
+        run_there: Runs the daemon's loop with each part so many times slower.
     """
     boards = read_boards()
     board = boards[key]
@@ -177,7 +203,9 @@ def project_board(
         name=board.name,
         steps={kind: "; ".join(ratio.steps) for kind, ratio in ratios[daemons].items()},
         checks=_checks(here_ms, board),
-        settings=tuple(_setting(threads, ratios, here_ms, due, every) for threads in (daemons, 1)),
+        settings=tuple(
+            _setting(threads, ratios, here_ms, usual, every, run_there) for threads in (daemons, 1)
+        ),
         sources=tuple(text for name, text in sources.items() if name in used),
     )
 
@@ -201,10 +229,10 @@ def _setting(
     threads: int,
     ratios: Mapping[int, Mapping[Kind, Ratio]],
     here_ms: Mapping[Kind, Mapping[str, float]],
-    due: Mapping[int, Parts],
+    usual: Parts,
     every: Parts,
+    run_there: Callable[[Mapping[str, float]], Simulated],
 ) -> SettingProjection:
-    usual = due[RATES[0]]
     factors: dict[str, Ratio] = {}
     parts = []
     for name, kind in usual.kinds.items():
@@ -241,39 +269,44 @@ def _setting(
                 {end: min(usual.rounds_per_s * ms / 1e3, 1.0) for end, ms in detector.items()}
             ),
         ),
-        due=project_frames(due, factors),
-        every=project_frames({RATES[0]: every}, factors),
+        due=_frames(
+            {
+                end: run_there({name: getattr(f, end) for name, f in factors.items()})
+                for end in _ENDS
+            }
+        ),
+        every=_frames({end: every_frame(every, factors, end) for end in _ENDS}),
     )
 
 
-def project_frames(by_rate: Mapping[int, Parts], factors: Mapping[str, Ratio]) -> FrameProjection:
-    """Project every frame, at the highest rate at which the board has time for the mean frame.
-
-    Args:
-        by_rate: Frames by frames a second.
-        factors: Of each part.
-    """
-    p50, p95, fps = {}, {}, {}
-    for end in _ENDS:
-        for rate in sorted(by_rate, reverse=True):
-            frames_ms = project_parts(by_rate[rate], factors, end)
-            if frames_ms.mean() * rate <= 1e3:
-                break
-        p50[end], p95[end] = (float(np.percentile(frames_ms, share)) for share in (50, 95))
-        fps[end] = min(rate, 1e3 / frames_ms.mean())
-    return FrameProjection(
-        p50=_interval(p50),
-        p95=_interval(p95),
-        fps=_interval({"estimate": fps["estimate"], "low": fps["high"], "high": fps["low"]}),
-    )
-
-
-def project_parts(parts: Parts, factors: Mapping[str, Ratio], end: str) -> NDArray[np.float64]:
-    """Multiply every part of every frame by one end of its factor: milliseconds, ``(frames,)``."""
+def every_frame(parts: Parts, factors: Mapping[str, Ratio], end: str) -> Simulated:
+    """Multiply every part of every frame by one end of its factor."""
     whole: NDArray[np.float64] = np.sum(
         [ms * getattr(factors[name], end) for name, ms in parts.ms.items()], axis=0
     )
-    return whole
+    fps = min(float(CAMERA_FPS), 1e3 / float(whole.mean()))
+    return Simulated(latency_ms=whole, fps=fps, looks=fps)
+
+
+def _frames(found: Mapping[str, Simulated]) -> FrameProjection:
+    """Span all ends: where frames are cut to a budget, slower parts need not make longer frames."""
+
+    def span(figure: Callable[[Simulated], float]) -> Interval:
+        values = {end: figure(one) for end, one in found.items()}
+        return _interval(
+            {
+                "estimate": values["estimate"],
+                "low": min(values.values()),
+                "high": max(values.values()),
+            }
+        )
+
+    return FrameProjection(
+        p50=span(lambda one: float(np.percentile(one.latency_ms, 50))),
+        p95=span(lambda one: float(np.percentile(one.latency_ms, 95))),
+        fps=span(lambda one: one.fps),
+        looks=span(lambda one: one.looks),
+    )
 
 
 def _interval(ends: Mapping[str, float]) -> Interval:

@@ -106,6 +106,7 @@ class FrameCounts:
     events: int = 0
     faces: int = 0
     measured: int = 0
+    classified: int = 0
     spent_s: float = 0.0  # on measuring
     looked_s: list[float] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
@@ -183,6 +184,9 @@ def measure(
             frames=len(recorder),
             faces=tally.faces,
             fresh=round(tally.measured / max(tally.faces, 1), 4),
+            looks=round(
+                tally.classified / max(tally.faces, 1) * len(recorder) / max(elapsed_s, 1e-9), 2
+            ),
             events=tally.events,
             fps=round(len(recorder) / max(elapsed_s, 1e-9), 2),
             dropped=dropped,
@@ -355,6 +359,7 @@ def record(recorder: Recorder, tally: FrameCounts, pipeline: Pipeline, step: Ste
     tally.events += len(step.transitions)
     tally.faces += faces
     tally.measured += pipeline.finder.report.measured
+    tally.classified += len(step.predictions)
 
 
 def _report(plan: Plan, recorder: Recorder, report: RunReport) -> RunReport:

@@ -290,6 +290,10 @@ class Synthetic:
         self._number += 1
         return CapturedImage(image=picture)
 
+    def skip(self, pictures: int) -> None:
+        """Pass over pictures that nobody takes."""
+        self._number += pictures
+
     def _person(self, number: int) -> NDArray[np.uint8]:
         """There and back again, so that nothing ever jumps."""
         there = len(self._people) - 1

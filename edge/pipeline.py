@@ -175,9 +175,13 @@ class Pipeline:
         self._classify_every_s = _CLASSIFY_EVERY_S[level]
         self.ensemble.level = min(max(level - 1, 0), self.ensemble.levels)
 
+    def plan_by(self, planner: FramePlanner | None) -> None:
+        """Cut frames by another planner, or not at all."""
+        self._planner = planner
+
     def measure_everything(self) -> None:
         """Measure and classify every face in every frame, as benchmarks of the whole path do."""
-        self._planner = None
+        self.plan_by(None)
         self.finder.set_budget(_EVERYTHING)
         self._classify_every_s = 0.0
 

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from benchmarks.reports.tables import Block
 
 _TITLE: Final = "# Benchmarks"
-_BOARDS: Final = """How long a picture takes, from the moment it is in memory until its decisions
-are made: 95 of 100 take no longer. As the daemon runs with its default bundle and at full effort,
-one face in 640x480, thirty in 1920x1080. Where that is over the budget the daemon looks at each
-face less often, and skips the costlier networks, until it keeps within it."""
+_BOARDS: Final = """How long a picture takes, from its capture until its decisions are made: 95 of
+100 take no longer. As the daemon runs with its default bundle, one face in 640x480, thirty in
+1920x1080. It plans the work on each picture to fit in 100 ms; a slower board then looks at each
+face less often (11 times a second is all it ever does)."""
 _BOARDS_NOTES: Final = """*Measured* figures were sent in by owners of the board. *Projected* ones
 were not measured on it: they are computed from another machine's times and from what others have
 published of the board, and nine in ten networks of a kind lie within the interval ([how far to

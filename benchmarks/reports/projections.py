@@ -34,7 +34,7 @@ def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]
                 frame: FrameProjection = getattr(setting, schedule)
                 frames.append(
                     (board.name, threads, schedule, ends(frame.p50), ends(frame.p95),
-                     ends(frame.fps))
+                     ends(frame.fps), ends(frame.looks))
                 )  # fmt: skip
             if brief and setting != board.settings[0]:
                 continue
@@ -65,11 +65,12 @@ def project_blocks(report: ProjectReport, *, brief: bool = False) -> list[Block]
             f"PROJECTED from this machine, {faces} in {report.workload.width_px}x"
             f"{report.workload.height_px}; nothing was measured on these boards. Each cell is an"
             " interval; threads are those of each network, and schedules are those of the"
-            " landmarks: when due, as the daemon runs, or every face in every frame. Parts are"
-            " those of 30 pictures a second; a slower board has more due in each of fewer frames."
+            " landmarks: when due, as the daemon runs, or every face in every frame. Looks are"
+            " classifications of each face. Parts are those of 30 pictures a second, none cut."
         ),
         ReportTable(
-            ("board", "threads", "landmarks", "p50 ms", "p95 ms", "frames/s"), tuple(frames)
+            ("board", "threads", "landmarks", "p50 ms", "p95 ms", "frames/s", "looks/s"),
+            tuple(frames),
         ),
         ReportTable(
             ("board", "threads", "part", "kind", "its threads", "here ms", "of the frames",

@@ -167,6 +167,7 @@ class RunReport(Report):
         age: How old a frame was when the pipeline took it.
         stages: Each stage; parts of a stage are named after it (``faces: landmarks``).
         fresh: Share of the faces whose landmarks were measured on their own frame.
+        looks: Classifications of each face a second; ``None`` in older reports.
         fps: Frames a second, from the first measured one to the last.
         dropped: Frames nobody was ready for.
         overhead: Share of the time that went into measuring.
@@ -183,6 +184,7 @@ class RunReport(Report):
     frames: int
     faces: int
     fresh: float
+    looks: float | None = None
     events: int
     fps: float
     dropped: int
@@ -248,13 +250,15 @@ class FrameProjection(_Frozen):
     """A whole frame, the detector left out.
 
     Attributes:
-        p50, p95: Milliseconds, of every frame projected by itself.
+        p50, p95: Milliseconds from capture, of every frame projected by itself.
         fps: Frames a second that it keeps up with, 30 at most.
+        looks: Classifications of each face a second.
     """
 
     p50: Interval
     p95: Interval
     fps: Interval
+    looks: Interval
 
 
 class DetectorProjection(_Frozen):
@@ -273,7 +277,7 @@ class SettingProjection(_Frozen):
     """A board with so many threads for each network.
 
     Attributes:
-        due: Frames as the daemon runs.
+        due: Frames as the daemon runs, each cut to its budget.
         every: Frames in which every face is measured and classified.
     """
 

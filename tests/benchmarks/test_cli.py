@@ -233,6 +233,7 @@ def test_what_is_sent_in_names_the_board_and_nobody(tmp_path):
     assert set(report.runs) == set(STANDARD)
     assert {run.workload.faces for run in report.runs.values()} == {1, 30}
     assert {run.workload.landmarks for run in report.runs.values()} == {"due", "every"}
+    assert all(run.looks for run in report.runs.values())
     assert report.command == "edge-bench run --seconds 1 --submit FILE"
     text = path.read_text()
     assert "temperature_c" in text

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import cycle
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.frame_parts import PYTHON, Parts, split
-from benchmarks.projection import RATES, project_board, project_frames
+from benchmarks.board_simulation import BoardPlanner, Simulated, Work, simulate
+from benchmarks.frame_parts import PYTHON, Parts, cost_there, split
+from benchmarks.projection import project_board
 from benchmarks.published.figures import known_targets, read_boards, read_sources
 from benchmarks.published.ratios import LEVEL, Pair, Ratio, direct, predicted, slower
 from benchmarks.published.validate import predict_left_out, trials
@@ -23,10 +25,6 @@ def pairs(*ratios):
         Pair(network=f"net{i}", source="paper", before_ms=10.0, after_ms=10.0 * ratio)
         for i, ratio in enumerate(ratios)
     ]
-
-
-def exactly(ratio):
-    return Ratio(log=math.log(ratio), half=0.0, steps=(), sources=frozenset())
 
 
 def between(low, high):
@@ -182,39 +180,100 @@ def steady(ms, n=20):
     )
 
 
-def test_frames_are_projected_at_the_rate_the_board_keeps_up_with():
-    """A slow board sees fewer pictures, each with more that is due."""
-    by_rate = {30: steady(2), 10: steady(4)}
-    quick = project_frames(by_rate, {"net": exactly(4), PYTHON: exactly(4)})
-    assert (quick.p95.low, quick.p95.high, quick.fps.low) == (12, 12, 30)
-    slow = project_frames(by_rate, {"net": exactly(16), PYTHON: exactly(10)})
-    assert (slow.p50.estimate, slow.fps.estimate) == (74, 10)
-    slowest = project_frames(by_rate, {"net": exactly(40), PYTHON: exactly(40)})
-    assert (slowest.p95.estimate, slowest.fps.estimate) == (200, 5)
-
-
-def test_the_ends_belong_together():
-    """Slower networks are fewer pictures: one interval's low end is the other's high end."""
-    frame = project_frames(
-        {30: steady(2), 10: steady(4)}, {"net": between(4, 16), PYTHON: exactly(4)}
-    )
-    assert (frame.p95.low, frame.p95.high) == (12, 68)
-    assert (frame.fps.low, frame.fps.high) == (10, 30)
-
-
-def test_a_tiny_network_is_not_helped_by_threads():
-    """Nothing as small is published with several threads, so one is counted."""
-    references = tuple(
-        Reference(network=name, network_kind=kind, measured=summarise(np.full(5, ms)))
-        for kind in ("float32", "int8")
-        for name, ms in (("mobilenet-v1", 4.0), ("mobilenet-v2", 3.0), ("efficientdet-lite0", 11.0),
-                         ("efficientdet-lite1", 22.0), ("efficientdet-lite2", 35.0))
+def test_a_frame_costs_what_its_parts_cost_there():
+    """Networks by their own factors, all else as Python is; the detector is beside the frame."""
+    frame = {"faces": 20.0, "detector_round": 8.0, "landmarks": 9.0, "mesh": 6.0,
+             "features": 1.0, "models": 4.0, "cnn": 3.0, "transitions": 1.0}  # fmt: skip
+    work = cost_there(
+        frame, {"mesh": 10.0, "cnn": 20.0, PYTHON: 2.0}, members=["cnn"],
+        faces=3, measured=2, classified=1,
     )  # fmt: skip
-    for ms, threads in ((0.5, 1), (5.0, 3)):
-        board = project_board("pi4", references, {rate: steady(ms) for rate in RATES}, steady(ms))
-        daemons, single = board.settings
-        assert (daemons.threads, single.threads) == (3, 1)
-        assert daemons.parts[0].threads == threads
-        assert single.parts[0].threads == 1
-        assert daemons.parts[0].ms.high <= single.parts[0].ms.high
-        assert board.sources
+    assert work.landmarks_s == pytest.approx((6 * 10 + 3 * 2) / 1e3)
+    assert work.classification_s == pytest.approx((3 * 20 + 2 * 2) / 1e3)
+    assert work.rest_s == pytest.approx((12 - 9 + 1) * 2 / 1e3)
+    assert work.seconds == pytest.approx(0.138)
+
+
+def loop(classification_s, *, landmarks_s=0.0, faces=1, seconds=10.0, budget_s=0.1):
+    """Run the loop on a board where each face costs so much, all of them due all the time."""
+    planner = BoardPlanner(budget_s, lambda: 0)
+    taken = []
+
+    def step(captured_s, pictures):
+        taken.append((captured_s, pictures))
+        count = planner.classification_limit(-1.0, at_most=faces)
+        return Work(
+            faces=faces, measured=0, classified=count, landmarks_s=landmarks_s,
+            classification_s=count * classification_s, rest_s=0.002,
+        )  # fmt: skip
+
+    return simulate(step, planner, seconds=seconds, settle_s=3.0, starts_s=5.0), taken
+
+
+def test_a_quick_board_takes_every_picture():
+    """Nothing is missed, and a frame is as long as its work."""
+    found, taken = loop(0.010)
+    assert found.fps == pytest.approx(30, rel=0.01)
+    assert found.looks == pytest.approx(30, rel=0.02)
+    assert found.latency_ms == pytest.approx(12, abs=0.1)
+    assert {pictures for _, pictures in taken} == {1}
+    assert taken[0][0] == pytest.approx(5.0 + 1 / 30)
+
+
+def test_a_slow_board_takes_the_newest_picture():
+    """What was captured meanwhile is missed, and a frame waits for its turn."""
+    found, taken = loop(0.078)
+    assert found.fps == pytest.approx(1 / 0.080, rel=0.02)
+    assert np.median([pictures for _, pictures in taken]) in (2, 3)
+    assert found.latency_ms.min() >= 80 - 1e-6
+    assert found.latency_ms.max() <= 80 + 1e3 / 30 + 1e-6
+
+
+def test_a_full_room_is_planned_within_the_budget():
+    """Thirty faces of five milliseconds do not fit in a frame: fewer are looked at, more often."""
+    found, _ = loop(0.005, faces=30)
+    assert np.percentile(found.latency_ms, 95) < 100
+    assert 4 < found.looks < 7
+    unplanned, _ = loop(0.005, faces=30, budget_s=10.0)
+    assert np.percentile(unplanned.latency_ms, 95) > 150
+
+
+def test_the_ends_of_an_interval_are_in_order():
+    """Where frames are cut, slower parts need not make longer frames: the interval spans all."""
+    by_end = cycle((75.0, 90.0, 60.0))  # estimate, low, high
+
+    def run_there(factors):
+        assert set(factors) == {"net", PYTHON}
+        return Simulated(latency_ms=np.full(5, next(by_end)), fps=12.0, looks=3.0)
+
+    board = project_board("pi4", REFERENCES, usual=steady(5), every=steady(5), run_there=run_there)
+    p95 = board.settings[0].due.p95
+    assert (p95.low, p95.estimate, p95.high) == (60, 75, 90)
+    every = board.settings[0].every
+    assert every.p95.low < every.p95.estimate < every.p95.high
+    assert every.fps.low < every.fps.high <= 30
+
+
+REFERENCES = tuple(
+    Reference(network=name, network_kind=kind, measured=summarise(np.full(5, ms)))
+    for kind in ("float32", "int8")
+    for name, ms in (
+        ("mobilenet-v1", 4.0), ("mobilenet-v2", 3.0), ("efficientdet-lite0", 11.0),
+        ("efficientdet-lite1", 22.0), ("efficientdet-lite2", 35.0),
+    )
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("ms", "threads"), [(0.5, 1), (5.0, 3)])
+def test_a_tiny_network_is_not_helped_by_threads(ms, threads):
+    """Nothing as small is published with several threads, so one is counted."""
+    there = Simulated(latency_ms=np.full(5, 50.0), fps=12.0, looks=3.0)
+    board = project_board(
+        "pi4", REFERENCES, usual=steady(ms), every=steady(ms), run_there=lambda _: there
+    )
+    daemons, single = board.settings
+    assert (daemons.threads, single.threads) == (3, 1)
+    assert daemons.parts[0].threads == threads
+    assert single.parts[0].threads == 1
+    assert daemons.parts[0].ms.high <= single.parts[0].ms.high
+    assert board.sources
