@@ -28,21 +28,24 @@ class Work:
     """What one frame's work would cost on the board.
 
     Attributes:
-        faces, measured, classified: In view, with landmarks of this frame, and classified.
-        landmarks_s, classification_s, rest_s: Seconds there, the detector's left out.
+        faces, measured, looks, classified: In view, with landmarks of this frame, looked at by
+            MediaPipe's models too, and classified.
+        landmarks_s, looks_s, classification_s, rest_s: Seconds there, the detector's left out.
     """
 
     faces: int
     measured: int
+    looks: int
     classified: int
     landmarks_s: float
+    looks_s: float
     classification_s: float
     rest_s: float
 
     @property
     def seconds(self) -> float:
         """All of it."""
-        return self.landmarks_s + self.classification_s + self.rest_s
+        return self.landmarks_s + self.looks_s + self.classification_s + self.rest_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -69,21 +72,30 @@ class BoardPlanner(FramePlanner):
 
     Args:
         budget_s: From capture to outbox.
-        measured: How many faces' landmarks the present frame has measured.
+        measured: How many faces' landmarks the present frame has measured, and at how many of
+            them MediaPipe's models looked too.
     """
 
-    def __init__(self, budget_s: float, measured: Callable[[], int]) -> None:
+    def __init__(self, budget_s: float, measured: Callable[[], tuple[int, int]]) -> None:
         super().__init__(budget_s)
         self._measured = measured
         self.age_s = 0.0
 
-    def landmark_limit(self, age_s: float, *, at_most: int) -> int:  # noqa: ARG002 - see above
+    def landmark_limit(
+        self,
+        age_s: float,  # noqa: ARG002 - see above
+        *,
+        at_most: int,
+        looks: int = 0,
+    ) -> int:
         """As `FramePlanner.landmark_limit`, with the age on the board."""
-        return super().landmark_limit(self.age_s, at_most=at_most)
+        return super().landmark_limit(self.age_s, at_most=at_most, looks=looks)
 
     def classification_limit(self, age_s: float, *, at_most: int) -> int:  # noqa: ARG002
         """As `FramePlanner.classification_limit`, with the age on the board."""
-        spent_s = self.landmarks.predict(self._measured()) + self.rest.predict(self._faces)
+        measured, looks = self._measured()
+        spent_s = self.landmarks.predict(measured) + self.looks.predict(looks)
+        spent_s += self.rest.predict(self._faces)
         return super().classification_limit(self.age_s + spent_s, at_most=at_most)
 
     def observe(self, **_: float) -> None:
@@ -95,6 +107,8 @@ class BoardPlanner(FramePlanner):
             faces=work.faces,
             measured=work.measured,
             landmarks_s=work.landmarks_s,
+            looks=work.looks,
+            looks_s=work.looks_s,
             classified=work.classified,
             classification_s=work.classification_s,
             rest_s=work.rest_s,

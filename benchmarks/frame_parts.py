@@ -35,11 +35,8 @@ PartKind = Literal["float32", "int8", "python"]
 
 PYTHON: Final = "Python, NumPy and OpenCV"
 _LANDMARKS: Final = "landmarks"
-_FACE_NETWORKS: Final[dict[str, PartKind]] = {
-    "mesh": "float32",
-    "blendshapes": "float32",
-    "student": "int8",
-}
+_MESH: Final = "mesh"
+_FACE_NETWORKS: Final[dict[str, PartKind]] = {"small_face": "int8", _MESH: "float32"}
 """Networks that the face finder times one by one, as its report names them."""
 _SETTLE_S: Final = 1.0
 _SETTLE_BOARD_S: Final = 3.0
@@ -113,7 +110,7 @@ class SteadyFrames:
             seconds: How long what counts goes on, by the board's time.
         """
         finder = self._pipeline.finder
-        planner = BoardPlanner(budget_s, lambda: finder.report.measured)
+        planner = BoardPlanner(budget_s, lambda: (finder.report.measured, finder.report.corrected))
 
         def step(captured_s: float, pictures: int) -> Work:
             self._pictures.skip(pictures - 1)
@@ -124,6 +121,7 @@ class SteadyFrames:
                 members=self._kinds,
                 faces=len(self._step_done.faces),
                 measured=finder.report.measured,
+                looks=finder.report.corrected,
                 classified=len(self._step_done.predictions),
             )
 
@@ -167,6 +165,7 @@ def cost_there(
     members: Iterable[str],
     faces: int,
     measured: int,
+    looks: int,
     classified: int,
 ) -> Work:
     """Multiply a frame's parts by what they are slower on a board.
@@ -177,9 +176,11 @@ def cost_there(
         members: Names of the bundle's networks.
         faces: In view.
         measured: With landmarks of this frame.
+        looks: Those of them at which MediaPipe's models looked too.
         classified: Classified in it.
     """
     slow, landmarks_ms = factors[PYTHON], frame.get(_LANDMARKS, 0.0)
+    mesh_ms = frame.get(_MESH, 0.0) if _MESH in factors else 0.0
 
     def there(whole_ms: float, networks: Iterable[str]) -> float:
         own = {name: frame.get(name, 0.0) for name in networks}
@@ -187,12 +188,14 @@ def cost_there(
         return (sum(ms * factors[name] for name, ms in own.items()) + rest_ms * slow) / 1e3
 
     faces_ms = frame["faces"] - frame.get("detector_round", 0.0)
-    finding = [name for name in (*_FACE_NETWORKS, _LANDMARKS) if name in factors]
+    finding = [n for n in (*_FACE_NETWORKS, _LANDMARKS) if n in factors and n != _MESH]
     return Work(
         faces=faces,
         measured=measured,
+        looks=looks,
         classified=classified,
-        landmarks_s=there(landmarks_ms, finding),
+        landmarks_s=there(landmarks_ms - mesh_ms, finding),
+        looks_s=there(mesh_ms, [_MESH] if mesh_ms else []),
         classification_s=there(frame["features"] + frame["models"], members),
         rest_s=there(faces_ms - landmarks_ms + frame["transitions"], ()),
     )
