@@ -135,7 +135,7 @@ def bundle(
 def verify(
     *, folder: Path, against_float: bool, recipe_path: Path, data: Path | None, cache: Path
 ) -> None:
-    """Check a bundle as the device does, and print its gate's report.
+    """Check a bundle as the device does, and print its report.
 
     With --float its members are compared anew with the float networks of the recipe, on held-out
     data; that takes as long as building.
