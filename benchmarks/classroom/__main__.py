@@ -137,7 +137,7 @@ def limits() -> None:
     """
     for limit in landmark_limits(load_actors(), sizes_px=LIMITS_PX):
         click.echo(
-            f"{limit.face_px:5.0f} px  landmarks {limit.landmark_error:.4f}"
+            f"{limit.by:13} {limit.face_px:5.0f} px  landmarks {limit.landmark_error:.4f}"
             f"  blendshapes {limit.blendshape_error:.4f}  correlation {limit.correlation:.3f}"
             f"  n {limit.n}"
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from edge.aim.report import FaceShape, Report
 
 LANDMARKS_PX: Final = 32
-"""From this width on a face has landmarks (`edge.faces.direct.LANDMARK_PX`)."""
+"""From this width on MediaPipe's models look at a face too (`edge.faces.direct.MESH_PX`)."""
 PICTURE_PX: Final = 20
 """From this width on faces are found reliably; below, now and then."""
 

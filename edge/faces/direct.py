@@ -335,7 +335,8 @@ class DirectFaces:
         state.landmarks = Landmarks(
             points=frozen(points), blendshapes=frozen(shapes), measured_s=now_s
         )
-        self._tracker.express(track, shapes, now_s)
+        if state.corrected_s == now_s:  # the small network's own noise is no sign of life
+            self._tracker.express(track, shapes, now_s)
         if often:
             closer = Detection(
                 box=mesh_box(points), keypoints=mesh_keypoints(points), score=track.score

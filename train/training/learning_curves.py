@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_learning_curves(folder: Path) -> Path:
-    """Plot each loss and accuracy in a run's history into ``learning_curves.png``.
+    """Plot each loss, and each accuracy or correlation, in a run's history into ``learning_curves.png``.
 
     Raises:
         InputError: The run has not finished an epoch.
@@ -28,8 +28,9 @@ def draw_learning_curves(folder: Path) -> Path:
     plot = folder / "learning_curves.png"
     epochs = [float(row["epoch"]) for row in rows]
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    rising = ("accuracy", "shapes")
     for name in rows[0]:
-        axes = left if "loss" in name else right if "accuracy" in name else None
+        axes = left if "loss" in name else right if any(r in name for r in rising) else None
         if axes is not None:
             axes.plot(epochs, [float(row[name]) for row in rows], label=name)
     for axes in (left, right):

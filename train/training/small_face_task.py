@@ -96,7 +96,7 @@ def measured_clips(options: RunOptions, log: Callable[[str], None]) -> FaceSampl
     if not path.exists():
         from train.small_face.clips import measure_clips, training_clips
 
-        write_samples(path, measure_clips(training_clips(options.data_folder.parent), log=log))
+        write_samples(path, measure_clips(training_clips(options.data_folder), log=log))
     return read_samples(path)
 
 

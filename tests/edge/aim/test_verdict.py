@@ -7,7 +7,7 @@ import pytest
 from edge.aim.report import CELLS_ACROSS, CELLS_DOWN, FaceShape, Report
 from edge.aim.screen import draw, short_line
 from edge.aim.verdict import LANDMARKS_PX, Coverage, Verdict, advise, coverage_of, verdict_of
-from edge.faces.direct import LANDMARK_PX
+from edge.faces.direct import MESH_PX
 
 GOOD = {
     "state": "running",
@@ -41,7 +41,7 @@ def test_a_face_is_judged_by_its_width(width: int, verdict: Verdict) -> None:
 
 def test_the_widths_are_those_of_the_device() -> None:
     """The page calls by "landmarks" what gets them."""
-    assert LANDMARKS_PX == LANDMARK_PX
+    assert LANDMARKS_PX == MESH_PX
 
 
 @pytest.mark.parametrize(
