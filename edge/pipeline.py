@@ -190,7 +190,10 @@ class Pipeline:
         if self._planner is not None:
             most = self._budget.landmark_budget
             fits = self._planner.landmark_limit(age_s, at_most=most, looks=self._budget.mesh_budget)
-            self.finder.set_budget(replace(self._budget, landmark_budget=fits))
+            interval_s = self._planner.look_interval(at_least=self._budget.mesh_interval_s)
+            self.finder.set_budget(
+                replace(self._budget, landmark_budget=fits, mesh_interval_s=interval_s)
+            )
 
     def _classification_limit(self, due: int, age_s: float) -> int:
         if self._planner is None:

@@ -87,3 +87,22 @@ def test_a_machine_that_slows_down_is_noticed() -> None:
         for count in (3, 5) * 5:
             model.observe(count, count * each_s * 2)
         assert model.predict(5) == pytest.approx(10 * each_s, rel=0.35)
+
+
+def test_looks_are_rarer_where_they_are_dear() -> None:
+    """A board on which a look takes 80 ms has one every 0.8 seconds; a fast one as often as told."""
+    slow, fast = FramePlanner(0.1), FramePlanner(0.1)
+    for _ in range(300):
+        for planner, seconds in ((slow, 0.08), (fast, 0.005)):
+            planner.observe(
+                faces=1,
+                measured=1,
+                landmarks_s=0.001,
+                looks=1,
+                looks_s=seconds,
+                classified=1,
+                classification_s=0.002,
+                rest_s=0.001,
+            )
+    assert slow.look_interval(at_least=0.17) == pytest.approx(0.8, rel=0.05)
+    assert fast.look_interval(at_least=0.17) == 0.17

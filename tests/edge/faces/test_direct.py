@@ -372,7 +372,7 @@ def test_corrections_go_round(models: Models, sample_frames: list[Frame]) -> Non
         assert max(finder.report.landmarks_age_s.values()) < 0.11
     assert len(faces) == 4
     assert max(corrected) == 1
-    assert 4 <= sum(corrected) <= 8
+    assert sum(corrected) >= 4
 
 
 def test_what_fails_on_the_thread_is_reported(blank: Blank) -> None:
