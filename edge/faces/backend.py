@@ -28,7 +28,7 @@ class ComputeBudget:
         detector_scale: Share of the usual detector input's width and height, 0.25 to 1.
     """
 
-    landmark_budget: int = 30
+    landmark_budget: int = 12
     mesh_budget: int = 1
     mesh_interval_s: float = 0.17
     landmark_interval_s: float = 0.09

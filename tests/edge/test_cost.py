@@ -90,7 +90,7 @@ def test_a_machine_that_slows_down_is_noticed() -> None:
 
 
 def test_looks_are_rarer_where_they_are_dear() -> None:
-    """A board on which a look takes 80 ms has one every 0.8 seconds; a fast one as often as told."""
+    """Where a look takes 80 ms there is one every 0.8 seconds; a fast board has all it is told."""
     slow, fast = FramePlanner(0.1), FramePlanner(0.1)
     for _ in range(300):
         for planner, seconds in ((slow, 0.08), (fast, 0.005)):

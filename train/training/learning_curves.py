@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_learning_curves(folder: Path) -> Path:
-    """Plot each loss, and each accuracy or correlation, in a run's history into ``learning_curves.png``.
+    """Plot a run's losses, and accuracies or correlations, into ``learning_curves.png``.
 
     Raises:
         InputError: The run has not finished an epoch.
