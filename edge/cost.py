@@ -103,8 +103,8 @@ _REST: Final = Cost(fixed_s=0.010, each_s=0.0005)
 """Assumed at first: a Raspberry Pi 4 with one thread, at the slow end of its projection."""
 
 
-LOOK_SHARE: Final = 0.1
-"""Looks of MediaPipe's models at one face take at most this share of a processor core."""
+LOOK_SHARE: Final = 0.3
+"""Looks of MediaPipe's models take at most this share of a processor core, over all faces."""
 
 
 class FramePlanner:
@@ -142,13 +142,9 @@ class FramePlanner:
             count -= 1
         return min(count, at_most)
 
-    def look_interval(self, *, at_least: float) -> float:
-        """Seconds between two looks of MediaPipe's models at one face, dearer where they are slow.
-
-        Args:
-            at_least: What it is where they cost next to nothing.
-        """
-        return max(at_least, self.looks.predict(1) / LOOK_SHARE)
+    def look_spacing(self) -> float:
+        """Seconds from one look of MediaPipe's models, at whichever face, to the next."""
+        return self.looks.predict(1) / LOOK_SHARE
 
     def classification_limit(self, age_s: float, *, at_most: int) -> int:
         """How many faces to classify, once the faces of a frame are found and measured.

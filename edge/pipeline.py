@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -110,13 +111,14 @@ class Pipeline:
         self._clock = clock
         self._planner = planner
         self._budget = _BUDGETS[0]
+        self._looked_s = -math.inf
         self._cadence = Cadence()
         self._classify_every_s = _CLASSIFY_EVERY_S[0]
 
     def step(self, frame: Frame) -> Step:
         """Take one frame from picture to decisions; capture times must never decrease."""
         started = self._clock()
-        self._limit_landmarks(started - frame.captured_s)
+        self._limit_landmarks(frame.captured_s, age_s=started - frame.captured_s)
         faces = self.finder.find(frame)
         found = self._clock()
         features = describe(
@@ -143,6 +145,8 @@ class Pipeline:
         self.times.add("transitions", ended - classified)
         if self._planner is not None:
             report = self.finder.report
+            if report.corrected:
+                self._looked_s = frame.captured_s
             looks_s = report.stages_s.get("mesh", 0.0)
             landmarks_s = report.stages_s.get("landmarks", 0.0) - looks_s
             self._planner.observe(
@@ -185,15 +189,16 @@ class Pipeline:
         self.finder.set_budget(_EVERYTHING)
         self._classify_every_s = 0.0
 
-    def _limit_landmarks(self, age_s: float) -> None:
+    def _limit_landmarks(self, captured_s: float, *, age_s: float) -> None:
         """Measure no more faces in the coming frame than its budget has room for."""
-        if self._planner is not None:
-            most = self._budget.landmark_budget
-            fits = self._planner.landmark_limit(age_s, at_most=most, looks=self._budget.mesh_budget)
-            interval_s = self._planner.look_interval(at_least=self._budget.mesh_interval_s)
-            self.finder.set_budget(
-                replace(self._budget, landmark_budget=fits, mesh_interval_s=interval_s)
-            )
+        if self._planner is None:
+            return
+        rested = captured_s - self._looked_s >= self._planner.look_spacing()
+        looks = self._budget.mesh_budget if rested else 0
+        fits = self._planner.landmark_limit(
+            age_s, at_most=self._budget.landmark_budget, looks=looks
+        )
+        self.finder.set_budget(replace(self._budget, landmark_budget=fits, mesh_budget=looks))
 
     def _classification_limit(self, due: int, age_s: float) -> int:
         if self._planner is None:

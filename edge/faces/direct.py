@@ -292,13 +292,12 @@ class DirectFaces:
                 there = _is_there(mesh, track.number, boxes)
                 points, levels = state.correction.apply(roi, mesh.points, seen)
                 if there and track.number in corrected:
-                    reference = self._reference(frame, roi)
-                    there = _is_there(reference, track.number, boxes)
-                    if there:
-                        points = reference.points
-                        levels = self._landmarker.blendshapes(points)
-                        state.correction.learn(roi, (mesh.points, seen), (points, levels))
+                    reference = self._reference(frame, roi, track.number, boxes)
+                    there = reference is not None
+                    if reference is not None:
+                        state.correction.learn(roi, (mesh.points, seen), reference)
                         state.corrected_s = now_s
+                        points, levels = reference
                 if there:
                     self._keep(track, state, points, levels, now_s)
                     found += 1
@@ -307,18 +306,23 @@ class DirectFaces:
                 else:
                     if track.number in corrected and not state.ever:
                         # The small network alone never says that a detector was mistaken.
-                        judged = self._reference(frame, roi)
-                        track.failed_landmarks += not _is_there(judged, track.number, boxes)
+                        judged = self._reference(frame, roi, track.number, boxes)
+                        track.failed_landmarks += judged is None
                     state.reset()
             waiting = unseen
         return found
 
-    def _reference(self, frame: Frame, roi: Roi) -> Mesh:
+    def _reference(
+        self, frame: Frame, roi: Roi, track: int, boxes: dict[int, Box]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """What MediaPipe's models see in a region; ``None`` where it is not this face."""
         began = time.perf_counter()
         mesh = self._landmarker.measure(frame.image, roi)
+        there = _is_there(mesh, track, boxes)
+        shapes = self._landmarker.blendshapes(mesh.points) if there else None
         self._networks_s["mesh"] += time.perf_counter() - began
         self._looks += 1
-        return mesh
+        return None if shapes is None else (mesh.points, shapes)
 
     def _keep(
         self,
