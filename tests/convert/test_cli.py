@@ -223,4 +223,7 @@ def test_documentation_is_fresh() -> None:
 def test_every_command_is_a_click_command() -> None:
     """The group's commands are found by name."""
     assert isinstance(main, click.Group)
-    assert set(main.commands) == {"bundle", "verify", "inspect", "diff", "document", "retune"}
+    assert set(main.commands) == {
+        *("bundle", "verify", "inspect", "diff", "document", "retune"),
+        "small-face",
+    }

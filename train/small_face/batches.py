@@ -12,11 +12,11 @@ import numpy as np
 from edge.faces.small_face import LOG_FLOOR, SIDE_PX
 from edge.features.blendshapes import mirrored
 from edge.standardise import standardise_crop
+from train.chance import step_chance
 from train.data.images import as_input
 from train.recipe_table import NonNegative, RecipeTable, Share
 from train.small_face.measure import PATCH_PX, PATCH_SIDE
 from train.small_face.mirror import mirrored_points
-from train.training.image_batches import step_chance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

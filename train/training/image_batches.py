@@ -10,6 +10,7 @@ import numpy as np
 
 from edge.standardise import standardise_crop
 from train.augment import augment
+from train.chance import step_chance
 from train.data.images import as_input
 
 if TYPE_CHECKING:
@@ -75,9 +76,3 @@ class ImageBatches:
 def epoch_order(draw: Draw, seed: int) -> Callable[[int], NDArray[np.intp]]:
     """Return a function that gives each epoch's images in their order; it keeps the last few."""
     return lru_cache(maxsize=2)(lambda epoch: draw.order(np.random.default_rng([seed, epoch])))
-
-
-def step_chance(seed: int, epoch: int, step: int) -> np.random.Generator:
-    """Return the source of chance of one step."""
-    # Counted from 1: numpy takes [seed, epoch, 0] for [seed, epoch], which draws the order.
-    return np.random.default_rng([seed, epoch, step + 1])

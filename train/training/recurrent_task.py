@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from edge.features.blendshapes import LIMIT, channel_names, channels
+from train.chance import step_chance
 from train.data.ferplus import LABELS
 from train.data.images import read_images
 from train.evaluation.metrics import accuracy, softmax, vote_loss
@@ -22,7 +23,6 @@ from train.features.motion import read_motion
 from train.features.single_images import read_stills
 from train.features.synthetic_sequences import Director
 from train.networks.recurrent import build_recurrent
-from train.training.image_batches import step_chance
 from train.training.job import TrainingJob
 from train.training.task import Task
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge.standardise import standardise_crop
 from train.augment import augment
+from train.chance import step_chance
 from train.data.images import CLASSES_OF, as_input, classes_of, read_image_folder, read_labelled
 from train.data.sampling import draw_of
 from train.evaluation.metrics import accuracy, nll, softmax
@@ -19,7 +20,7 @@ from train.evaluation.reports import write_report
 from train.networks.published import build_convolution, build_dense, build_reference_lstm
 from train.recipe import ConvolutionRecipe
 from train.saved_net import NetCard, write_net_card
-from train.training.image_batches import epoch_order, step_chance
+from train.training.image_batches import epoch_order
 from train.training.job import TrainingJob
 from train.training.task import Task
 
