@@ -148,7 +148,8 @@ def test_from_nobody_to_thirty(watching: Watching) -> None:
             if name == "four":
                 assert reported["drift"] is None, "four people are no population"
             if name == "thirty":
-                reported = watching.until("the drift", 240.0, drift=lambda d: d is not None)
+                told = dict.fromkeys(("drift", "drift_confidence"), lambda value: value is not None)
+                reported = watching.until("the drift", 240.0, **told)
                 assert reported["drift"] >= reported["drift_confidence"] > 0
                 assert watching.reported("class")["faces"] >= 5
                 watching.show("unplugged")
