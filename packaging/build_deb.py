@@ -79,10 +79,11 @@ def _code(tree: Path, python: str) -> None:
     site = tree / "usr/lib/emoshift/site-packages"
     for name in PACKAGES:
         shutil.copytree(ROOT / name, site / name, ignore=ignored, ignore_dangling_symlinks=True)
-    bundle = (ROOT / "edge/bundle/default").resolve()  # a link, which copytree may not follow
-    if (bundle / "manifest.json").exists():
-        shutil.copytree(bundle, site / "edge/bundle/default", dirs_exist_ok=True)
-    else:
+    for link in ("edge/bundle/default", "edge/faces/small_face_model"):
+        models = (ROOT / link).resolve()  # links, which copytree may not follow
+        if models.exists():
+            shutil.copytree(models, site / link, dirs_exist_ok=True)
+    if not (site / "edge/bundle/default/manifest.json").exists():
         print("without a model bundle: set models.bundle on the device", file=sys.stderr)
     launcher = (HERE / "python").read_text().replace("@PYTHON@", python)
     _write(tree / "usr/lib/emoshift/python", launcher, mode=0o755)
