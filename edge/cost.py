@@ -100,11 +100,10 @@ _LANDMARKS: Final = Cost(fixed_s=0.002, each_s=0.006)
 _LOOK: Final = Cost(fixed_s=0.0, each_s=0.035)
 _CLASSIFICATION: Final = Cost(fixed_s=0.004, each_s=0.008)
 _REST: Final = Cost(fixed_s=0.010, each_s=0.0005)
-"""Assumed at first: a Raspberry Pi 4 with one thread, at the slow end of its projection."""
-
-
+"""Assumed at first, dear rather than cheap; a few frames correct it."""
 LOOK_SHARE: Final = 0.3
-"""Looks of MediaPipe's models take at most this share of a processor core, over all faces."""
+"""Looks of MediaPipe's models take at most this share of a processor core, over all faces:
+a board that takes 80 ms for one has nearly four a second."""
 
 
 class FramePlanner:

@@ -136,7 +136,7 @@ class SmallFaceRecipe(RecipeTable):
     model: Literal["small_face"] = "small_face"
     seed: Seed
     clip_repeats: Count = 5
-    epochs: Count = 60
+    epochs: Count = 36
     batch_size: Count = 128
     learning_rate: Positive = 2e-3
     weight_decay: NonNegative = 1e-4

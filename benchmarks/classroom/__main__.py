@@ -130,12 +130,15 @@ def memory(faces: int) -> None:
 
 
 @main.command()
-def limits() -> None:
+@click.argument("clips", nargs=-1, type=click.Path(path_type=Path, exists=True))
+def limits(clips: tuple[Path, ...]) -> None:
     """Agreement of small faces' landmarks with the same faces at full size.
+
+    Of one face in each of the CLIPS; of the people of the simulated classroom where none is given.
 
     Example: python -m benchmarks.classroom limits
     """
-    for limit in landmark_limits(load_actors(), sizes_px=LIMITS_PX):
+    for limit in landmark_limits(load_actors(clips=clips), sizes_px=LIMITS_PX):
         click.echo(
             f"{limit.by:13} {limit.face_px:5.0f} px  landmarks {limit.landmark_error:.4f}"
             f"  blendshapes {limit.blendshape_error:.4f}  correlation {limit.correlation:.3f}"

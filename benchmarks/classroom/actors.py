@@ -24,7 +24,7 @@ from edge.values import Box, frozen
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -78,13 +78,15 @@ def clip_paths(data: Path | None = None) -> list[Path]:
     return [*([] if sample is None else [sample]), *paths]
 
 
-def load_actors(data: Path | None = None) -> tuple[ClassroomActor, ...]:
-    """Cut every usable clip.
+def load_actors(
+    data: Path | None = None, *, clips: Sequence[Path] = ()
+) -> tuple[ClassroomActor, ...]:
+    """Cut the clips given, or every usable one.
 
     Raises:
         InputError: There is no clip, or no landmark model.
     """
-    paths = clip_paths(data)
+    paths = list(clips) or clip_paths(data)
     if not paths:
         raise InputError(
             f"no clip to cut heads from: {SAMPLE_CLIP.name} is missing, and so are shared clips;"

@@ -1,6 +1,6 @@
 """What MediaPipe's models saw of a face beyond the small network, kept for the looks to come.
 
-The small network follows how a face moves, at a twentieth of the price, and errs from person to
+The small network follows how a face moves, at a tenth of the price, and errs from person to
 person. So MediaPipe's models look at the same region now and then, and the difference is added
 until they look again. Both looks are compared inside the region, upright and of one size, so that
 the difference holds when the head has moved on.

@@ -11,7 +11,22 @@ from train.recipe_table import Count, NonNegative, RecipeTable, Share
 Size: TypeAlias = Annotated[int, Field(ge=0)]
 
 
-class ResidualNet(RecipeTable):
+class _Stages(RecipeTable):
+    """Stages of residual blocks: as many widths as numbers of blocks."""
+
+    widths: tuple[Count, ...]
+    blocks: tuple[Count, ...]
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(
+                f"found {len(self.widths)} widths and {len(self.blocks)} blocks, expected as many"
+            )
+        return self
+
+
+class ResidualNet(_Stages):
     """Shape of the image network with two heads.
 
     Attributes:
@@ -34,16 +49,8 @@ class ResidualNet(RecipeTable):
     dropout: Share = 0.1
     image_size: Count = 48
 
-    @model_validator(mode="after")
-    def _as_many(self) -> Self:
-        if len(self.widths) != len(self.blocks):
-            raise ValueError(
-                f"found {len(self.widths)} widths and {len(self.blocks)} blocks, expected as many"
-            )
-        return self
 
-
-class SmallFaceNet(RecipeTable):
+class SmallFaceNet(_Stages):
     """Shape of the network that measures small faces.
 
     Attributes:
@@ -61,14 +68,6 @@ class SmallFaceNet(RecipeTable):
     units: Count = 192
     components: Count = 80
     dropout: Share = 0.05
-
-    @model_validator(mode="after")
-    def _as_many(self) -> Self:
-        if len(self.widths) != len(self.blocks):
-            raise ValueError(
-                f"found {len(self.widths)} widths and {len(self.blocks)} blocks, expected as many"
-            )
-        return self
 
 
 class ConvolutionNet(RecipeTable):

@@ -332,18 +332,23 @@ def test_effort_sets_the_pace(landmarker: Path, blank: Blank) -> None:
         assert detector.rounds == rounds
 
 
-@pytest.mark.clip
-def test_the_landmark_budget_goes_round(models: Models, sample_frames: list[Frame]) -> None:
-    """With a budget of one, four faces take turns and each keeps its last landmarks."""
+def four_times(frames: list[Frame]) -> list[Frame]:
+    """The same man four times in each picture."""
     tiled = []
-    for frame in sample_frames[:24]:
+    for frame in frames:
         big = cv2.resize(frame.image, (352, 288))
         image = np.vstack([np.hstack([big, big]), np.hstack([big, big])])
         tiled.append(Frame(image=image, seq=frame.seq, captured_s=frame.captured_s))
+    return tiled
+
+
+@pytest.mark.clip
+def test_the_landmark_budget_goes_round(models: Models, sample_frames: list[Frame]) -> None:
+    """With a budget of one, four faces take turns and each keeps its last landmarks."""
     with open_faces(Faces(), **models, random_seed=1) as finder:
         finder.set_budget(ComputeBudget(landmark_budget=1))
         measured = []
-        for frame in tiled:
+        for frame in four_times(sample_frames[:24]):
             faces = finder.find(frame)
             assert finder.report.measured <= 1
             measured += [
@@ -359,14 +364,9 @@ def test_the_landmark_budget_goes_round(models: Models, sample_frames: list[Fram
 @pytest.mark.clip
 def test_corrections_go_round(models: Models, sample_frames: list[Frame]) -> None:
     """Every face is measured when it is due, and MediaPipe looks at one of them a frame at most."""
-    tiled = []
-    for frame in sample_frames[:24]:
-        big = cv2.resize(frame.image, (352, 288))
-        image = np.vstack([np.hstack([big, big]), np.hstack([big, big])])
-        tiled.append(Frame(image=image, seq=frame.seq, captured_s=frame.captured_s))
     with open_faces(Faces(), **models, random_seed=1) as finder:
         corrected = []
-        for frame in tiled:
+        for frame in four_times(sample_frames[:24]):
             faces = finder.find(frame)
             corrected.append(finder.report.corrected)
         assert max(finder.report.landmarks_age_s.values()) < 0.11
