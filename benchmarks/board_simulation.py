@@ -81,6 +81,16 @@ class BoardPlanner(FramePlanner):
         self._measured = measured
         self.age_s = 0.0
 
+    def look_limit(
+        self,
+        age_s: float,  # noqa: ARG002 - see above
+        *,
+        waited_s: float,
+        at_most: int,
+    ) -> int:
+        """As `FramePlanner.look_limit`, with the age on the board."""
+        return super().look_limit(self.age_s, waited_s=waited_s, at_most=at_most)
+
     def landmark_limit(
         self,
         age_s: float,  # noqa: ARG002 - see above
@@ -91,12 +101,20 @@ class BoardPlanner(FramePlanner):
         """As `FramePlanner.landmark_limit`, with the age on the board."""
         return super().landmark_limit(self.age_s, at_most=at_most, looks=looks)
 
-    def classification_limit(self, age_s: float, *, at_most: int) -> int:  # noqa: ARG002
+    def classification_limit(
+        self,
+        age_s: float,  # noqa: ARG002 - see above
+        *,
+        at_most: int,
+        measured: int = 0,
+    ) -> int:
         """As `FramePlanner.classification_limit`, with the age on the board."""
-        measured, looks = self._measured()
-        spent_s = self.landmarks.predict(measured) + self.looks.predict(looks)
+        with_landmarks, looks = self._measured()
+        spent_s = self.landmarks.predict(with_landmarks) + self.looks.predict(looks)
         spent_s += self.rest.predict(self._faces)
-        return super().classification_limit(self.age_s + spent_s, at_most=at_most)
+        return super().classification_limit(
+            self.age_s + spent_s, at_most=at_most, measured=measured
+        )
 
     def observe(self, **_: float) -> None:
         """Not what it cost here."""

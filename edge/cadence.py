@@ -15,6 +15,10 @@ CLASSIFY_EVERY_S: Final = 0.09
 
 Frames 33 ms apart show nearly the same and err alike: what classifying each of them changes in
 the changes found is within chance (``docs/research/transitions.md``)."""
+NEWS_S: Final = 4.0
+"""What new landmarks count for where not everybody's turn can be taken, seconds of waiting: they
+are lost to the networks unless the face is classified now. Where thirty faces get a turn a second
+each, a lesser head start would go to faces that are measured in the next frame anyway."""
 _SLACK_S: Final = 1e-3
 """Capture times jitter; a frame this early counts as on time."""
 
@@ -50,27 +54,30 @@ class Cadence:
         now_s: float,
         interval_s: float,
         *,
+        since_s: float | None = None,
         limit: Callable[[int], int] = lambda due: due,
     ) -> tuple[Face, ...]:
         """Take the turns of the faces of a frame: whose is due, and whose landmarks are new.
 
         Where not all can be taken, those who have waited longest are, and new landmarks count as
-        one interval of waiting. The others keep their turn.
+        `NEWS_S` of waiting. The others keep their turn.
 
         Args:
             faces: All in view.
             now_s: When they were seen, seconds.
             interval_s: Time between two turns, seconds.
+            since_s: Landmarks measured then or later are new; ``now_s`` unless given.
             limit: How many of so many to take.
 
         Returns:
             Whose turn it is, in the order of ``faces``.
         """
+        new_s = now_s if since_s is None else since_s
         waiting: dict[int, float] = {}
         for face in faces:
             due_s = self._due_s.setdefault(face.track, now_s)
-            if face.landmarks is not None and face.landmarks.measured_s == now_s:
-                waiting[face.track] = due_s - interval_s
+            if face.landmarks is not None and face.landmarks.measured_s >= new_s:
+                waiting[face.track] = due_s - NEWS_S
             elif self.is_due(face.track, now_s):
                 waiting[face.track] = due_s
         taken = sorted(waiting, key=waiting.__getitem__)[: limit(len(waiting))]

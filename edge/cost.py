@@ -104,13 +104,17 @@ _REST: Final = Cost(fixed_s=0.010, each_s=0.0005)
 LOOK_SHARE: Final = 0.3
 """Looks of MediaPipe's models take at most this share of a processor core, over all faces:
 a board that takes 80 ms for one has nearly four a second."""
+LOOK_PATIENCE_S: Final = 0.1
+"""A look that is due waits up to this long for a frame with room for it."""
 
 
 class FramePlanner:
     """Says how much of a frame's work fits in what is left of its budget.
 
-    At least one face is measured and one classified in each frame, however late it is: whoever is
-    left out is first in the next one, so that everybody's turn comes.
+    Where a frame has no room both to measure faces and to classify them, it measures, and the next
+    frame classifies. However late a frame is, it does at least one of the two for one face that is
+    due, and of two frames in a row one does each; whoever is left out is first in the next one, so
+    that everybody's turn comes.
 
     Args:
         budget_s: From capture to outbox.
@@ -123,6 +127,29 @@ class FramePlanner:
         self.classification = CostModel(_CLASSIFICATION)
         self.rest = CostModel(_REST)
         self._faces = 1
+        self._put_off = 0
+
+    def look_limit(self, age_s: float, *, waited_s: float, at_most: int) -> int:
+        """At how many faces MediaPipe's models may look in a frame whose work begins now.
+
+        Looks are spaced by `LOOK_SHARE`. One that does not fit is left for a frame that is taken
+        sooner after its capture, for `LOOK_PATIENCE_S` at most; where no frame has room for it,
+        waiting would not help.
+
+        Args:
+            age_s: Time since the frame was captured.
+            waited_s: Time since the last look, at whichever face.
+            at_most: Never more than these.
+        """
+        spacing_s = self.looks.predict(1) / LOOK_SHARE
+        if waited_s < spacing_s:
+            return 0
+        needed_s = self.looks.predict(at_most) + self.landmarks.predict(1)
+        needed_s += self.classification.predict(self._put_off) + self.rest.predict(self._faces)
+        fits = age_s + needed_s <= self._planned_s
+        fits_elsewhere = self._put_off > 0 or needed_s <= self._planned_s
+        overdue = not self._put_off and waited_s >= spacing_s + LOOK_PATIENCE_S
+        return at_most if fits or overdue or not fits_elsewhere else 0
 
     def landmark_limit(self, age_s: float, *, at_most: int, looks: int = 0) -> int:
         """How many faces to measure in a frame whose work begins now.
@@ -135,25 +162,27 @@ class FramePlanner:
             looks: At how many of them MediaPipe's models will look too.
         """
         left_s = self._planned_s - age_s - self.rest.predict(self._faces)
-        left_s -= self.looks.predict(looks) if looks else 0.0
-        count = max(1, self.landmarks.most(left_s, at_most=at_most))
-        while count > 1 and self._both(count) > left_s:
+        left_s -= self.looks.predict(looks)
+        count = self.landmarks.most(left_s, at_most=at_most)
+        while count and self._both(count) > left_s:
             count -= 1
-        return min(count, at_most)
+        return count if self._put_off else min(max(1, count), at_most)
 
-    def look_spacing(self) -> float:
-        """Seconds from one look of MediaPipe's models, at whichever face, to the next."""
-        return self.looks.predict(1) / LOOK_SHARE
-
-    def classification_limit(self, age_s: float, *, at_most: int) -> int:
+    def classification_limit(self, age_s: float, *, at_most: int, measured: int = 0) -> int:
         """How many faces to classify, once the faces of a frame are found and measured.
 
         Args:
             age_s: Time since the frame was captured.
             at_most: Never more than these.
+            measured: How many were measured in this frame.
+
+        Returns:
+            0 leaves them all to the next frame.
         """
         fits = self.classification.most(self._planned_s - age_s, at_most=at_most)
-        return min(max(1, fits), at_most)
+        may_put_off = measured > 0 and not self._put_off
+        self._put_off = min(measured, at_most) if may_put_off and not fits else 0
+        return 0 if self._put_off else min(max(1, fits), at_most)
 
     def observe(
         self,
@@ -186,4 +215,6 @@ class FramePlanner:
         self.rest.observe(self._faces, rest_s)
 
     def _both(self, count: int) -> float:
-        return self.landmarks.predict(count) + self.classification.predict(count)
+        """Seconds to measure so many faces, and to classify them and those that were put off."""
+        classified = min(count + self._put_off, max(count, self._faces))
+        return self.landmarks.predict(count) + self.classification.predict(classified)

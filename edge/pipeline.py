@@ -112,6 +112,7 @@ class Pipeline:
         self._planner = planner
         self._budget = _BUDGETS[0]
         self._looked_s = -math.inf
+        self._put_off_s: float | None = None
         self._cadence = Cadence()
         self._classify_every_s = _CLASSIFY_EVERY_S[0]
 
@@ -121,15 +122,15 @@ class Pipeline:
         self._limit_landmarks(frame.captured_s, age_s=started - frame.captured_s)
         faces = self.finder.find(frame)
         found = self._clock()
-        features = describe(
-            frame,
-            self._cadence.due_faces(
-                faces,
-                frame.captured_s,
-                self._classify_every_s,
-                limit=lambda due: self._classification_limit(due, found - frame.captured_s),
-            ),
+        due = self._cadence.due_faces(
+            faces,
+            frame.captured_s,
+            self._classify_every_s,
+            since_s=self._put_off_s,
+            limit=lambda count: self._classification_limit(count, found - frame.captured_s),
         )
+        features = describe(frame, due, since_s=self._put_off_s)
+        self._put_off_s = None if features else frame.captured_s
         described = self._clock()
         predictions = self.ensemble.classify(features)
         classified = self._clock()
@@ -193,8 +194,9 @@ class Pipeline:
         """Measure no more faces in the coming frame than its budget has room for."""
         if self._planner is None:
             return
-        rested = captured_s - self._looked_s >= self._planner.look_spacing()
-        looks = self._budget.mesh_budget if rested else 0
+        looks = self._planner.look_limit(
+            age_s, waited_s=captured_s - self._looked_s, at_most=self._budget.mesh_budget
+        )
         fits = self._planner.landmark_limit(
             age_s, at_most=self._budget.landmark_budget, looks=looks
         )
@@ -203,7 +205,9 @@ class Pipeline:
     def _classification_limit(self, due: int, age_s: float) -> int:
         if self._planner is None:
             return due
-        return self._planner.classification_limit(age_s, at_most=due)
+        return self._planner.classification_limit(
+            age_s, at_most=due, measured=self.finder.report.measured
+        )
 
     def _forget(self, tracks: tuple[int, ...]) -> None:
         if tracks:

@@ -18,10 +18,20 @@ if TYPE_CHECKING:
     from edge.values import Face, Frame, Landmarks
 
 
-def describe(frame: Frame, faces: Iterable[Face]) -> tuple[Features, ...]:
-    """Describe each face once; blendshapes count only when they were measured on this frame."""
+def describe(
+    frame: Frame, faces: Iterable[Face], *, since_s: float | None = None
+) -> tuple[Features, ...]:
+    """Describe each face once; blendshapes count only when they are new.
+
+    Args:
+        frame: The picture the faces were found in.
+        faces: Whom to describe.
+        since_s: Blendshapes measured then or later are new; unless given, those measured on this
+            very frame.
+    """
     seen = tuple(faces)
-    measured = [_measured_on(frame, face) for face in seen]
+    new_s = frame.captured_s if since_s is None else since_s
+    measured = [_new_landmarks(face, new_s) for face in seen]
     poses = iter(_poses([landmarks for landmarks in measured if landmarks is not None]))
     return tuple(
         Features(
@@ -36,9 +46,9 @@ def describe(frame: Frame, faces: Iterable[Face]) -> tuple[Features, ...]:
     )
 
 
-def _measured_on(frame: Frame, face: Face) -> Landmarks | None:
+def _new_landmarks(face: Face, new_s: float) -> Landmarks | None:
     current = face.landmarks
-    return current if current is not None and current.measured_s == frame.captured_s else None
+    return current if current is not None and current.measured_s >= new_s else None
 
 
 def _poses(measured: list[Landmarks]) -> NDArray[np.float32]:

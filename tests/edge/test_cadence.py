@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cadence import Cadence
+from edge.cadence import NEWS_S, Cadence
 from edge.values import Box, Face, Landmarks
 
 
@@ -97,8 +97,20 @@ def test_who_was_left_out_is_first() -> None:
     assert order == [[0, 1], [2, 3], [0, 4], [1, 2], [0, 3]]
 
 
-def test_new_landmarks_count_as_an_interval_of_waiting() -> None:
+def test_new_landmarks_count_as_some_waiting() -> None:
     """They go before those who are just due, and not before those who have waited for long."""
     cadence = Cadence()
     assert taken(cadence, [face(0), face(1, 0.0)], 0.0, 1) == [1]
-    assert taken(cadence, [face(0), face(1, 0.2)], 0.2, 1) == [0]
+    now_s = 0.0
+    while taken(cadence, [face(0), face(1, now_s)], now_s, 1) == [1]:
+        now_s += 0.2
+    assert now_s == pytest.approx(NEWS_S, abs=0.5)
+
+
+def test_landmarks_of_a_frame_that_classified_nobody_are_still_new() -> None:
+    """They count as the next frame's own."""
+    cadence = Cadence()
+    faces = [face(0), face(1, 0.0)]
+    assert taken(cadence, faces, 0.0, 0) == []
+    due = cadence.due_faces(faces, 0.04, 0.1, since_s=0.0, limit=lambda _: 1)
+    assert [found.track for found in due] == [1]

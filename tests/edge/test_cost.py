@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cost import PLANNED_SHARE, Cost, CostModel, FramePlanner
+from edge.cost import (
+    LOOK_PATIENCE_S,
+    LOOK_SHARE,
+    PLANNED_SHARE,
+    Cost,
+    CostModel,
+    FramePlanner,
+)
 
 costs = st.builds(
     Cost,
@@ -89,6 +99,156 @@ def test_a_machine_that_slows_down_is_noticed() -> None:
         assert model.predict(5) == pytest.approx(10 * each_s, rel=0.35)
 
 
+def observe(planner: FramePlanner, costs: Costs, *, faces: int, counts: tuple[int, ...]) -> None:
+    """Let a planner learn a machine, looks one by one, everything else by these counts."""
+    for count in counts:
+        planner.observe(
+            faces=faces,
+            measured=count,
+            landmarks_s=costs.landmarks.predict(count),
+            looks=1,
+            looks_s=costs.look_s,
+            classified=count,
+            classification_s=costs.classification.predict(count),
+            rest_s=costs.rest.predict(faces),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """What a machine needs for each part of the work."""
+
+    landmarks: Cost
+    look_s: float
+    classification: Cost
+    rest: Cost
+
+
+machines = st.builds(
+    Costs,
+    landmarks=costs,
+    look_s=st.floats(0.001, 0.15),
+    classification=costs,
+    rest=costs,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What was planned for one frame, and what the planner thought it would take."""
+
+    at_s: float
+    age_s: float
+    looks: int
+    measured: int
+    classified: int
+    looks_s: float
+    measuring_s: float
+    classifying_s: float
+
+    @property
+    def end_s(self) -> float:
+        """Time from capture to the end of the frame."""
+        return self.age_s + self.looks_s + self.measuring_s + self.classifying_s
+
+
+def plan(machine: Costs, faces: int, ages_s: list[float]) -> list[Planned]:
+    """Plan frames in which every face is due to be measured, looked at and classified."""
+    planner = FramePlanner(0.1)
+    observe(planner, machine, faces=faces, counts=(1, faces, 2))
+    frames, looked_s, now_s = [], -10.0, 0.0
+    for age_s in ages_s:
+        looks = planner.look_limit(age_s, waited_s=now_s - looked_s, at_most=1)
+        looked_s = now_s if looks else looked_s
+        measured = planner.landmark_limit(age_s, at_most=faces, looks=looks)
+        looks_s = planner.looks.predict(looks)
+        measuring_s = planner.rest.predict(faces) + planner.landmarks.predict(measured)
+        classified = planner.classification_limit(
+            age_s + looks_s + measuring_s, at_most=faces, measured=measured
+        )
+        frames.append(
+            Planned(
+                at_s=now_s,
+                age_s=age_s,
+                looks=looks,
+                measured=measured,
+                classified=classified,
+                looks_s=looks_s,
+                measuring_s=measuring_s,
+                classifying_s=planner.classification.predict(classified),
+            )
+        )
+        now_s += 1 / 30
+    return frames
+
+
+ages = st.lists(st.floats(0.0, 0.06), min_size=2, max_size=40)
+
+
+@given(machines, st.integers(1, 30), ages)
+def test_of_two_frames_one_measures_and_one_classifies(
+    machine: Costs, faces: int, ages_s: list[float]
+) -> None:
+    """Nothing is put off twice in a row, and no frame does nothing."""
+    frames = plan(machine, faces, ages_s)
+    assert all(frame.measured or frame.classified for frame in frames)
+    for before, after in pairwise(frames):
+        assert before.measured or after.measured
+        assert before.classified or after.classified
+
+
+@given(machines, st.integers(1, 30), ages)
+def test_what_is_not_urgent_is_left_to_a_frame_with_room(
+    machine: Costs, faces: int, ages_s: list[float]
+) -> None:
+    """A frame that measures and classifies was expected to end in time.
+
+    So was any look beside a classification, and a look that was not overdue, where there are frames
+    with room for it.
+    """
+    planned_s = PLANNED_SHARE * 0.1 + 1e-9
+    frames = plan(machine, faces, ages_s)
+    put_off, looked_s = False, -10.0
+    for frame in frames:
+        if frame.measured and (frame.classified > 1 or (frame.classified and not put_off)):
+            assert frame.end_s <= planned_s
+        if frame.looks and frame.classified:
+            assert frame.end_s <= planned_s
+        if frame.looks:
+            waited_s = frame.at_s - looked_s - frame.looks_s / LOOK_SHARE
+            assert waited_s >= 0.0
+            in_time = waited_s < LOOK_PATIENCE_S
+            if in_time and frame.end_s - frame.age_s <= planned_s:
+                assert frame.end_s <= planned_s
+            looked_s = frame.at_s
+        put_off = not frame.classified
+
+
+@given(machines, st.integers(1, 30), ages)
+def test_no_look_waits_for_long(machine: Costs, faces: int, ages_s: list[float]) -> None:
+    """One that is due comes within its patience and a frame, however little room there is."""
+    frames = plan(machine, faces, ages_s)
+    spacing_s = machine.look_s / LOOK_SHARE
+    times_s = [-10.0, *(frame.at_s for frame in frames if frame.looks), frames[-1].at_s]
+    longest_s = max(spacing_s * 1.001, 0.0) + LOOK_PATIENCE_S + 3 / 30
+    assert all(b - a <= longest_s or a < 0 for a, b in pairwise(times_s))
+    assert times_s[1] <= LOOK_PATIENCE_S + 3 / 30
+
+
+def test_a_look_and_a_classification_that_do_not_fit_take_two_frames() -> None:
+    """On a board such as a Raspberry Pi 4, and never on one with room for both."""
+    for look_s, frames in ((0.05, 2), (0.02, 1)):
+        slow = Costs(
+            landmarks=Cost(fixed_s=0.0, each_s=0.018),
+            look_s=look_s,
+            classification=Cost(fixed_s=0.0, each_s=0.03),
+            rest=Cost(fixed_s=0.005, each_s=0.0),
+        )
+        first, second = plan(slow, 1, [0.0, 0.01])
+        assert (first.looks, first.measured, first.classified) == (1, 1, 2 - frames)
+        assert (second.looks, second.classified) == (0, 1)
+
+
 def test_looks_are_rarer_where_they_are_dear() -> None:
     """Looks take three tenths of a core at most, however long one takes."""
     slow, fast = FramePlanner(0.1), FramePlanner(0.1)
@@ -104,5 +264,6 @@ def test_looks_are_rarer_where_they_are_dear() -> None:
                 classification_s=0.002,
                 rest_s=0.001,
             )
-    assert slow.look_spacing() == pytest.approx(0.267, rel=0.05)
-    assert fast.look_spacing() < 1 / 30
+    for waited_s, looks in ((0.25, 0), (0.28, 1)):
+        assert slow.look_limit(0.0, waited_s=waited_s, at_most=1) == looks
+    assert fast.look_limit(0.0, waited_s=1 / 30, at_most=1) == 1

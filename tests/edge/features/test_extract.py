@@ -41,3 +41,13 @@ def test_many_faces_are_described_as_each_alone() -> None:
         np.testing.assert_array_equal(shown.crop, alone.crop)
         np.testing.assert_array_equal(shown.pose, alone.pose)
         assert shown.blendshapes is alone.blendshapes
+
+
+def test_blendshapes_of_an_earlier_frame_count_where_they_are_new() -> None:
+    """A frame that classified nobody leaves what it measured to the next one."""
+    image = np.zeros((240, 320, 3), np.uint8)
+    frame = Frame(image=frozen(image), seq=0, captured_s=NOW_S)
+    faces = [face(n, measured_s=when) for n, when in enumerate((NOW_S, 2.9, 2.8))]
+    described = describe(frame, faces, since_s=2.9)
+    assert [one.blendshapes is None for one in described] == [False, False, True]
+    np.testing.assert_array_equal(described[0].pose, describe(frame, faces[:1])[0].pose)
