@@ -165,7 +165,7 @@ class Pipeline:
             faces=faces,
             predictions=predictions,
             transitions=tuple(change for change in decided if change is not None),
-            abstained=sum(not self._detector.is_sure(seen.track) for seen in predictions),
+            abstained=self._detector.count_unsure([seen.track for seen in predictions]),
         )
 
     def states(self) -> dict[int, Emotion | None]:

@@ -69,9 +69,12 @@ class Box:
 
     def overlap(self, other: Box) -> float:
         """Intersection over union with ``other``, 0 to 1."""
-        wide = min(self.x + self.width, other.x + other.width) - max(self.x, other.x)
+        right, other_right = self.x + self.width, other.x + other.width
+        if right <= other.x or other_right <= self.x:  # nearly always, among many faces
+            return 0.0
+        wide = min(right, other_right) - max(self.x, other.x)
         high = min(self.y + self.height, other.y + other.height) - max(self.y, other.y)
-        if wide <= 0 or high <= 0:
+        if high <= 0:
             return 0.0
         shared = wide * high
         return shared / (self.width * self.height + other.width * other.height - shared)

@@ -124,7 +124,7 @@ class Ensemble:
         for source, pool in ((EvidenceSource.FERPLUS, votes), (EvidenceSource.FER2013, labels)):
             if pool.contributors[0]:
                 log_probs[:, source] = pool.log_probs()
-        resting = self._resting(faces, votes)
+        resting = self._resting(faces, log_probs[:, EvidenceSource.FERPLUS, Emotion.NEUTRAL])
         for network, recurrent in self._sequences:
             started = self._clock() if self._clock else 0.0
             estimates = recurrent.estimate(faces, resting)
@@ -156,11 +156,16 @@ class Ensemble:
         for _, recurrent in self._sequences:
             recurrent.forget(gone)
 
-    def _resting(self, faces: Sequence[Features], votes: LogLinearPool) -> NDArray[np.bool_]:
-        """Return which faces look neutral; nobody asks while none has been measured."""
+    def _resting(
+        self, faces: Sequence[Features], neutral: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        """Return which faces look neutral, by the pictures' log-probability ``(len(faces),)``.
+
+        Nobody asks while none has been measured.
+        """
         if not self._sequences or all(face.blendshapes is None for face in faces):
             return np.zeros(len(faces), np.bool_)
-        resting: NDArray[np.bool_] = votes.probs()[:, Emotion.NEUTRAL] >= RESTING_PROB
+        resting: NDArray[np.bool_] = np.exp(neutral) >= RESTING_PROB
         return resting
 
     def _pictures_in_use(self) -> list[Network]:

@@ -66,8 +66,8 @@ class Correction:
         if self._points is None or self._levels is None:
             return points, blendshapes
         levels = np.log(blendshapes + np.float32(LOG_FLOOR)) + self._levels
-        corrected = np.clip(np.exp(levels) - np.float32(LOG_FLOOR), 0.0, 1.0)
-        return points + _outside(self._points, roi), corrected.astype(np.float32)
+        corrected = np.minimum(np.maximum(np.exp(levels) - np.float32(LOG_FLOOR), 0.0), 1.0)
+        return points + _outside(self._points, roi), corrected
 
 
 def _inside(off: NDArray[np.float32], roi: Roi) -> NDArray[np.float32]:

@@ -279,17 +279,15 @@ class DirectFaces:
         for track in tracks:
             state = self._landmark_states.setdefault(track.number, LandmarkState())
             state.tried_s = now_s
-            waiting.append((track, state, list(state.regions(track, now_s))))
+            rois = state.regions(track, now_s)
+            waiting.append((track, state, rois, next(rois)))
         found = 0
         while waiting:
-            asked = [rois.pop(0) for *_, rois in waiting]
             began = time.perf_counter()
-            meshes, shapes = self._small_face.measure(frame.image, asked)
+            meshes, shapes = self._small_face.measure(frame.image, [roi for *_, roi in waiting])
             self._networks_s["small_face"] += time.perf_counter() - began
             unseen = []
-            for (track, state, rois), roi, mesh, seen in zip(
-                waiting, asked, meshes, shapes, strict=True
-            ):
+            for (track, state, rois, roi), mesh, seen in zip(waiting, meshes, shapes, strict=True):
                 there = _is_there(mesh, track.number, boxes)
                 points, levels = state.correction.apply(roi, mesh.points, seen)
                 if there and track.number in corrected:
@@ -302,8 +300,8 @@ class DirectFaces:
                 if there:
                     self._keep(track, state, points, levels, now_s)
                     found += 1
-                elif rois:
-                    unseen.append((track, state, rois))
+                elif (other := next(rois, None)) is not None:
+                    unseen.append((track, state, rois, other))
                 else:
                     if track.number in corrected and not state.ever:
                         # The small network alone never says that a detector was mistaken.
@@ -344,24 +342,25 @@ class DirectFaces:
             self._tracker.express(track, shapes, now_s)
         if often:
             closer = Detection(
-                box=mesh_box(points), keypoints=mesh_keypoints(points), score=track.score
+                box=mesh_box(points), keypoints=frozen(mesh_keypoints(points)), score=track.score
             )
             self._tracker.refine(track, closer, now_s)
+            state.closer = closer
         state.anchor(track, now_s)
 
     def _face(self, track: Track, now_s: float) -> Face:
         state = self._landmark_states.get(track.number)
         landmarks = state.landmarks if state is not None else None
-        if landmarks is not None and track.landmarks_s == landmarks.measured_s == now_s:
-            box = mesh_box(landmarks.points)
-            keypoints = mesh_keypoints(landmarks.points)
+        closer = state.closer if state is not None else None
+        if landmarks and closer and track.landmarks_s == landmarks.measured_s == now_s:
+            box, keypoints = closer.box, closer.keypoints
         else:
-            box, keypoints = track.box(now_s), track.points(now_s)
+            box, keypoints = track.box(now_s), frozen(track.points(now_s))
         return Face(
             track=track.number,
             label=track.label,
             box=box,
-            keypoints=frozen(keypoints),
+            keypoints=keypoints,
             score=track.score,
             landmarks=landmarks,
         )
@@ -384,6 +383,9 @@ def _is_there(mesh: Mesh, track: int, boxes: dict[int, Box]) -> bool:
         return False
     box = mesh_box(mesh.points)
     own = box.overlap(boxes[track])
-    return own >= SLIPPED and all(
-        box.overlap(other) < own for number, other in boxes.items() if number != track
-    )
+    if own < SLIPPED:
+        return False
+    for number, other in boxes.items():
+        if box.overlap(other) >= own and number != track:
+            return False
+    return True

@@ -45,7 +45,21 @@ class KalmanFilter:
     behave alike and a step costs the same few operations for each face.
     """
 
-    __slots__ = ("at_s", "p00", "p01", "p11", "proportion", "size", "vx", "vy", "x", "y")
+    __slots__ = (
+        "_box",
+        "_estimate",
+        "_predicted_s",
+        "at_s",
+        "p00",
+        "p01",
+        "p11",
+        "proportion",
+        "size",
+        "vx",
+        "vy",
+        "x",
+        "y",
+    )
 
     def __init__(self, box: Box, measured_s: float) -> None:
         self.x, self.y = box.centre
@@ -56,9 +70,18 @@ class KalmanFilter:
         self.p00 = _noise(self.size)
         self.p01 = 0.0
         self.p11 = FIRST_SPEED**2
+        self._predicted_s = -math.inf
+        self._estimate: Estimate | None = None
+        self._box: Box | None = None
 
     def predict(self, now_s: float) -> Estimate:
         """Expect the box at ``now_s``, before or after the last measurement."""
+        # Every stage of a frame asks for the same moment.
+        if self._estimate is None or now_s != self._predicted_s:
+            self._estimate, self._box, self._predicted_s = self._predict(now_s), None, now_s
+        return self._estimate
+
+    def _predict(self, now_s: float) -> Estimate:
         step = now_s - self.at_s
         if step <= 0:
             return Estimate(
@@ -72,9 +95,13 @@ class KalmanFilter:
     def box(self, now_s: float) -> Box:
         """The expected box at ``now_s``."""
         estimate = self.predict(now_s)
-        width = estimate.size * math.sqrt(self.proportion)
-        height = estimate.size * estimate.size / width
-        return Box(x=estimate.x - width / 2, y=estimate.y - height / 2, width=width, height=height)
+        if self._box is None:
+            width = estimate.size * math.sqrt(self.proportion)
+            height = estimate.size * estimate.size / width
+            self._box = Box(
+                x=estimate.x - width / 2, y=estimate.y - height / 2, width=width, height=height
+            )
+        return self._box
 
     def innovation(self, size: float) -> float:
         """Variance that a measured box of ``size`` pixels adds, face sizes squared."""
@@ -84,6 +111,7 @@ class KalmanFilter:
         """Take in a measured box; one older than the newest shifts the present state."""
         seen_x, seen_y = box.centre
         estimate = self.predict(measured_s)
+        self._estimate = None
         self._advance(measured_s)
         noise = _noise(self.size)
         gain = self.p00 / (self.p00 + noise)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge.faces.tracker import Track
+    from edge.faces.tracker import Detection, Track
     from edge.values import Landmarks
 
 SAME_S: Final = 0.07
@@ -30,6 +30,7 @@ class LandmarkState:
 
     Attributes:
         landmarks: The last ones measured; ``None`` before, and after the face was not found.
+        closer: Box and keypoints by them, which the track was last told.
         measured_s: When they were measured, minus infinity before.
         tried_s: When they were last tried for.
         ever: Whether any were ever measured.
@@ -42,6 +43,7 @@ class LandmarkState:
         "_place",
         "_roi",
         "_smooth",
+        "closer",
         "corrected_s",
         "correction",
         "ever",
@@ -52,6 +54,7 @@ class LandmarkState:
 
     def __init__(self) -> None:
         self.landmarks: Landmarks | None = None
+        self.closer: Detection | None = None
         self.measured_s = -math.inf
         self.tried_s = -math.inf
         self.ever = False
@@ -91,7 +94,7 @@ class LandmarkState:
 
     def keypoint_change(self, keypoints: NDArray[np.float32]) -> float:
         """How far the keypoints have moved within the face since, face sizes."""
-        if self._keypoints is None:
+        if self._keypoints is None or keypoints is self._keypoints:
             return 0.0
         return float(np.abs(keypoints - self._keypoints).max())
 

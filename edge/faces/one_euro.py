@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.faces.mesh import mesh_corners
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -35,14 +37,15 @@ class OneEuro:
             measured_s: When they were measured; must be later than the last.
 
         Returns:
-            Smoothed landmarks, a new array of the same shape.
+            Smoothed landmarks of the same shape, not to be written.
         """
         step = measured_s - self._at_s
         if self._raw is None or self._smooth is None or self._speed is None or step <= 0:
-            self._raw, self._smooth, self._at_s = points, points.copy(), measured_s
-            self._speed = np.zeros_like(points)
-            return points.copy()
-        spread = points[:, :2].max(axis=0) - points[:, :2].min(axis=0)
+            self._raw = self._smooth = points
+            self._speed, self._at_s = np.zeros_like(points), measured_s
+            return points
+        corner, opposite = mesh_corners(points)
+        spread = opposite - corner
         size = max(float(spread[0] + spread[1]) / 2, 1e-6)
         speed_share = np.float32(_share(SPEED_CUTOFF_HZ, step))
         speed = (points - self._raw) * np.float32(1.0 / (size * step))
@@ -55,7 +58,7 @@ class OneEuro:
         share = turns / (turns + np.float32(1.0))
         self._smooth = self._smooth + share * (points - self._smooth)
         self._raw, self._at_s = points, measured_s
-        return self._smooth.copy()
+        return self._smooth
 
 
 def _share(cutoff_hz: float, step_s: float) -> float:

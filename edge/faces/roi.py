@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from edge.faces.mesh import mesh_corners
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -65,15 +67,20 @@ class Roi:
 
     def to_crop(self, side_px: int) -> NDArray[np.float64]:
         """Map pixels of the frame to those of a square crop with ``side_px``: the other way."""
-        matrix = self.matrix(side_px)
-        turn = np.linalg.inv(matrix[:, :2])
-        return np.column_stack((turn, -turn @ matrix[:, 2]))
+        across, down = side_px / self.width, side_px / self.height
+        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        half = side_px / 2
+        return np.array(
+            (
+                (cos * across, sin * across, half - (cos * self.x + sin * self.y) * across),
+                (-sin * down, cos * down, half - (cos * self.y - sin * self.x) * down),
+            )
+        )
 
 
 def roi_of_landmarks(points: NDArray[np.float32]) -> Roi:
     """Where to look for a face next, from its landmarks now: shape ``(478, 3)``, pixels."""
-    left, upper = points[:, :2].min(axis=0).tolist()
-    right, lower = points[:, :2].max(axis=0).tolist()
+    (left, upper), (right, lower) = (corner.tolist() for corner in mesh_corners(points))
     (x0, y0), (x1, y1) = points[(RIGHT_EYE, LEFT_EYE), :2].tolist()
     side = MARGIN * max(right - left, lower - upper, 1.0)
     angle = math.atan2(y1 - y0, x1 - x0)

@@ -106,8 +106,9 @@ class SmallFaceNetwork:
         points += mean
         mean, std = self._shapes
         shapes = np.exp(self._real(out, BLENDSHAPES) * std + mean) - np.float32(LOG_FLOOR)
+        shapes = np.minimum(np.maximum(shapes, 0.0), 1.0)
         presence = 1.0 / (1.0 + np.exp(-self._real(out, 1)[:, 0]))
-        return points, np.clip(shapes, 0.0, 1.0).astype(np.float32), presence.astype(np.float32)
+        return points, shapes.astype(np.float32, copy=False), presence.astype(np.float32)
 
     def _real(self, out: tuple[NDArray[np.int8], ...], width: int) -> NDArray[np.float32]:
         place, scale, zero = self._outputs[width]

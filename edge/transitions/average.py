@@ -45,6 +45,15 @@ class Decisions:
     since_s: NDArray[np.float64]
 
 
+_NOTHING: Final = Decisions(
+    changed=np.empty(0, np.intp),
+    before=np.empty(0, np.intp),
+    after=np.empty(0, np.intp),
+    posterior=np.empty(0),
+    since_s=np.empty(0),
+)
+
+
 class AverageFilter:
     """Rows of tracks, a fixed number of floats each; rows do not influence each other.
 
@@ -162,20 +171,17 @@ class AverageFilter:
         )
         return self._change(rows, changed, best, mean=mean, favoured=favoured, now_s=now_s)
 
-    def posterior(self, row: int) -> NDArray[np.float64]:
-        """Softmax of a row's averaged evidence."""
-        return _softmax(self.mean[row])
+    def posterior(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Softmax of these rows' averaged evidence, ``(len(rows), classes)``."""
+        return _softmax(self.mean[rows])
 
     def _evidence(
         self, rows: NDArray[np.intp], scores: NDArray[np.float64], p: dict[str, NDArray[np.float64]]
     ) -> NDArray[np.float64]:
         """Bounded log-probabilities of a frame, the own resting face taken off."""
         offset = self._baseline[rows] - _of(self._usual, rows)
-        offset = np.clip(
-            offset,
-            -_of(self._baseline_lift, rows)[:, None],
-            _of(self._baseline_most, rows)[:, None],
-        )
+        offset = np.maximum(offset, -_of(self._baseline_lift, rows)[:, None])
+        offset = np.minimum(offset, _of(self._baseline_most, rows)[:, None])
         offset[:, self._neutral] = 0.0
         probs = _softmax(p["sharpness"][:, None] * (scores - offset))
         outlier = p["outlier"][:, None]
@@ -218,7 +224,7 @@ class AverageFilter:
     def _leads(self, mean: NDArray[np.float64], state: NDArray[np.intp]) -> NDArray[np.float64]:
         """By how much each class leads the settled one; before there is one, the best other."""
         place = np.arange(len(mean))
-        against = np.repeat(mean[place, np.maximum(state, 0)][:, None], mean.shape[1], axis=1)
+        against = mean[place, np.maximum(state, 0)][:, None]
         unknown = state == UNKNOWN
         if unknown.any():
             best = mean.argmax(axis=1)
@@ -242,6 +248,8 @@ class AverageFilter:
         favoured: NDArray[np.float64],
         now_s: NDArray[np.float64],
     ) -> Decisions:
+        if not len(changed):  # nearly always
+            return _NOTHING
         after, where = best[changed], rows[changed]
         decisions = Decisions(
             changed=changed,
@@ -250,11 +258,10 @@ class AverageFilter:
             posterior=_softmax(mean[changed])[np.arange(len(changed)), after],
             since_s=favoured[changed, after],
         )
-        if len(changed):
-            self.state[where] = after
-            self._decided_s[where] = now_s[changed]
-            self._favoured_s[where] = now_s[changed, None]
-            self._above_s[where] = now_s[changed, None]
+        self.state[where] = after
+        self._decided_s[where] = now_s[changed]
+        self._favoured_s[where] = now_s[changed, None]
+        self._above_s[where] = now_s[changed, None]
         return decisions
 
 

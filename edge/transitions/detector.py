@@ -87,10 +87,11 @@ class TransitionDetector:
                 self._filter.reset(track.row)
                 self._free.append(track.row)
 
-    def is_sure(self, track: int) -> bool:
-        """Whether one emotion is believed more than all others together."""
-        found = self._tracks.get(track)
-        return found is not None and float(self._filter.posterior(found.row).max()) >= SURE
+    def count_unsure(self, tracks: Sequence[int]) -> int:
+        """Count of how many of these no emotion is believed more than all others together."""
+        rows = [found.row for track in tracks if (found := self._tracks.get(track)) is not None]
+        sure = self._filter.posterior(rows).max(axis=1) >= SURE if rows else ()
+        return len(tracks) - int(np.count_nonzero(sure))
 
     def states(self) -> dict[int, Emotion | None]:
         """Give the settled emotion of each face watched; ``None`` (unknown) before the first."""

@@ -103,8 +103,8 @@ def information(log_probs: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     probs = np.exp(log_probs, dtype=np.float64)
     says = np.log(len(Emotion)) + (probs * np.log(np.maximum(probs, 1e-12))).sum(axis=-1)
-    most: NDArray[np.float64] = np.nan_to_num(says, nan=0.0).max(axis=-1)
-    return np.clip(most / INFORMATIVE, 0.0, 1.0)
+    most: NDArray[np.float64] = np.where(np.isnan(says), 0.0, says).max(axis=-1)
+    return np.minimum(np.maximum(most / INFORMATIVE, 0.0), 1.0)
 
 
 def sources_alone(probs: NDArray[np.float32]) -> NDArray[np.float32]:

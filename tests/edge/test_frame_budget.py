@@ -157,6 +157,9 @@ class Decisions:
     def update(self, _predictions: Sequence[Prediction]) -> list[Any]:
         return []
 
+    def count_unsure(self, _tracks: Sequence[int]) -> int:
+        return 0
+
     def states(self) -> dict[int, None]:
         return {}
 
