@@ -70,9 +70,10 @@ def calibration(
     """
     from benchmarks.calibration.measure import measure
     from train.transitions.command import read_cases
+    from train.transitions.real_clips import AS_IT_IS
 
     loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
-    cases = read_cases(data, loaded)
+    cases = read_cases(data, loaded, views=(AS_IT_IS,))
     parameters = _fits(cases, loaded, fits, folds=folds)
     figures: dict[str, Any] = {
         "bundle": loaded.manifest.bundle_id,

@@ -73,7 +73,15 @@ class AverageFilter:
             name: np.array([float(getattr(p, name)) for p in parameters])
             for name in (
                 *("sharpness", "outlier", "average_s", "talking_average", "talking_margin"),
-                *("gap_s", "hold_s", "settle_s", "dwell_s", "patience_s", "patient_margin"),
+                *(
+                    "settled_lead",
+                    "gap_s",
+                    "hold_s",
+                    "settle_s",
+                    "dwell_s",
+                    "patience_s",
+                    "patient_margin",
+                ),
             )
         }
         self._baseline_time_s = np.array([p.baseline.time_s for p in parameters])
@@ -149,6 +157,7 @@ class AverageFilter:
         mean = self._average(
             rows, evidence, dt_s=dt_s, anew=anew, counts=counts, talking=talking, p=p
         )
+        mean = self._keep_near(rows, mean, state, p["settled_lead"])
         best = mean.argmax(axis=1)
         resting = (best == self._neutral) & (state == self._neutral)
         # An emotion that leads but is not decided yet is not rest, unless it comes with speech.
@@ -171,9 +180,11 @@ class AverageFilter:
         )
         return self._change(rows, changed, best, mean=mean, favoured=favoured, now_s=now_s)
 
-    def posterior(self, rows: Sequence[int]) -> NDArray[np.float64]:
-        """Softmax of these rows' averaged evidence, ``(len(rows), classes)``."""
-        return _softmax(self.mean[rows])
+    def leads(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """By how much the likeliest emotion of each row leads the next one, nats."""
+        two = np.partition(self.mean[rows], -2, axis=1)[:, -2:]
+        leads: NDArray[np.float64] = two[:, 1] - two[:, 0]
+        return leads
 
     def _evidence(
         self, rows: NDArray[np.intp], scores: NDArray[np.float64], p: dict[str, NDArray[np.float64]]
@@ -206,6 +217,24 @@ class AverageFilter:
         mean = self.mean[rows]
         mean = mean + (share / np.where(weight > 0, weight, 1.0))[:, None] * (evidence - mean)
         self.mean[rows], self._weight[rows] = mean, weight
+        return mean
+
+    def _keep_near(
+        self,
+        rows: NDArray[np.intp],
+        mean: NDArray[np.float64],
+        state: NDArray[np.intp],
+        most: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Let no emotion fall further behind the settled one: what was plain long ago is no news.
+
+        As in a cumulative sum test, whose sum never falls below zero (Page, 1954), so that a
+        change is seen as soon after a plain face as after a doubtful one.
+        """
+        settled = mean[np.arange(len(rows)), np.maximum(state, 0)]
+        least = np.where(state == UNKNOWN, -np.inf, settled - most)
+        mean = np.maximum(mean, least[:, None])
+        self.mean[rows] = mean
         return mean
 
     def _learn_baseline(

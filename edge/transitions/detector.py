@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _ROWS: Final = 8
 """Room for tracks to begin with; it doubles when all are taken."""
-SURE: Final = 0.5
-"""A face whose averaged posterior gives one emotion at least this much is not abstained of."""
+SURE: Final = math.log(2)
+"""Nats by which the likeliest emotion of a face must lead the next one, or it is abstained of."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -88,9 +88,9 @@ class TransitionDetector:
                 self._free.append(track.row)
 
     def count_unsure(self, tracks: Sequence[int]) -> int:
-        """Count of how many of these no emotion is believed more than all others together."""
+        """Count of how many of these no emotion is believed twice as much as every other."""
         rows = [found.row for track in tracks if (found := self._tracks.get(track)) is not None]
-        sure = self._filter.posterior(rows).max(axis=1) >= SURE if rows else ()
+        sure = self._filter.leads(rows) >= SURE if rows else ()
         return len(tracks) - int(np.count_nonzero(sure))
 
     def states(self) -> dict[int, Emotion | None]:

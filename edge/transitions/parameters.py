@@ -81,6 +81,7 @@ class TransitionParameters(_Table):
             one frame can say.
         average_s: Time constant of the average.
         talking_average: The time constant grows by this share while a person talks.
+        settled_lead: Nats by which the settled emotion leads another at most, however plain it is.
         enter_margin: Nats by which an emotion has to lead the settled one.
         leave_margin: The same for neutral.
         first_margin, first_neutral_margin: Nats by which a face's first emotion leads the next one.
@@ -111,6 +112,7 @@ class TransitionParameters(_Table):
     outlier: Annotated[float, Field(gt=0, lt=1)] = 0.02
     average_s: Positive = 0.25
     talking_average: Factor = 1.0
+    settled_lead: Positive = 5.0
     enter_margin: Margin = 0.8
     leave_margin: Margin = 0.5
     first_margin: Margin = 1.0

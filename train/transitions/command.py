@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -12,10 +13,12 @@ from train import cli_options as options
 from train.training.run_options import data_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from edge.bundle.loader import Bundle
     from train.transitions.fit import Case
+    from train.transitions.real_clips import View
 
 PARTS = ("talking", "baseline", "patience", "recurrent", "fer2013")
 
@@ -112,6 +115,8 @@ def fit(
     if found.held_out is not None:
         click.echo(f"People the fit had not seen ({folds} parts, by person):")
         click.echo("\n".join(f"  {line}" for line in lines(found.held_out)))
+        each = ", ".join(f"{one.changes.f1_1:.3f}" for one in found.by_view)
+        click.echo(f"  F1 at 1 s in each view: {each}")
     if found.average is not None:
         click.echo("Exponential average with hysteresis, same probabilities:")
         click.echo("\n".join(f"  {line}" for line in lines(found.average)))
@@ -130,6 +135,7 @@ def fit(
             "without": list(without),
             "people": [list(part) for part in found.folds],
             "held_out": None if found.held_out is None else found.held_out.to_json(),
+            "held_out_by_view": [one.to_json() for one in found.by_view],
             "average": None if found.average is None else found.average.to_json(),
             "average_at_equal_false_changes": None
             if found.equal is None
@@ -168,16 +174,16 @@ def _fit_to_channels(
         click.echo(f"wrote {output}")
 
 
-def read_cases(data: Path, bundle: Bundle) -> list[Case]:
-    """Every real clip as the bundle's networks see it."""
+def read_cases(data: Path, bundle: Bundle, *, views: Sequence[View] | None = None) -> list[Case]:
+    """Every real clip, in each of these views or in all, as the bundle's networks see it."""
     from train.transitions.fit import Case
-    from train.transitions.real_clips import read_real_clips
+    from train.transitions.real_clips import VIEWS, read_real_clips
     from train.transitions.recordings import record_all
 
-    clips = read_real_clips(data)
+    clips = [replace(clip, view=view) for clip in read_real_clips(data) for view in views or VIEWS]
     streams = record_all(clips, bundle, log=_log)
     return [
-        Case(group=clip.group, person=clip.person, stream=stream)
+        Case(group=clip.group, person=clip.person, stream=stream, view=clip.view)
         for clip, stream in zip(clips, streams, strict=True)
     ]
 

@@ -23,9 +23,10 @@ HARMLESS = (Emotion.NEUTRAL, Emotion.HAPPY)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Figures over one set of clips.
+    """Figures over one set of clips. Counts are over all views: divide by ``views`` for one.
 
     Attributes:
+        views: Views of each clip that were judged.
         changes: Of the natural and joined clips: F1, delay, false changes and so on.
         labelled: The same of the two short labelled clips.
         talk_false, talk_minutes: False changes on people who talk and change no emotion.
@@ -37,6 +38,7 @@ class Judged:
         rooms_wrong: Changes to anything but neutral and happy in the rooms.
     """
 
+    views: int
     changes: Scores
     labelled: Scores
     talk_false: int
@@ -63,8 +65,8 @@ class Judged:
         return values
 
 
-def judge(cases: Sequence[tuple[Group, Truth, Sequence[Transition]]]) -> Judged:
-    """Count what was decided on each clip."""
+def judge(cases: Sequence[tuple[Group, Truth, Sequence[Transition]]], *, views: int = 1) -> Judged:
+    """Count what was decided on each clip, which is there in so many views."""
     talkers = [(t, e) for group, t, e in cases if group == "still"]
     onsets = [(t, e) for group, t, e in cases if group == "onset"]
     acted = [(t, e) for group, t, e in cases if group == "single"]
@@ -74,6 +76,7 @@ def judge(cases: Sequence[tuple[Group, Truth, Sequence[Transition]]]) -> Judged:
         right, n = by_emotion.get(label, (0, 0))
         by_emotion[label] = right + _ends_right(truth, events), n + 1
     return Judged(
+        views=views,
         changes=score([tally(t, e) for g, t, e in cases if g in {"natural", "joined"}]),
         labelled=score([tally(t, e) for g, t, e in cases if g == "clips"]),
         talk_false=sum(len(match(t, e, 1.0).false) for t, e in talkers),
@@ -100,28 +103,33 @@ def _ends_right(truth: Truth, events: Sequence[Transition]) -> int:
 
 
 def lines(judged: Judged) -> list[str]:
-    """The figures in words, one a line."""
-    c = judged.changes
-    emotions = ", ".join(f"{e} {r}/{n}" for e, (r, n) in judged.onsets_by_emotion.items())
+    """The figures in words, one a line; counts are means over the views."""
+    c, views = judged.changes, judged.views
+
+    def of(count: int) -> str:
+        return f"{count / views:.4g}"
+
+    emotions = ", ".join(f"{e} {of(r)}/{of(n)}" for e, (r, n) in judged.onsets_by_emotion.items())
+    seen = f", each seen in {views} ways" if views > 1 else ""
     return [
         (
-            f"changes in real clips: F1 at 1 s {_n(c.f1_1)} (n = {c.changes}; recall"
+            f"changes in real clips: F1 at 1 s {_n(c.f1_1)} (n = {of(c.changes)}{seen}; recall"
             f" {_n(c.recall)}, precision {_n(c.precision)}), delay {_n(c.delay_mean_s)} s, 90 %"
             f" within {_n(c.delay_p90_s)} s, ECE {_n(c.ece)}"
         ),
         (
             f"people who talk: {judged.talk_false_per_min:.2f} false changes a minute"
-            f" ({judged.talk_false} in {judged.talk_minutes:.1f} min)"
+            f" ({of(judged.talk_false)} in {judged.talk_minutes / views:.1f} min)"
         ),
         (
-            f"posed onsets: {judged.onsets_right} of {judged.onsets} right ({emotions}),"
-            f" {judged.onsets_false} others on the way"
+            f"posed onsets: {of(judged.onsets_right)} of {of(judged.onsets)} right ({emotions}),"
+            f" {of(judged.onsets_false)} others on the way"
         ),
         (
-            f"acted while talking: {judged.acted_right} of {judged.acted} right,"
-            f" {judged.acted_false} others"
+            f"acted while talking: {of(judged.acted_right)} of {of(judged.acted)} right,"
+            f" {of(judged.acted_false)} others"
         ),
-        f"rooms: {judged.rooms_wrong} events other than neutral or happy",
+        f"rooms: {of(judged.rooms_wrong)} events other than neutral or happy",
     ]
 
 

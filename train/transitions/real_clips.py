@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
 import cv2
@@ -24,6 +24,8 @@ from train.transitions.streams import Change, Truth
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 Group = Literal["natural", "joined", "still", "single", "stress", "clips", "onset", "room"]
 
@@ -50,6 +52,43 @@ _CKPLUS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A way to show a clip: the same people and times in other pictures.
+
+    Attributes:
+        mirrored: Left and right change places.
+        scale: Width and height over those of the clip.
+        skipped: Frames left out at the beginning, so that each face's turns fall on other frames.
+    """
+
+    mirrored: bool = False
+    scale: float = 1.0
+    skipped: int = 0
+
+    def show(self, frame: Frame) -> Frame:
+        """Return the frame as this view has it."""
+        image = frame.image
+        if self.scale != 1.0:
+            image = cv2.resize(
+                image, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA
+            )
+        if self.mirrored:
+            image = image[:, ::-1]
+        return replace(frame, image=frozen(np.ascontiguousarray(image)))
+
+
+AS_IT_IS: Final = View()
+VIEWS: Final = (
+    AS_IT_IS,
+    View(skipped=1),
+    View(mirrored=True, skipped=2),
+    View(scale=0.6, skipped=1),
+)
+"""What a detector decides changes with the frames that its faces' turns happen to fall on and with
+each face's size. Four views of a clip tell more of that chance than one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RealClip:
     """One clip.
 
@@ -58,15 +97,22 @@ class RealClip:
         group: What it is for.
         person: Who is in it: clips with the same name here show the same person.
         truth: What happens.
+        view: How it is shown.
     """
 
     path: Path
     group: Group
     person: str
     truth: Truth
+    view: View = AS_IT_IS
 
     def frames(self) -> Iterator[Frame]:
         """Every frame; a folder's first and last picture are held for `HELD_S`."""
+        for frame in self._pictures():
+            if frame.seq >= self.view.skipped:
+                yield frame if self.view == AS_IT_IS else self.view.show(frame)
+
+    def _pictures(self) -> Iterator[Frame]:
         if self.path.is_file():
             yield from Clip(self.path).frames()
             return
@@ -77,8 +123,8 @@ class RealClip:
             yield Frame(image=image, seq=seq, captured_s=seq / ONSET_FPS)
 
     def digest(self) -> str:
-        """Sixteen hex digits that change with its contents."""
-        sha = hashlib.sha256()
+        """Sixteen hex digits that change with its contents and with how it is shown."""
+        sha = hashlib.sha256(b"" if self.view == AS_IT_IS else repr(self.view).encode())
         for path in [self.path] if self.path.is_file() else _pictures(self.path):
             sha.update(path.read_bytes())
         return sha.hexdigest()[:16]
@@ -154,7 +200,7 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.jpg"))
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path) -> NDArray[np.uint8]:
     image = cv2.imread(str(path))
     if image is None:
         raise InputError(f"{path}: not a picture that can be read")

@@ -110,6 +110,23 @@ def detected_after(parameters: TransitionParameters, *, sure: float) -> float | 
     return None
 
 
+def test_a_plain_face_delays_a_change_no_more_than_a_doubtful_one() -> None:
+    """What was plain before counts for so much at most; without that bound it costs time."""
+
+    def delay_s(settled_lead: float, rest: float) -> float:
+        detector = TransitionDetector(TransitionParameters(settled_lead=settled_lead))
+        for i in range(75):
+            detector.update([prediction(NEUTRAL, i / 25, sure=rest)])
+        for i in range(75, 150):
+            change = detector.update([prediction(SAD, i / 25, sure=0.6)])[0]
+            if change is not None:
+                return change.decided_s - 3.0
+        raise AssertionError("never reported")
+
+    assert delay_s(1.0, 0.99) <= delay_s(1.0, 0.6)
+    assert delay_s(1.0, 0.99) < delay_s(5.0, 0.99)
+
+
 def test_long_rest_does_not_hide_a_smile() -> None:
     """After ten minutes of a rest that looks slightly happy, a smile is still seen in time."""
     detector = TransitionDetector(TransitionParameters())

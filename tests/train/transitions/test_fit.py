@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from edge.transitions import TransitionParameters
 from edge.values import Transition, frozen
 from emoshift.emotions import Emotion
-from train.transitions.fit import Case, _logistic, fit, people
-from train.transitions.judge import judge
+from train.transitions.fit import Case, _logistic, fit, judge_cases, judge_views, people
+from train.transitions.judge import judge, lines
+from train.transitions.real_clips import View
 from train.transitions.streams import Change, Series, Stream, Truth
 
 NEUTRAL, HAPPY, SAD = Emotion.NEUTRAL, Emotion.HAPPY, Emotion.SAD
@@ -117,6 +119,23 @@ def test_figures_are_counted_by_group() -> None:
     assert (judged.onsets_right, judged.onsets_false) == (1, 1)
     assert judged.rooms_wrong == 1
     assert (judged.acted_right, judged.acted) == (0, 1)
+
+
+def test_counts_are_told_for_one_view(cases: list[Case]) -> None:
+    """Clips seen in two ways count once in the words, and each way has figures of its own."""
+    other = View(mirrored=True)
+    both = [*cases, *(replace(case, view=other) for case in cases)]
+    nothing: list[list[Transition]] = [[] for _ in cases]
+    alarms = [[event(HAPPY, 9.0)] if case.group == "still" else [] for case in cases]
+    judged = judge_cases(both, [*nothing, *alarms])
+    assert judged.views == 2
+    assert judged.talk_false == 2
+    words = "\n".join(lines(judged))
+    assert "n = 3, each seen in 2 ways" in words
+    assert "(1 in 0.4 min)" in words
+    as_it_is, mirrored = judge_views(list(zip(both, [*nothing, *alarms], strict=True)))
+    assert (as_it_is.talk_false, mirrored.talk_false) == (0, 2)
+    assert mirrored.talk_false_per_min == pytest.approx(2 * judged.talk_false_per_min)
 
 
 def test_confidence_is_fitted_from_anywhere() -> None:
