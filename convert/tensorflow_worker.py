@@ -265,22 +265,26 @@ def _step_function(tf: Any, weights: Weights, ranges: Ranges | None) -> Any:
 
 
 def _without_pooling(keras: Any, model: Any) -> Any:
-    """Write average pooling as a depthwise convolution: the same sum, and XNNPACK takes it."""
-    swapped: list[str] = []
+    """Write average pooling as a depthwise convolution: the same mean, and XNNPACK takes it.
+
+    Where a window reaches over the edge, pooling divides by fewer pixels, and the convolution,
+    which sees zeros there, is scaled up.
+    """
+    scales: dict[str, NDArray[np.float32]] = {}
 
     def swap(layer: Any) -> Any:
         if not isinstance(layer, keras.layers.AveragePooling2D):
             return layer.__class__.from_config(layer.get_config())
-        if not _whole_windows(layer):  # at the edge of a picture they divide by fewer
-            return layer.__class__.from_config(layer.get_config())
-        swapped.append(layer.name)
-        return keras.layers.DepthwiseConv2D(
-            layer.pool_size, strides=layer.strides, use_bias=False, name=layer.name
-        )
+        scales[layer.name] = scale = _scale_at_edges(keras, layer)
+        convolution = _depthwise(keras, layer)
+        if (scale == 1.0).all():
+            return convolution
+        scaled = keras.layers.Lambda(lambda x: x * scale)
+        return keras.Sequential([convolution, scaled], name=layer.name)
 
     copy = keras.models.clone_model(model, clone_function=swap)
     for layer in model.layers:
-        if layer.name in swapped:
+        if layer.name in scales:
             kernel = copy.get_layer(layer.name).weights[0]
             kernel.assign(np.full(kernel.shape, 1.0 / np.prod(layer.pool_size), np.float32))
         else:
@@ -288,12 +292,27 @@ def _without_pooling(keras: Any, model: Any) -> Any:
     return copy
 
 
-def _whole_windows(layer: Any) -> bool:
-    sides = layer.input.shape[1:3]
-    return layer.padding == "valid" or (
-        tuple(layer.strides) == tuple(layer.pool_size)
-        and all(side % pool == 0 for side, pool in zip(sides, layer.pool_size, strict=True))
+def _depthwise(keras: Any, pooling: Any) -> Any:
+    return keras.layers.DepthwiseConv2D(
+        pooling.pool_size,
+        strides=pooling.strides,
+        padding=pooling.padding,
+        use_bias=False,
+        name=pooling.name,
     )
+
+
+def _scale_at_edges(keras: Any, pooling: Any) -> NDArray[np.float32]:
+    """Pixels of a whole window over those of each window that lie inside, ``(h, w, 1)``."""
+    ones = np.ones((1, *pooling.input.shape[1:3], 1), np.float32)
+    counted = keras.layers.DepthwiseConv2D(
+        pooling.pool_size,
+        strides=pooling.strides,
+        padding=pooling.padding,
+        use_bias=False,
+        depthwise_initializer="ones",
+    )(ones)
+    return np.asarray(float(np.prod(pooling.pool_size)) / np.asarray(counted)[0], np.float32)
 
 
 def _write(

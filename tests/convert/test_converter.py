@@ -20,8 +20,10 @@ from click.testing import CliRunner, Result
 from convert.cli import main
 from convert.converter import ConversionJob, convert_network
 from convert.datasets import ChannelSequences, write_sequences
+from convert.inspect import look_inside
 from edge.bundle.loader import default_bundle_path, load_bundle
 from edge.bundle.manifest import MANIFEST_NAME
+from edge.litert import TFLiteModel
 from emoshift.errors import InputError
 from tests.support.conversion import write_fer
 
@@ -139,6 +141,28 @@ def test_bad_networks(sources: Path, name: str, kind: str, words: str) -> None:
     assert message.startswith(job.source)
     assert "\n" not in message
     assert len(message) < 600
+
+
+def test_pooling_over_the_edge(sources: Path) -> None:
+    """Where windows reach over the edge, XNNPACK takes the network and its answers stay."""
+    job = ConversionJob(
+        source=str(sources / "odd_sides.keras"),
+        kind="cnn",
+        head="ferplus",
+        classes=8,
+        precision="int8",
+    )
+    samples = np.random.default_rng(1).integers(0, 256, (64, 48, 48)).astype(np.uint8)
+    converted = convert_network(job, samples)
+    assert look_inside(converted.model).delegated == 1.0
+    model, reference = TFLiteModel(converted.model), TFLiteModel(converted.reference)
+    pixels = samples[:1, ..., None]
+    [said] = model.run({0: (pixels.astype(np.int16) - 128).astype(np.int8)})
+    [expected] = reference.run({0: (pixels.astype(np.float32) - 128) / 64})
+    info = model.outputs[0]
+    assert info.scale is not None
+    real = (said.astype(np.float32) - (info.zero_point or 0)) * info.scale
+    assert np.abs(real - expected).max() < 0.1 * np.ptp(expected)
 
 
 def test_whole_way(sources: Path, tmp_path: Path) -> None:

@@ -42,6 +42,16 @@ def picture(*, side: int | None = 48, classes: int = 8) -> keras.Model:
     return keras.Model(inputs, outputs)
 
 
+def odd_sides() -> keras.Model:
+    """Return a network that pools 25 pixels to 13, so that the last windows reach over the edge."""
+    inputs = keras.Input((48, 48, 1), name="crop")
+    x = layers.Resizing(50, 50)(inputs)
+    x = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.AveragePooling2D(2, padding="same")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, {"ferplus": layers.Dense(8, name="ferplus")(x)})
+
+
 def fitted(model: keras.Model, folder: Path) -> keras.Model:
     """Train on the small data set beside the networks."""
     from convert.datasets import read_images
@@ -98,6 +108,7 @@ def main(folder: Path) -> None:
     fitted(picture(), folder).save(folder / "cnn_a.keras")
     picture(side=None).save(folder / "dynamic.keras")
     picture(classes=7).save(folder / "seven.keras")
+    odd_sides().save(folder / "odd_sides.keras")
     recurrent().save(folder / "lstm_a.keras")
     two_layers().save(folder / "two_layers.keras")
     with_nan().save(folder / "nan.keras")
