@@ -90,7 +90,8 @@ class Plan:
     @property
     def rows(self) -> int:
         """Frames to make room for."""
-        return self.frames or int((self.seconds or 0) * _MOST_FPS)
+        live = self.request.settled_pace == "live"
+        return self.frames or int((self.seconds or 0) * (self.request.fps if live else _MOST_FPS))
 
     def is_over(self, frames: int, elapsed_s: float) -> bool:
         """Whether enough has been measured."""

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import time
-from collections import OrderedDict
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
@@ -17,7 +14,7 @@ from edge.values import Box, frozen
 from emoshift.errors import InputError, UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,12 +26,6 @@ SCORE: Final = 0.3
 OVERLAP: Final = 0.3
 MOST: Final = 400
 """Candidates kept before duplicates are removed."""
-KEPT: Final = 4
-"""Most input sizes whose network is kept: near, whole, tile at one level of effort, and one more. A
-network of 640x360 weighs 9 MB, and every size of the frame and level of effort has its own."""
-IDLE_S: Final = 5.0
-"""A network that was not used for so long is dropped with the next search: the picture's size, the
-faces' distance or the effort has changed. Making it again takes some milliseconds."""
 # YuNet's box reaches higher than the dense landmarks' box, and its points lie a little higher:
 # mean over six clips of six people, so that either way of seeing a face places it alike.
 WIDER: Final = 1.02
@@ -43,21 +34,11 @@ BOX_DOWN: Final = 0.055
 POINTS_DOWN: Final = 0.025
 
 
-@dataclass(slots=True, eq=False)
-class _Network:
-    """One input size: the network, the picture scaled for it, when it was used last (seconds)."""
-
-    detector: Any
-    scaled: NDArray[np.uint8]
-    used_s: float = 0.0
-
-
 class YuNet:
-    """YuNet at any input size, one network for each of the sizes used last.
+    """YuNet at any input size: one network, whose working memory is that of the present size.
 
     Args:
         model: Path of the ONNX file with a symbolic input size.
-        clock: Seconds that never go back.
 
     Raises:
         InputError: The file is missing, or not a model OpenCV can load.
@@ -68,20 +49,20 @@ class YuNet:
     tiled = True
     name = "yunet"
 
-    def __init__(self, model: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, model: Path) -> None:
         if not model.is_file():
             raise InputError(f"{model}: no such file; fetch it with: edge assets fetch")
         if not hasattr(cv2, "FaceDetectorYN"):
             raise UnavailableError("this OpenCV has no FaceDetectorYN: install 4.10 or later")
-        self._model = model
-        self._clock = clock
-        self._networks: OrderedDict[tuple[int, int], _Network] = OrderedDict()  # oldest use first
-        self._network((320, 192))  # a file that cannot be read is refused at once
-
-    @property
-    def networks(self) -> int:
-        """How many are in memory."""
-        return len(self._networks)
+        try:
+            with _quiet():
+                self._network = cv2.FaceDetectorYN.create(
+                    str(model), "", (320, 192), SCORE, OVERLAP, MOST
+                )
+        except cv2.error as why:
+            raise InputError(
+                f"{model}: not a model OpenCV {cv2.__version__} can load: {why}"
+            ) from why
 
     def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
         """Return the faces in ``region`` of a BGR picture."""
@@ -90,12 +71,12 @@ class YuNet:
             max(round(region.width * region.scale), 32),
             max(round(region.height * region.scale), 32),
         )
-        network = self._network(size)
         if size == (region.width, region.height):
             seen = np.ascontiguousarray(part)
         else:
-            seen = cv2.resize(part, size, dst=network.scaled, interpolation=cv2.INTER_AREA)
-        _, rows = network.detector.detect(seen)
+            seen = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        self._network.setInputSize(size)
+        _, rows = self._network.detect(seen)
         if rows is None:
             return []
         across, down = region.width / size[0], region.height / size[1]
@@ -113,30 +94,6 @@ class YuNet:
             )
         ]
 
-    def _network(self, size: tuple[int, int]) -> _Network:
-        """Return the network of a size; others go first, so that never more are there at a time."""
-        now_s = self._clock()
-        found = self._networks.pop(size, None)
-        while self._networks:
-            oldest = next(iter(self._networks.values()))
-            if len(self._networks) < KEPT and now_s - oldest.used_s < IDLE_S:
-                break
-            self._networks.popitem(last=False)
-        if found is None:
-            try:
-                with _quiet():
-                    detector = cv2.FaceDetectorYN.create(
-                        str(self._model), "", size, SCORE, OVERLAP, MOST
-                    )
-            except cv2.error as why:
-                raise InputError(
-                    f"{self._model}: not a model OpenCV {cv2.__version__} can load: {why}"
-                ) from why
-            found = _Network(detector, np.empty((size[1], size[0], 3), dtype=np.uint8))
-        found.used_s = now_s
-        self._networks[size] = found
-        return found
-
 
 def _detection(raw: list[float], keypoints: NDArray[np.float32], score: float) -> Detection:
     """Bring one face to the dense landmarks' convention."""
@@ -153,8 +110,11 @@ def _detection(raw: list[float], keypoints: NDArray[np.float32], score: float) -
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """OpenCV 5 warns at each network that its new engine knows no targets."""
-    log = cv2.utils.logging
+    """OpenCV 5 warns at each network that its new engine knows no targets; OpenCV 4 does not."""
+    log = getattr(cv2.utils, "logging", None)
+    if log is None:
+        yield
+        return
     before = log.getLogLevel()
     log.setLogLevel(log.LOG_LEVEL_ERROR)
     try:

@@ -25,7 +25,7 @@ from edge.faces.landmarker import Landmarker
 from edge.faces.select_backend import open_faces
 from edge.faces.small_face import SmallFaceNetwork
 from edge.faces.tracker import Detection
-from edge.faces.yunet import IDLE_S, KEPT, YuNet
+from edge.faces.yunet import YuNet
 from edge.values import Box, Face, Frame
 from emoshift.errors import InputError, UnavailableError
 from tests.support.waiting import wait_until
@@ -59,25 +59,19 @@ def digest(seen: list[tuple[Face, ...]]) -> str:
     return summary.hexdigest()
 
 
-def test_many_sizes_of_a_picture_do_not_fill_the_memory(yunet: Path, blank: Blank) -> None:
-    """A network of the detector belongs to one size; only those used last are kept."""
-    detector = YuNet(yunet, clock=lambda: 0.0)
-    for width in range(64, 64 + 32 * 12, 32):
-        picture = blank(width, 64)
-        detector.search(picture, Region(x=0, y=0, width=width, height=64, scale=1.0))
-        assert detector.networks <= KEPT
-    assert detector.networks == KEPT
-
-
-def test_sizes_no_longer_looked_at_are_given_up(yunet: Path, blank: Blank) -> None:
-    """After a crowd, or another picture size, the memory is what the present picture needs."""
-    now_s = [0.0]
-    detector = YuNet(yunet, clock=lambda: now_s[0])
-    for width in (64, 96, 128):
-        detector.search(blank(width, 64), Region(x=0, y=0, width=width, height=64, scale=1.0))
-    for now_s[0] in (1.0, IDLE_S - 0.1, IDLE_S):
-        detector.search(blank(96, 64), Region(x=0, y=0, width=96, height=64, scale=1.0))
-    assert detector.networks == 1
+@pytest.mark.clip
+def test_a_size_looked_at_before_changes_nothing(yunet: Path, sample_frames: list[Frame]) -> None:
+    """One network serves every size of picture, and finds what a fresh one of that size finds."""
+    detector = YuNet(yunet)
+    image = np.tile(sample_frames[0].image, (2, 2, 1))
+    height, width = image.shape[:2]
+    for scale in (1.0, 0.5, 0.8, 0.5, 1.0):
+        region = Region(x=0, y=0, width=width, height=height, scale=scale)
+        found, alone = detector.search(image, region), YuNet(yunet).search(image, region)
+        assert len(found) == 4
+        for one, other in zip(found, alone, strict=True):
+            assert (one.box, one.score) == (other.box, other.score)
+            np.testing.assert_array_equal(one.keypoints, other.keypoints)
 
 
 @pytest.mark.clip
