@@ -104,6 +104,9 @@ _REST: Final = Cost(fixed_s=0.010, each_s=0.0005)
 LOOK_SHARE: Final = 0.3
 """Looks of MediaPipe's models take at most this share of a processor core, over all faces:
 a board that takes 80 ms for one has nearly four a second."""
+LOOK_SPACING_S: Final = 0.08
+"""Least time between two looks, at whichever face: a fast machine gains nothing by more. Thirty
+faces, looked at so often together, are read as well as each alone (`docs/adr`, 53)."""
 LOOK_PATIENCE_S: Final = 0.1
 """A look that is due waits up to this long for a frame with room for it."""
 
@@ -132,7 +135,7 @@ class FramePlanner:
     def look_limit(self, age_s: float, *, waited_s: float, at_most: int) -> int:
         """At how many faces MediaPipe's models may look in a frame whose work begins now.
 
-        Looks are spaced by `LOOK_SHARE`. One that does not fit is left for a frame that is taken
+        Looks are spaced by `LOOK_SHARE`, and by `LOOK_SPACING_S` at least. One that does not fit is left for a frame that is taken
         sooner after its capture, for `LOOK_PATIENCE_S` at most; where no frame has room for it,
         waiting would not help.
 
@@ -141,7 +144,7 @@ class FramePlanner:
             waited_s: Time since the last look, at whichever face.
             at_most: Never more than these.
         """
-        spacing_s = self.looks.predict(1) / LOOK_SHARE
+        spacing_s = max(self.looks.predict(1) / LOOK_SHARE, LOOK_SPACING_S)
         if waited_s < spacing_s:
             return 0
         needed_s = self.looks.predict(at_most) + self.landmarks.predict(1)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from edge.cost import (
     LOOK_PATIENCE_S,
     LOOK_SHARE,
+    LOOK_SPACING_S,
     PLANNED_SHARE,
     Cost,
     CostModel,
@@ -215,7 +216,7 @@ def test_what_is_not_urgent_is_left_to_a_frame_with_room(
         if frame.looks and frame.classified:
             assert frame.end_s <= planned_s
         if frame.looks:
-            waited_s = frame.at_s - looked_s - frame.looks_s / LOOK_SHARE
+            waited_s = frame.at_s - looked_s - max(frame.looks_s / LOOK_SHARE, LOOK_SPACING_S)
             assert waited_s >= 0.0
             in_time = waited_s < LOOK_PATIENCE_S
             if in_time and frame.end_s - frame.age_s <= planned_s:
@@ -228,9 +229,9 @@ def test_what_is_not_urgent_is_left_to_a_frame_with_room(
 def test_no_look_waits_for_long(machine: Costs, faces: int, ages_s: list[float]) -> None:
     """One that is due comes within its patience and a frame, however little room there is."""
     frames = plan(machine, faces, ages_s)
-    spacing_s = machine.look_s / LOOK_SHARE
+    spacing_s = max(machine.look_s / LOOK_SHARE, LOOK_SPACING_S)
     times_s = [-10.0, *(frame.at_s for frame in frames if frame.looks), frames[-1].at_s]
-    longest_s = max(spacing_s * 1.001, 0.0) + LOOK_PATIENCE_S + 3 / 30
+    longest_s = spacing_s * 1.001 + LOOK_PATIENCE_S + 3 / 30
     assert all(b - a <= longest_s or a < 0 for a, b in pairwise(times_s))
     assert times_s[1] <= LOOK_PATIENCE_S + 3 / 30
 
@@ -250,7 +251,7 @@ def test_a_look_and_a_classification_that_do_not_fit_take_two_frames() -> None:
 
 
 def test_looks_are_rarer_where_they_are_dear() -> None:
-    """Looks take three tenths of a core at most, however long one takes."""
+    """Looks take three tenths of a core at most, and come no oftener than is of use."""
     slow, fast = FramePlanner(0.1), FramePlanner(0.1)
     for _ in range(300):
         for planner, seconds in ((slow, 0.08), (fast, 0.005)):
@@ -266,4 +267,5 @@ def test_looks_are_rarer_where_they_are_dear() -> None:
             )
     for waited_s, looks in ((0.25, 0), (0.28, 1)):
         assert slow.look_limit(0.0, waited_s=waited_s, at_most=1) == looks
-    assert fast.look_limit(0.0, waited_s=1 / 30, at_most=1) == 1
+    for waited_s, looks in ((LOOK_SPACING_S - 0.01, 0), (LOOK_SPACING_S + 0.01, 1)):
+        assert fast.look_limit(0.0, waited_s=waited_s, at_most=1) == looks
