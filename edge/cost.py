@@ -135,9 +135,9 @@ class FramePlanner:
     def look_limit(self, age_s: float, *, waited_s: float, at_most: int) -> int:
         """At how many faces MediaPipe's models may look in a frame whose work begins now.
 
-        Looks are spaced by `LOOK_SHARE`, and by `LOOK_SPACING_S` at least. One that does not fit is left for a frame that is taken
-        sooner after its capture, for `LOOK_PATIENCE_S` at most; where no frame has room for it,
-        waiting would not help.
+        Looks are spaced by `LOOK_SHARE`, and by `LOOK_SPACING_S` at least. One that does not fit
+        is left for a frame that is taken sooner after its capture, for `LOOK_PATIENCE_S` at most;
+        where no frame has room for it, waiting would not help.
 
         Args:
             age_s: Time since the frame was captured.
