@@ -136,10 +136,10 @@ class SmallFaceRecipe(RecipeTable):
     model: Literal["small_face"] = "small_face"
     seed: Seed
     clip_repeats: Count = 5
-    epochs: Count = 36
+    epochs: Count = 86
     batch_size: Count = 128
     learning_rate: Positive = 2e-3
-    weight_decay: NonNegative = 1e-4
+    weight_decay: NonNegative = 0.05
     ema_decay: Share = 0.99
     augmentation: FarFaces = FarFaces()
     network: SmallFaceNet = SmallFaceNet()

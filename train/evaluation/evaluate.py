@@ -18,6 +18,7 @@ from train.evaluation.metrics import (
     macro_f1,
     macro_recall,
     nll,
+    recalls,
     softmax,
     vote_loss,
     without_contempt,
@@ -222,7 +223,10 @@ def _tau_line(
         adjusted = without_prior(logits[head], shares[head], tau)
         seven = adjusted[:, : EMOTIONS - 1]
         parts.append(f"{name} accuracy {accuracy(adjusted, labels):.2%} (n = {labelled(labels)})")
-        parts.append(f"macro recall of seven {macro_recall(seven, without_contempt(labels)):.2%}")
+        each = recalls(seven, without_contempt(labels))
+        words = ", ".join(f"{LABELS[one]} {value:.2f}" for one, value in each.items())
+        mean = sum(each.values()) / len(each)
+        parts.append(f"macro recall of seven {mean:.2%} ({words})")
     return f"divided by class shares to the power {tau:g}: {', '.join(parts)}"
 
 

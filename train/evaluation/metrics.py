@@ -60,8 +60,13 @@ def macro_f1(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float
 
 def macro_recall(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """Return the mean recall over the classes that occur (balanced accuracy)."""
+    return float(np.mean(list(recalls(scores, labels).values())))
+
+
+def recalls(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[int, float]:
+    """Return the recall of each class that occurs, by its number."""
     truth, guess = _known(scores, labels)
-    return float(np.mean([(guess[truth == one] == one).mean() for one in np.unique(truth)]))
+    return {int(one): float((guess[truth == one] == one).mean()) for one in np.unique(truth)}
 
 
 def without_prior(

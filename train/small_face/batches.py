@@ -44,6 +44,7 @@ class FarFaces(RecipeTable):
         noise: Largest standard deviation of sensor noise, grey values.
         surroundings: Chance that what lies outside the picture is filled with other pictures.
         elsewhere: Chance that the region shows no face as it should be shown.
+        plain: Chance that it shows a plain surface, such as a wall.
     """
 
     narrowest_px: NonNegative = 14.0
@@ -58,6 +59,7 @@ class FarFaces(RecipeTable):
     noise: NonNegative = 5.0
     surroundings: Share = 0.5
     elsewhere: Share = 0.1
+    plain: Share = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +115,8 @@ def make_batch(
     crops = np.empty((n, SIDE_PX, SIDE_PX), np.uint8)
     points = np.empty((n, samples.points.shape[1], 3), np.float32)
     shapes = samples.blendshapes[chosen].copy()
-    there = (rng.random(n) >= how.elsewhere).astype(np.float32)
+    kinds = rng.random(n)
+    there = (kinds >= how.elsewhere + how.plain).astype(np.float32)
     low, high = math.log(how.narrowest_px), math.log(how.widest_px)
     widths = np.exp(rng.uniform(low, high, n)) if width_px is None else np.full(n, width_px)
     for i, index in enumerate(chosen):
@@ -138,6 +141,8 @@ def make_batch(
             borderMode=cv2.BORDER_REPLICATE,
         )
         points[i] = view.seen(local)
+        if how.elsewhere <= kinds[i] < how.elsewhere + how.plain:
+            crops[i] = _plain_surface(rng)
     return as_input(standardise_crop(crops)), points, shape_levels(shapes), there
 
 
@@ -158,6 +163,19 @@ def _as_seen(
         patch = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
     noise = rng.normal(0.0, rng.uniform(0.0, how.noise), patch.shape).astype(np.float32)
     seen: NDArray[np.uint8] = np.clip(patch + noise, 0, 255).astype(np.uint8)
+    return seen
+
+
+def _plain_surface(rng: np.random.Generator) -> NDArray[np.uint8]:
+    """A wall: one grey level that may fall off to one side, and a sensor's noise."""
+    across, down = np.meshgrid(*[np.linspace(-1, 1, SIDE_PX, dtype=np.float32)] * 2)
+    direction = rng.uniform(0, 2 * math.pi)
+    slope = rng.uniform(0, 40) * (rng.random() < 0.7)
+    level = rng.uniform(20, 235) + slope * (
+        math.cos(direction) * across + math.sin(direction) * down
+    )
+    noise = rng.normal(0, rng.uniform(0, 4), (SIDE_PX, SIDE_PX))
+    seen: NDArray[np.uint8] = np.clip(level + noise, 0, 255).astype(np.uint8)
     return seen
 
 

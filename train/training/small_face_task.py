@@ -219,7 +219,7 @@ def _shape_loss(scales: dict[str, NDArray[np.float32]]) -> Any:
 def _scales(recipe: SmallFaceRecipe, train: FaceSamples) -> dict[str, NDArray[np.float32]]:
     rng = np.random.default_rng([recipe.seed, 1 << 20])
     chosen = rng.permutation(len(train.patches))[:SAMPLED]
-    how = recipe.augmentation.model_copy(update={"elsewhere": 0.0})
+    how = recipe.augmentation.model_copy(update={"elsewhere": 0.0, "plain": 0.0})
     _, points, shapes, _ = make_batch(train, chosen, how, rng)
     flat = points.reshape(len(points), -1)
     return {
@@ -235,7 +235,13 @@ def _held_out_batches(
     recipe: SmallFaceRecipe, held_out: FaceSamples
 ) -> dict[float, tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]]:
     how = recipe.augmentation.model_copy(
-        update={"elsewhere": 0.0, "surroundings": 0.0, "blur": 0.0, "noise": 1.5}
+        update={
+            "elsewhere": 0.0,
+            "plain": 0.0,
+            "surroundings": 0.0,
+            "blur": 0.0,
+            "noise": 1.5,
+        }
     )
     found = {}
     for width in WIDTHS_PX:

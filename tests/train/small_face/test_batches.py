@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,7 @@ STILL = FarFaces(
     noise=0,
     surroundings=0,
     elsewhere=0,
+    plain=0,
 )
 
 
@@ -94,6 +96,19 @@ def test_blendshapes_are_mirrored_with_the_picture() -> None:
     same, other = shape_levels(faces.blendshapes), shape_levels(mirrored(faces.blendshapes))
     assert np.allclose(shapes[upright], same[upright])
     assert np.allclose(shapes[~upright], other[~upright])
+
+
+def test_plain_surfaces_are_no_face() -> None:
+    """A wall is shown as the network sees one, and labelled as no face; nobody else is."""
+    how = STILL.model_copy(update={"plain": 0.5})
+    inputs, _, _, there = make_batch(samples(64), np.arange(64), how, np.random.default_rng(2))
+    plain = there == 0
+    assert 15 < plain.sum() < 50
+    # A spot stands out from everything around it, a wall's grey runs on from pixel to pixel.
+    smoothed = np.stack([cv2.GaussianBlur(one[..., 0], (0, 0), 3) for one in inputs])
+    stands_out = np.ptp(smoothed - np.median(smoothed, axis=(1, 2), keepdims=True), axis=(1, 2))
+    assert stands_out[~plain].min() > 1.0
+    assert (inputs[plain].max(axis=(1, 2, 3)) < inputs[~plain].max()).all()
 
 
 def test_levels_are_those_of_the_recurrent_network() -> None:
