@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from emoshift.command_line import RenamedOption
+from emoshift.errors import InputError
 from train import cli_options as options
 from train.training.run_options import data_folder
 
@@ -149,6 +150,32 @@ def fit(
         block = fitted_settings.temporal(found.parameters, about, false_changes_per_min=rate)
         fitted_settings.write_json(output, block.model_dump(mode="json"))
         click.echo(f"wrote {output}")
+
+
+@detector.command()
+@click.argument("page", type=options.PATH)
+@click.argument("reports", type=options.PATH, nargs=-1, required=True)
+def document(*, page: Path, reports: tuple[Path, ...]) -> None:
+    """Write a fit's figures into a part of a Markdown PAGE.
+
+    That between the marks which the page must have. REPORTS are those of `fit --report`: the whole
+    fit first, then those with a part left out.
+
+    \b
+    Example:
+        train detector document docs/research/transitions.md build/detector.json build/no-*.json
+    """
+    from train.transitions.tables import update_document
+
+    try:
+        read = [json.loads(path.read_text(encoding="utf-8")) for path in reports]
+        text = update_document(page.read_text(encoding="utf-8"), read)
+        page.write_text(text, encoding="utf-8")
+    except (ValueError, KeyError) as why:
+        raise InputError(f"not reports of `train detector fit --report`: {why!r}") from why
+    except OSError as why:
+        raise InputError(f"{why.filename}: {why.strerror}") from why
+    click.echo(f"{page}")
 
 
 def _fit_to_channels(
