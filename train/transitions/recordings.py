@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from train.transitions.real_clips import RealClip
 
 _SERIES: Final = ("times_s", "probs", "log_probs", "talking", "degraded")
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised when the face stage or the crop changes what the networks are shown."""
 
 
