@@ -292,7 +292,8 @@ def _classify(
         found[runner.program.name] = Accuracy(
             data="FER2013 PrivateTest, FER2013's own seven labels",
             protocol="each 48x48 picture given as the face, with the views the model itself"
-            " takes; evenly spread over the split where n is not 3,589",
+            " takes and its head for these labels, where it has several; evenly spread over the"
+            " split where n is not 3,589",
             n=len(labels),
             right=right,
             share=wilson(right, len(labels)),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import time
@@ -87,8 +88,15 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
     from edge.outbox.event import EventSource
     from edge.outbox.store import Outbox
     from edge.pipeline import open_pipeline
-    from edge.values import Features, Frame, frozen
+    from edge.values import EvidenceSource, Features, Frame, Prediction, frozen
     from emoshift.emotions import Emotion
+
+    def _likeliest(prediction: Prediction) -> int:
+        """By the head that learnt the labels that are asked for, where there is one."""
+        said = prediction.log_probs
+        if said is None or math.isnan(said[EvidenceSource.FER2013, 0]):
+            return int(prediction.probs.argmax())
+        return int(said[EvidenceSource.FER2013].argmax())
 
     config = bench_config(backend=backend, bundle=order["bundle"])
     bundle = configured_bundle(config.models)
@@ -124,7 +132,7 @@ def _emoshift(stack: contextlib.ExitStack, order: dict[str, Any], backend: str, 
                 for index, picture in enumerate(pictures[first : first + BATCH])
             ]
             predictions = pipeline.ensemble.classify(batch)
-            found.extend(Emotion(int(p.probs.argmax())).label for p in predictions)
+            found.extend(Emotion(_likeliest(p)).label for p in predictions)
         return found
 
     return f"{pipeline.finder.name}, {bundle.manifest.bundle_id}", detect, classify

@@ -84,7 +84,9 @@ def demand_nothing_of(clip: Path, served: bytes) -> None:
     assert HIDDEN.encode() not in served
     for start in (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM", b"data:image", b"<img"):
         assert start not in served
-    forms = [served, base64.b64decode(served + b"===", validate=False)]
+    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", served)
+    quads = [letters[at : at + (len(letters) - at) // 4 * 4] for at in range(4)]
+    forms = [served, *map(base64.b64decode, quads)]  # base64 may begin anywhere
     for frame in list(Clip(clip, max_fps=2).frames())[:20]:
         grey = cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY)
         for size in ((640, 360), (320, 180), (160, 90), (80, 45)):
