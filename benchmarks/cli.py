@@ -554,6 +554,11 @@ def at_least_one(count: int) -> int:
     help="Folder that holds fer2013/; where it is absent nobody classifies.",
 )
 @click.option("--pictures", default=3589, show_default=True, help="Most pictures to classify.")
+@click.option(
+    "--clip",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Show the first 450 pictures of this clip, at 640x480, in place of made-up ones.",
+)
 @click.option("--install", is_flag=True, help="First make the environment of the others (5 GB).")
 @output_option
 def peers(
@@ -564,6 +569,7 @@ def peers(
     bundle: str,
     data: Path,
     pictures: int,
+    clip: Path | None,
     install: bool,
     report_path: Path | None,
 ) -> None:
@@ -577,6 +583,7 @@ def peers(
     Example:
       edge-bench peers --install
       edge-bench peers --only mediapipe --rounds 30
+      edge-bench peers --only mediapipe --only emoshift-due --clip ../shared/data/streams/a.mp4
     """
     from benchmarks.peers.compare import PeerComparison, compare_programs
     from benchmarks.peers.environment import environment_folder
@@ -598,6 +605,7 @@ def peers(
             environment=environment_folder(),
             pictures=data,
             most_pictures=at_least_one(pictures),
+            clip=clip,
             command=called(),
         ),
         progress=progress,

@@ -11,9 +11,11 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+import cv2
 import numpy as np
 
 from benchmarks.host import how_measured, read_device, software
@@ -21,6 +23,7 @@ from benchmarks.peers.registry import OURS, PROGRAMS, Program
 from benchmarks.reports.schema import Accuracy, Interval, Peer, PeersReport
 from benchmarks.reports.statistics import bootstrap_ratio, percentile, summarise, thin, wilson
 from benchmarks.workload import Request, Synthetic
+from edge.capture.clip import Clip
 from emoshift.emotions import Emotion
 from emoshift.errors import InputError, UnavailableError
 from train.data.fer2013 import fer2013_source, read_fer2013
@@ -31,7 +34,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FRAMES: Final = 120
-"""Different pictures in the clip every program gets; it is played there and back."""
+"""Made-up pictures that every program gets: a clip that is played there and back."""
+MOST_FRAMES: Final = 450
+"""Of a real clip in place of them, from its beginning."""
+SIZE: Final = (640, 480)
+"""Width and height of all pictures."""
 _SPLIT: Final = "PrivateTest"
 _WARM: Final = 10
 _MOST_WARM_UPS: Final = 20
@@ -89,6 +96,7 @@ class PeerComparison:
         environment: Folder of the environment with foreign packages.
         pictures: Where FER2013 lies, ``None`` for nowhere.
         most_pictures: How many of them to classify, evenly spread over the split.
+        clip: In place of the made-up pictures; ``None`` for these.
         command: What the user called.
     """
 
@@ -99,6 +107,7 @@ class PeerComparison:
     environment: Path
     pictures: Path | None
     most_pictures: int
+    clip: Path | None = None
     command: str
 
 
@@ -119,7 +128,7 @@ def compare_programs(
     incomplete = False
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-peers-")))
-        _write_frames(folder / "frames.npy")
+        shown = _write_frames(folder / "frames.npy", wish.clip)
         order = {
             "frames": str(folder / "frames.npy"),
             "cpu": max(os.sched_getaffinity(0)),
@@ -154,7 +163,7 @@ def compare_programs(
         command=wish.command,
         device=read_device(),
         software=software(),
-        pictures=f"{FRAMES} pictures of 640x480 with one moving face of about 150 pixels",
+        pictures=shown,
         rounds=min((len(rounds) for rounds in spent.values()), default=0),
         frames_per_round=wish.frames,
         peers=tuple(
@@ -202,7 +211,14 @@ def _ratio(theirs: Sequence[NDArray[np.float64]], ours: Sequence[NDArray[np.floa
     return bootstrap_ratio(over, under, percentile(50), paired=True)
 
 
-def _write_frames(path: Path) -> None:
+def _write_frames(path: Path, clip: Path | None) -> str:
+    """Write the pictures that every program gets, and say what they are."""
+    if clip is not None:
+        real = [cv2.resize(frame.image, SIZE) for frame in islice(Clip(clip).frames(), MOST_FRAMES)]
+        if not real:
+            raise InputError(f"{clip}: no picture in it")
+        np.save(path, np.stack(real))
+        return f"the first {len(real)} pictures of {clip.name} at {SIZE[0]}x{SIZE[1]}"
     pictures = Synthetic(Request())
     frames: list[NDArray[np.uint8]] = []
     for _ in range(FRAMES // 2):
@@ -210,6 +226,7 @@ def _write_frames(path: Path) -> None:
         if picture is not None:
             frames.append(picture.image)
     np.save(path, np.stack(frames + frames[::-1]))
+    return f"{FRAMES} pictures of 640x480 with one moving face of about 150 pixels"
 
 
 def _start(stack: ExitStack, program: Program, order: dict[str, Any], environment: Path) -> _Runner:

@@ -54,6 +54,30 @@ def test_programs_run_in_turns(tmp_path):
     assert "edge-bench peers --install" in absent.absent
 
 
+@pytest.mark.clip
+@pytest.mark.usefixtures("landmarker")
+def test_a_clip_in_place_of_made_up_pictures(tmp_path, sample_clip):
+    """Everybody sees the clip's pictures, and the report says whose."""
+    report = compare_programs(
+        PeerComparison(
+            rounds=2,
+            frames=4,
+            only=("emoshift-due",),
+            bundle=str(write_bundle(tmp_path / "bundle")),
+            environment=tmp_path / "nowhere",
+            pictures=None,
+            most_pictures=1,
+            clip=sample_clip,
+            command="test",
+        )
+    )
+    assert sample_clip.name in report.pictures
+    assert "640x480" in report.pictures
+    ours, due = report.peers
+    assert ours.found == 1
+    assert 0 < due.found < 1  # classified when due
+
+
 def test_every_contestant_says_what_it_does():
     """No name twice, no name without a sentence."""
     names = [program.name for program in PROGRAMS]
