@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from emoshift.command_line import RenamedOption
-from emoshift.errors import InputError
+from emoshift.errors import InputError, OutputError
 from train import cli_options as options
 from train.training.run_options import data_folder
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from train.transitions.fit import Case
     from train.transitions.real_clips import View
 
+REPORT_COMMAND = "train detector fit --report FILE"
 PARTS = ("talking", "baseline", "patience", "recurrent", "fer2013")
 
 
@@ -167,15 +168,30 @@ def document(*, page: Path, reports: tuple[Path, ...]) -> None:
     """
     from train.transitions.tables import update_document
 
+    read = [_read_report(path) for path in reports]
     try:
-        read = [json.loads(path.read_text(encoding="utf-8")) for path in reports]
-        text = update_document(page.read_text(encoding="utf-8"), read)
-        page.write_text(text, encoding="utf-8")
-    except (ValueError, KeyError) as why:
-        raise InputError(f"not reports of `train detector fit --report`: {why!r}") from why
+        text = page.read_text(encoding="utf-8")
+    except (OSError, ValueError) as why:
+        raise InputError(f"{page}: not a Markdown file that can be read") from why
+    try:
+        page.write_text(update_document(text, read), encoding="utf-8")
+    except (KeyError, TypeError) as why:
+        raise InputError(f"a report lacks figures; make it again: {REPORT_COMMAND}") from why
     except OSError as why:
-        raise InputError(f"{why.filename}: {why.strerror}") from why
+        raise OutputError(f"{page}: {why.strerror}") from why
     click.echo(f"{page}")
+
+
+def _read_report(path: Path) -> dict[str, Any]:
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as why:
+        raise InputError(f"{path}: {why.strerror}") from why
+    except ValueError as why:
+        raise InputError(f"{path}: not a report; make one: {REPORT_COMMAND}") from why
+    if not isinstance(report, dict):
+        raise InputError(f"{path}: not a report; make one: {REPORT_COMMAND}")
+    return report
 
 
 def _fit_to_channels(
