@@ -38,9 +38,9 @@ _TITLE: Final = "# Benchmarks"
 _BOARDS: Final = """How long a picture takes, from its capture until its decisions are made: 95 of
 100 take no longer. As the daemon runs with its default bundle, one face in 640x480, thirty in
 1920x1080. It plans to use up to 80 of 100 ms for each picture: looking at each face more often
-tells more than deciding some hundredths of a second sooner. So thirty faces take about 80 ms on
-every board that could do more in that time, and a slower board looks at each face less often (11
-times a second is all it ever does). Where measuring the faces of a picture leaves no time for
+tells more than deciding some hundredths of a second sooner. So a fast board too may take 80 ms
+and more for thirty faces, and a slower one looks at each face less often (11 times a second is all
+it ever does). Where measuring the faces of a picture leaves no time for
 their emotions, these are read from the next picture."""
 _BOARDS_NOTES: Final = """*Measured* figures were sent in by owners of the board. *Projected* ones
 were not measured on it: they are computed from another machine's times and from what others have

@@ -73,15 +73,8 @@ class AverageFilter:
             name: np.array([float(getattr(p, name)) for p in parameters])
             for name in (
                 *("sharpness", "outlier", "average_s", "talking_average", "talking_margin"),
-                *(
-                    "settled_lead",
-                    "gap_s",
-                    "hold_s",
-                    "settle_s",
-                    "dwell_s",
-                    "patience_s",
-                    "patient_margin",
-                ),
+                *("settled_lead", "gap_s", "hold_s", "settle_s", "dwell_s"),
+                *("patience_s", "patient_margin"),
             )
         }
         self._baseline_time_s = np.array([p.baseline.time_s for p in parameters])
