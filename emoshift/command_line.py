@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import logging
+import os
+import signal
+import sys
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERRUPTED: Final = 130
+_AGAIN_S: Final = 0.01
 
 _EXTRAS: Final = {
     "demo": ("amqtt",),
@@ -83,7 +89,8 @@ def split_broker(text: str) -> tuple[str, int | None]:
 def one_line_errors() -> Iterator[None]:
     """End the process with one line and an exit code where an expected error passes."""
     try:
-        yield
+        with _no_lost_interrupts():
+            yield
     except EmoshiftError as why:
         _fail(why)
     except ModuleNotFoundError as why:
@@ -98,6 +105,33 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         click.echo(err=True)
         raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def _no_lost_interrupts() -> Iterator[None]:
+    """Raise Ctrl-C once more where Python can only report it.
+
+    What is raised in a finaliser, or in a callback when an object is gone, goes no further; every
+    import has such a callback.
+    """
+    before = sys.unraisablehook
+
+    def report(what: sys.UnraisableHookArgs) -> None:
+        if what.exc_type is KeyboardInterrupt:
+            _thread.start_new_thread(_interrupt_soon, ())
+        else:
+            before(what)
+
+    sys.unraisablehook = report
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _interrupt_soon() -> None:
+    time.sleep(_AGAIN_S)  # until the callback is over; else it is lost again, and comes again
+    os.kill(os.getpid(), signal.SIGINT)  # a real one, which ends a wait of the main thread too
 
 
 def missing_library(why: ModuleNotFoundError) -> UnavailableError | None:

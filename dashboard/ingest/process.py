@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dashboard.ingest.worker import Worker
 from dashboard.store.database import await_store
+from emoshift.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from dashboard.config import Config
@@ -42,9 +43,9 @@ def _await_end_of_input(stop: threading.Event) -> None:
     stop.set()
 
 
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set."""
-    stop = threading.Event()
+def stop_on_signals() -> StopFlag:
+    """Return a flag that SIGINT and SIGTERM set."""
+    stop = StopFlag()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop

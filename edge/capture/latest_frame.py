@@ -6,9 +6,12 @@ one frame; a slow pipeline then sees fewer frames, never older ones.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.capture.pictures import RateLimit, as_bgr
 from edge.capture.protocol import CaptureState, CaptureStatus
@@ -37,6 +40,9 @@ SILENT_AFTER_S: Final = 3.0
 class NewestFrame:
     """Reads a device on a thread and hands out its newest frame.
 
+    Caller and thread share no lock that is written in Python: Ctrl-C could end the caller between
+    taking it and the block that gives it back, and the thread would never let go of the device.
+
     Args:
         open_device: Opens the device; raises `CameraError` with a reason where it cannot.
         clock: Monotonic seconds.
@@ -58,54 +64,41 @@ class NewestFrame:
         self._clock = clock
         self._max_fps = max_fps
         self._frozen_after_s = frozen_after_s
-        self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._newest: Frame | None = None
-        self._state = CaptureState.OPENING
-        self._reason = ""
-        self._frames = self._dropped = self._reopened = self._damaged = 0
-        self._mode = ""
+        self._newest: SimpleQueue[Frame] = SimpleQueue()  # never more than one
+        self._status = CaptureStatus(
+            state=CaptureState.OPENING, reason="", frames=0, dropped=0, reopened=0
+        )
         self._frozen_stamp_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
     def next_frame(self, timeout_s: float) -> Frame | None:
         """Return the newest frame not yet taken, or ``None`` after the time-out."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._newest is not None or self._stopping.is_set(), timeout_s
-            )
-            frame, self._newest = self._newest, None
-            return frame
+        try:
+            return self._newest.get(timeout=timeout_s)
+        except Empty:
+            return None
 
     def status(self) -> CaptureStatus:
         """Say how the device is doing."""
-        with self._changed:
-            return CaptureStatus(
-                state=self._state,
-                reason=self._reason,
-                frames=self._frames,
-                dropped=self._dropped,
-                reopened=self._reopened,
-                damaged=self._damaged,
-                mode=self._mode,
-            )
+        return self._status
 
     def close(self) -> None:
         """Stop the thread and let go of the device."""
         self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
         self._thread.join(timeout=5.0)
-        with self._changed:
-            self._state = CaptureState.ENDED
+        self._update(state=CaptureState.ENDED)
+
+    def _update(self, **changes: Any) -> None:
+        self._status = replace(self._status, **changes)
 
     def _run(self) -> None:
         wait_s = FIRST_RETRY_S
         while not self._stopping.is_set():
-            before = self._frames
+            before = self._status.frames
             self._enter(self._lost_reason())
-            if self._frames > before:
+            if self._status.frames > before:
                 wait_s = FIRST_RETRY_S
             if self._stopping.wait(wait_s):
                 break
@@ -113,9 +106,9 @@ class NewestFrame:
 
     def _enter(self, reason: str) -> None:
         """Record a loss; the first one is a warning, its repetitions are not."""
-        with self._changed:
-            again = self._state is CaptureState.LOST and self._reason == reason
-            self._state, self._reason = CaptureState.LOST, reason
+        status = self._status
+        again = status.state is CaptureState.LOST and status.reason == reason
+        self._update(state=CaptureState.LOST, reason=reason)
         if not self._stopping.is_set():
             log.log(
                 logging.DEBUG if again else logging.WARNING, "camera lost: %s; retrying", reason
@@ -127,8 +120,7 @@ class NewestFrame:
             device = self._open_device()
         except CameraError as why:
             return str(why)
-        with self._changed:
-            self._mode = device.mode
+        self._update(mode=device.mode)
         log.info("camera: %s", device.mode)
         try:
             return self._read_all(device)
@@ -163,27 +155,31 @@ class NewestFrame:
         return "stopped"
 
     def _count_damaged(self) -> None:
-        with self._changed:
-            self._damaged += 1
-            first = self._damaged == 1
+        damaged = self._status.damaged + 1
+        self._update(damaged=damaged)
         log.log(
-            logging.WARNING if first else logging.DEBUG,
+            logging.WARNING if damaged == 1 else logging.DEBUG,
             "a frame from the camera was damaged and left out (%d so far)",
-            self._damaged,
+            damaged,
         )
 
     def _put(self, image: NDArray[np.uint8], now_s: float) -> None:
-        with self._changed:
-            if self._state is not CaptureState.RUNNING:
-                if self._frames:
-                    self._reopened += 1
-                    log.warning("camera is back")
-                self._state, self._reason = CaptureState.RUNNING, ""
-            if self._newest is not None:
-                self._dropped += 1
-            self._newest = Frame(image=frozen(image), seq=self._frames, captured_s=now_s)
-            self._frames += 1
-            self._changed.notify_all()
+        status = self._status
+        reopened, dropped = status.reopened, status.dropped
+        if status.state is not CaptureState.RUNNING and status.frames:
+            reopened += 1
+            log.warning("camera is back")
+        with contextlib.suppress(Empty):
+            self._newest.get_nowait()
+            dropped += 1
+        self._update(
+            state=CaptureState.RUNNING,
+            reason="",
+            frames=status.frames + 1,
+            dropped=dropped,
+            reopened=reopened,
+        )
+        self._newest.put(Frame(image=frozen(image), seq=status.frames, captured_s=now_s))
 
 
 class _StampWatch:

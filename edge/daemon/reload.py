@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import signal
-import threading
 from typing import TYPE_CHECKING, Final
 
 from edge.config import Config, demand_legal_basis, load_config
 from edge.daemon.isolation import needs_network
 from edge.identity import settle_name
 from emoshift.errors import ConfigError
+from emoshift.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ class Control:
 
     def __init__(self, process: str, config: Config, path: Path | None) -> None:
         self.config = config
-        self.stop = threading.Event()
+        self.stop = StopFlag()
         self._process = process
         self._path = path
         self._ended = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -76,44 +77,44 @@ class SyncRunner:
 
 
 class AsyncRunner:
-    """Searches beside the caller, who goes on with the tracks meanwhile."""
+    """Searches beside the caller, who goes on with the tracks meanwhile.
+
+    No lock is written in Python here: Ctrl-C could end the caller between taking it and the block
+    that gives it back, and `close` would wait for ever for the thread, which needs it too.
+    """
 
     def __init__(self, detector: Detector) -> None:
         self._detector = detector
-        self._lock = threading.Condition()
-        self._job: tuple[Frame, Region] | None = None
+        self._jobs: SimpleQueue[tuple[Frame, Region] | None] = SimpleQueue()
+        self._results: SimpleQueue[DetectionResult | Exception] = SimpleQueue()
         self._busy = False
-        self._done: DetectionResult | None = None
-        self._failure: Exception | None = None
-        self._closing = False
         self._thread = threading.Thread(target=self._work, name="face-search", daemon=True)
         self._thread.start()
 
     @property
     def busy(self) -> bool:
         """Whether a round is under way or not yet taken."""
-        with self._lock:
-            return self._busy or self._done is not None
+        return self._busy
 
     def submit(self, frame: Frame, region: Region) -> None:
         """Begin a round."""
-        with self._lock:
-            self._job, self._busy = (frame, region), True
-            self._lock.notify()
+        self._busy = True
+        self._jobs.put((frame, region))
 
     def poll(self) -> DetectionResult | None:
         """Return the finished round once; raises what went wrong on the thread."""
-        with self._lock:
-            if self._failure is not None:
-                raise self._failure
-            done, self._done = self._done, None
-            return done
+        try:
+            done = self._results.get_nowait()
+        except Empty:
+            return None
+        self._busy = False
+        if isinstance(done, Exception):
+            raise done
+        return done
 
     def close(self) -> None:
         """Stop the thread."""
-        with self._lock:
-            self._closing = True
-            self._lock.notify()
+        self._jobs.put(None)
         self._thread.join()
 
     def _work(self) -> None:
@@ -126,19 +127,13 @@ class AsyncRunner:
         Returns:
             Whether to go on.
         """
-        with self._lock:
-            self._lock.wait_for(lambda: self._job is not None or self._closing)
-            if self._closing or self._job is None:
-                return False
-            (frame, region), self._job = self._job, None
-        try:
-            done = _detect(self._detector, frame, region)
-        except Exception as why:  # noqa: BLE001 - handed to the caller's thread by poll()
-            with self._lock:
-                self._failure, self._busy = why, False
+        job = self._jobs.get()
+        if job is None:
             return False
-        with self._lock:
-            self._done, self._busy = done, False
+        try:
+            self._results.put(_detect(self._detector, *job))
+        except Exception as why:  # noqa: BLE001 - handed to the caller's thread by poll()
+            self._results.put(why)
         return True
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -35,3 +38,29 @@ def test_help_tells_the_new_name_alone():
     said = CliRunner().invoke(write, ["--help"]).output
     assert "-o, --output TEXT  The file." in said
     assert "--out " not in said
+
+
+_FINALISER = """
+import signal, time
+from emoshift.command_line import one_line_errors
+
+class Held:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0.1)  # somebody presses it during this
+
+with one_line_errors():
+    held = Held()
+    del held
+    time.sleep(300)
+"""
+
+
+def test_an_interrupt_in_a_finaliser_is_not_lost():
+    """Python goes on after an exception there, and so it does in the callback of each import."""
+    done = subprocess.run(
+        [sys.executable, "-c", _FINALISER], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 130
+    assert "ignored" not in done.stderr
+    assert "Traceback" not in done.stderr

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,7 @@ import pytest
 from edge.capture.latest_frame import MOST_FAILED, NewestFrame
 from edge.capture.protocol import CapturedImage, CaptureState
 from emoshift.errors import CameraError
+from tests.support.interrupting import interrupt
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -187,3 +190,23 @@ def test_another_form_of_picture_is_a_reason(device: FedDevice, capture: NewestF
     device.pictures.put(odd)
     wait_until(lambda: capture.status().state is CaptureState.LOST)
     assert "camera.pixel_format" in capture.status().reason
+
+
+def test_an_interrupt_at_any_moment_does_not_keep_it_from_closing() -> None:
+    """Wherever Ctrl-C ends the caller, the thread lets go of the device."""
+
+    def use(capture: NewestFrame) -> None:
+        capture.status()
+        capture.next_frame(0.0)
+        capture.next_frame(10.0)
+
+    for moment in itertools.count():
+        device = FedDevice()
+        with reading(device) as capture:
+            device.pictures.put(picture(1))
+            wait_until(lambda: capture.status().frames == 1)
+            device.pictures.put(picture(2))
+            interrupted = interrupt(partial(use, capture), after=moment)
+        if not interrupted:
+            break
+    assert moment > 20

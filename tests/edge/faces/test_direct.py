@@ -379,7 +379,6 @@ def test_what_fails_on_the_thread_is_reported(blank: Blank) -> None:
     runner = AsyncRunner(Broken([]))
     frame = Frame(image=blank(64, 64), seq=0, captured_s=0.0)
     runner.submit(frame, Region(x=0, y=0, width=64, height=64, scale=1.0))
-    wait_until(lambda: not runner.busy)
     with pytest.raises(RuntimeError, match="detector broke"):
-        runner.poll()
+        wait_until(runner.poll)
     runner.close()
