@@ -113,8 +113,8 @@ test-arm64: .venv/ready ## Install and replay on emulated boards (Pi 4, Zero 2 W
 	PYTHON=.venv/bin/python scripts/arm64
 
 .PHONY: members
-members: .venv-train/ready ## Train the picture members from nothing into build/members (says first how long; ARGS='--epochs 1' to try)
-	@PATH="$(CURDIR)/.venv-train/bin:$$PATH" scripts/train-members build/members $(ARGS)
+members: .venv-train/ready ## Train the picture members from nothing into build/members (TEACHERS=train: their teachers first; ARGS='--epochs 1' to try)
+	@TEACHERS="$(TEACHERS)" PATH="$(CURDIR)/.venv-train/bin:$$PATH" scripts/train-members build/members $(ARGS)
 
 # The skipped rules are those of ruff (S104, S108, S310, S608, S704), where each exception has its reason.
 .PHONY: bandit

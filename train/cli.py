@@ -121,9 +121,23 @@ def export(run_folder: Path, epoch: int | None, output: Path) -> None:
 @main.command()
 @click.argument("nets", type=options.PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=options.PATH, required=True, help="The .npz file to write.")
+@click.option(
+    "--weight",
+    "weights",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    help="Of each network, in their order; repeat it. All alike by default.",
+)
 @options.data
 @options.cache
-def teach(nets: tuple[Path, ...], output: Path, *, data: Path | None, cache: Path) -> None:
+def teach(
+    nets: tuple[Path, ...],
+    output: Path,
+    *,
+    weights: tuple[float, ...],
+    data: Path | None,
+    cache: Path,
+) -> None:
     """Write what networks predict for the training images.
 
     For `train run --teacher`.
@@ -131,11 +145,12 @@ def teach(nets: tuple[Path, ...], output: Path, *, data: Path | None, cache: Pat
     \b
     Example:
         train teach models/sources/cnn_a.keras -o .cache/teacher.npz
+        train teach one.keras two.keras --weight 0.6 --weight 0.4 -o .cache/teacher.npz
         train teach runs/20261101-090000-vit/net -o .cache/teacher.npz
     """
     from train.training.distillation import write_teacher
 
-    teacher = write_teacher(nets, output, data=data_folder(data), cache=cache)
+    teacher = write_teacher(nets, output, data=data_folder(data), cache=cache, weights=weights)
     click.echo(f"{len(nets)} networks, {len(teacher.rows)} images -> {output}")
 
 

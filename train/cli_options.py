@@ -131,10 +131,11 @@ _RUN: Final = (
     ),
     click.option(
         "--precision",
-        type=click.Choice(["float32", "bfloat16"]),
-        default="float32",
+        type=click.Choice(["auto", "float32", "bfloat16"]),
+        default="auto",
         show_default=True,
-        help="Of convolutions; bfloat16 is a fifth faster on processors with AVX512_BF16 or AMX.",
+        help="Of convolutions; auto is bfloat16 with JAX on a GPU, else float32. bfloat16 is a"
+        " fifth faster with TensorFlow on processors with AVX512_BF16 or AMX.",
     ),
     click.option(
         "--keep", type=click.IntRange(min=0), default=0, help="Last checkpoints to keep; 0 for all."

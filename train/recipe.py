@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Final, Literal, Self, TypeAlias, get_args
 
 from pydantic import Field, model_validator
@@ -14,7 +15,13 @@ from train.data.ferplus import LabelSet
 from train.data.sampling import Selection
 from train.features.blendshape_inputs import BlendshapeInputs
 from train.features.synthetic_sequences import Script
-from train.networks.config import BlendshapeNet, ConvolutionNet, ResidualNet, SmallFaceNet
+from train.networks.config import (
+    BlendshapeNet,
+    ConvolutionNet,
+    MobileNet,
+    ResidualNet,
+    SmallFaceNet,
+)
 from train.recipe_table import Count, NonNegative, Positive, RecipeTable, Seed, Share
 from train.small_face.batches import FarFaces
 
@@ -29,7 +36,8 @@ class Phase(RecipeTable):
         epochs: How many.
         image_size: Side of the images in pixels.
         learning_rate: At its start.
-        end_learning_rate: At its end, reached linearly; the same as at its start where absent.
+        end_learning_rate: At its end; the same as at its start where absent.
+        curve: How it gets there: on a line, or along a half cosine.
         strength: Multiplies the geometric limits of the augmentation.
     """
 
@@ -37,16 +45,45 @@ class Phase(RecipeTable):
     image_size: ImageSize
     learning_rate: NonNegative
     end_learning_rate: NonNegative | None = None
+    curve: Literal["linear", "cosine"] = "linear"
     strength: NonNegative = 1.0
 
     def learning_rate_at(self, share: float) -> float:
         """Return the learning rate when ``share`` of the phase is done."""
         end = self.learning_rate if self.end_learning_rate is None else self.end_learning_rate
-        return self.learning_rate + (end - self.learning_rate) * share
+        done = share if self.curve == "linear" else 0.5 * (1.0 - math.cos(math.pi * share))
+        return self.learning_rate + (end - self.learning_rate) * done
 
 
-class ResidualRecipe(RecipeTable):
-    """One way to train an image network with two heads.
+class _TwoHeads(RecipeTable):
+    """What the recipes of image networks with two heads have in common."""
+
+    seed: Seed
+    batch_size: Count = 128
+    ema_decay: Share = 0.996
+    fer2013_weight: NonNegative = 0.3
+    teacher_share: Share = 0.0
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
+    data: Selection = Selection()
+    augmentation: Augmentation = Augmentation()
+
+    @property
+    def epochs(self) -> int:
+        """Return the length of the run."""
+        return sum(phase.epochs for phase in self.phases)
+
+    def phase_at(self, epoch: int) -> tuple[Phase, int]:
+        """Return the phase of an epoch counted from 0, and the epochs of it already done."""
+        done = 0
+        for phase in self.phases:
+            if epoch < done + phase.epochs:
+                return phase, epoch - done
+            done += phase.epochs
+        raise IndexError(f"epoch {epoch} lies past the recipe's {done}")
+
+
+class ResidualRecipe(_TwoHeads):
+    """One way to train a residual network with two heads from nothing.
 
     Attributes:
         seed: Decides weights, order, augmentation and dropout.
@@ -64,31 +101,30 @@ class ResidualRecipe(RecipeTable):
     """
 
     model: Literal["residual"] = "residual"
-    seed: Seed
-    batch_size: Count = 128
     momentum: Share = 0.9
     weight_decay: NonNegative = 5e-4
-    ema_decay: Share = 0.996
-    fer2013_weight: NonNegative = 0.3
-    teacher_share: Share = 0.0
-    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
-    data: Selection = Selection()
-    augmentation: Augmentation = Augmentation()
     network: ResidualNet = ResidualNet()
 
-    @property
-    def epochs(self) -> int:
-        """Return the length of the run."""
-        return sum(phase.epochs for phase in self.phases)
 
-    def phase_at(self, epoch: int) -> tuple[Phase, int]:
-        """Return the phase of an epoch counted from 0, and the epochs of it already done."""
-        done = 0
-        for phase in self.phases:
-            if epoch < done + phase.epochs:
-                return phase, epoch - done
-            done += phase.epochs
-        raise IndexError(f"epoch {epoch} lies past the recipe's {done}")
+class MobileNetRecipe(_TwoHeads):
+    """One way to train a MobileNet with two heads that begins with the weights of face recognition.
+
+    Attributes:
+        seed: Decides the heads' weights, order, augmentation and dropout.
+        batch_size: Images a step.
+        weight_decay: Of AdamW, whose gradients are clipped to norm 5; scales and biases are spared.
+        ema_decay: Of the weights' exponential moving average, which every fourth step updates.
+        fer2013_weight: Of the FER2013 head's loss beside the FER+ head's.
+        teacher_share: Of a teacher's probabilities in both heads' targets; 0 for no teacher.
+        phases: In order.
+        data: As a residual network's.
+        augmentation: Limits at strength 1.
+        network: What of it is free to choose.
+    """
+
+    model: Literal["mobilenet"] = "mobilenet"
+    weight_decay: NonNegative = 0.03
+    network: MobileNet = MobileNet()
 
 
 class RecurrentRecipe(RecipeTable):
@@ -391,7 +427,8 @@ class TuneRecipe(RecipeTable):
 
 
 SingleHeadRecipe: TypeAlias = ConvolutionRecipe | BlendshapeRecipe
-TwoHeadRecipe: TypeAlias = ResidualRecipe | FineTuneRecipe
+KerasTwoHeadRecipe: TypeAlias = ResidualRecipe | MobileNetRecipe
+TwoHeadRecipe: TypeAlias = KerasTwoHeadRecipe | FineTuneRecipe
 RunRecipe: TypeAlias = TwoHeadRecipe | RecurrentRecipe | SmallFaceRecipe | SingleHeadRecipe
 """What ``train run`` takes."""
 Recipe: TypeAlias = Annotated[RunRecipe | SequenceRecipe | TuneRecipe, Field(discriminator="model")]

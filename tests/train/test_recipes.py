@@ -89,7 +89,9 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "reported"),
     [
-        pytest.param({}, "model: missing, expected one of residual, huggingface", id="no model"),
+        pytest.param(
+            {}, "model: missing, expected one of residual, mobilenet, huggingface", id="no model"
+        ),
         pytest.param({"model": "resnet"}, "model: found 'resnet', expected one", id="unknown"),
         pytest.param(
             {"model": "tune", "net": "dense", "seed": 1},
@@ -151,6 +153,13 @@ def test_phases_follow_one_another() -> None:
     assert short.learning_rate_at(0.9) == pytest.approx(0.1)
     with pytest.raises(IndexError, match="past"):
         recipe.phase_at(6)
+
+
+def test_a_phase_may_follow_a_half_cosine() -> None:
+    """Slowly at first and in the end, and through the middle where a line goes through it."""
+    phase = Phase(epochs=4, image_size=48, learning_rate=0.2, end_learning_rate=0.0, curve="cosine")
+    rates = [phase.learning_rate_at(share) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert rates == pytest.approx([0.2, 0.1707107, 0.1, 0.0292893, 0.0])
 
 
 def test_overrides_reach_every_kind_of_recipe() -> None:

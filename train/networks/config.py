@@ -50,6 +50,20 @@ class ResidualNet(_Stages):
     image_size: Count = 48
 
 
+class MobileNet(RecipeTable):
+    """Of the network that begins with the weights of face recognition; its shape is theirs.
+
+    Attributes:
+        dropout: Share of pooled features dropped while training.
+        image_size: Side at which the first convolution works in the exported network, which
+            enlarges its crop of 48 pixels by itself; in training a phase's images have the side
+            that it names.
+    """
+
+    dropout: Share = 0.3
+    image_size: Count = 128
+
+
 class SmallFaceNet(_Stages):
     """Shape of the network that measures small faces.
 

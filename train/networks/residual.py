@@ -34,13 +34,17 @@ def build_residual(shape: ResidualNet, image_size: int | None = 48) -> keras.Mod
             )
     if shape.top:
         x = convolution(x, shape.top, kernel=1)
+    return keras.Model(inputs, two_heads(x, shape.dropout), name="residual")
+
+
+def two_heads(x: keras.KerasTensor, dropout: float) -> dict[str, keras.KerasTensor]:
+    """Return the logits of both heads over a feature map, float32 whatever the rest is in."""
     x = layers.GlobalAveragePooling2D()(x)
-    x = layers.Dropout(shape.dropout)(x)
-    outputs = {
-        "ferplus": layers.Dense(FERPLUS_CLASSES, name="ferplus")(x),
-        "fer2013": layers.Dense(FER2013_CLASSES, name="fer2013")(x),
+    x = layers.Dropout(dropout)(x)
+    return {
+        "ferplus": layers.Dense(FERPLUS_CLASSES, name="ferplus", dtype="float32")(x),
+        "fer2013": layers.Dense(FER2013_CLASSES, name="fer2013", dtype="float32")(x),
     }
-    return keras.Model(inputs, outputs, name="residual")
 
 
 def convolution(

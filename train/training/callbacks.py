@@ -34,6 +34,15 @@ REPORT_EVERY_S: Final = 60.0
 """Seconds between two lines about an epoch under way, where there is no terminal to draw on."""
 
 
+def average_decay(task: Task, epoch: int, step: int) -> float:
+    """Return the share of itself that the moving average keeps after a step; 1 for no update."""
+    if step % AVERAGE_EVERY:
+        return 1.0
+    updates = (epoch * task.steps + step) // AVERAGE_EVERY
+    # At first the average is short, so that it soon forgets the random weights.
+    return min(task.ema_decay, (1 + updates) / (4 + updates))
+
+
 class LearningRate(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
     """Sets the learning rate before each step.
 
@@ -77,11 +86,11 @@ class Averaging(keras.callbacks.Callback):  # type: ignore[misc]  # untyped
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Update the moving average."""
-        if self._task.export != "average" or batch % AVERAGE_EVERY:
+        if self._task.export != "average":
             return
-        updates = (self._epoch * self._task.steps + batch) // AVERAGE_EVERY
-        # At first the average is short, so that it soon forgets the random weights.
-        decay = min(self._task.ema_decay, (1 + updates) / (4 + updates))
+        decay = average_decay(self._task, self._epoch, batch)
+        if decay == 1.0:
+            return
         for average, weight in zip(self.weights, self.model.weights, strict=True):
             np.multiply(average, decay, out=average)
             np.add(average, (1.0 - decay) * keras.ops.convert_to_numpy(weight), out=average)

@@ -31,19 +31,25 @@ def on_device(name: str) -> AbstractContextManager[Any]:
 
 @contextmanager
 def in_precision(name: str) -> Iterator[None]:
-    """Compute convolutions in ``bfloat16`` within this scope; ``float32`` leaves them.
+    """Let TensorFlow compute convolutions in ``bfloat16`` within this scope.
 
-    TensorFlow hands them to oneDNN, which needs a processor with AVX512_BF16 or AMX to gain by it.
-    Weights, sums and everything else stay float32.
+    It hands them to oneDNN, which needs a processor with AVX512_BF16 or AMX to gain by it. Weights,
+    sums and everything else stay float32. On JAX networks with two heads are built for it instead
+    (`image_policy`).
 
     Raises:
-        InputError: Another back end than TensorFlow is in use.
+        InputError: ``bfloat16`` is asked for, and there is nothing that gains by it.
     """
-    if name == "float32":
+    if name != "bfloat16":
         yield
         return
-    if (backend := keras.backend.backend()) != "tensorflow":
-        raise InputError(f"--precision {name}: needs the back end tensorflow, found {backend}")
+    if (backend := keras.backend.backend()) == "jax":
+        if not _jax_on_gpu():
+            raise InputError(f"--precision {name}: JAX gains by it on a GPU alone; leave it out")
+        yield
+        return
+    if backend != "tensorflow":
+        raise InputError(f"--precision {name}: needs tensorflow or jax, found {backend}")
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": True})
@@ -53,3 +59,32 @@ def in_precision(name: str) -> Iterator[None]:
         tf.config.optimizer.set_experimental_options(
             {"auto_mixed_precision_onednn_bfloat16": False}
         )
+
+
+def image_policy(precision: str) -> str:
+    """Return Keras' dtype policy for image networks in training.
+
+    ``auto`` and ``bfloat16`` are bfloat16 with float32 weights where JAX uses a GPU. XLA computes
+    it slower than float32 on processors.
+    """
+    return "mixed_bfloat16" if precision != "float32" and _jax_on_gpu() else "float32"
+
+
+@contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Build layers under a dtype policy within this scope."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _jax_on_gpu() -> bool:
+    if keras.backend.backend() != "jax":
+        return False
+    import jax.numpy as jnp
+
+    # Networks lie where any array does, by --device or JAX' own choice.
+    return any(device.platform == "gpu" for device in jnp.zeros(()).devices())

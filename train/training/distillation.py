@@ -44,21 +44,39 @@ class Teacher:
     fer2013: NDArray[np.float32]
 
 
-def write_teacher(nets: Sequence[Path], path: Path, *, data: Path, cache: Path) -> Teacher:
+def write_teacher(
+    nets: Sequence[Path],
+    path: Path,
+    *,
+    data: Path,
+    cache: Path,
+    weights: Sequence[float] = (),
+) -> Teacher:
     """Write the mean probabilities of networks over Training, both mirror views of every image.
 
     A network whose run left a part of Training out (`train run --leave-out`) is asked about that
     part alone. The others have seen the images; one that remembers them teaches its own memory, so
     compare its accuracy on Training with that on PublicTest first.
 
+    Args:
+        nets: Networks with two heads.
+        path: The file.
+        data: Folder of the data sets.
+        cache: Of decoded data.
+        weights: Of each network in the mean; all alike by default.
+
     Raises:
         InputError: A network is missing, lacks one of the two heads, or some images have no
-            teacher because no network left them out.
+            teacher because no network left them out; or there are not as many weights as networks.
     """
+    if weights and len(weights) != len(nets):
+        raise InputError(
+            f"found {len(weights)} weights for {len(nets)} networks; give each its own"
+        )
     images = read_images(data, cache, "Training")
     sums = {head: np.zeros((len(images.rows), classes)) for head, classes in HEADS.items()}
-    teachers = np.zeros(len(images.rows), np.intp)
-    for net in nets:
+    taught = np.zeros(len(images.rows))
+    for net, weight in zip(nets, weights or [1.0] * len(nets), strict=True):
         fold = left_out(net)
         chosen = np.arange(len(images.rows))
         if fold is not None:
@@ -67,18 +85,30 @@ def write_teacher(nets: Sequence[Path], path: Path, *, data: Path, cache: Path) 
         if missing := [head for head in HEADS if head not in logits]:
             raise InputError(f"{net}: found no {missing[0]} head; a teacher needs both heads")
         for head in HEADS:
-            sums[head][chosen] += softmax(logits[head])
-        teachers[chosen] += 1
-    if alone := int((teachers == 0).sum()):
+            sums[head][chosen] += weight * softmax(logits[head])
+        taught[chosen] += weight
+    if alone := int((taught == 0).sum()):
         raise InputError(
             f"{alone} of {len(images.rows)} images have no teacher: every part has to be left out"
             " by one of the networks; train the others with --leave-out too"
         )
-    ferplus, fer2013 = ((sums[head] / teachers[:, None]).astype(np.float32) for head in HEADS)
+    teacher = Teacher(
+        rows=images.rows,
+        **{head: (sums[head] / taught[:, None]).astype(np.float32) for head in HEADS},
+    )
+    save_teacher(teacher, path)
+    return teacher
+
+
+def save_teacher(teacher: Teacher, path: Path) -> None:
+    """Write probabilities as float16, which is finer than any teacher is sure."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as stream:
-        np.savez(stream, rows=images.rows, ferplus=ferplus, fer2013=fer2013)
-    return Teacher(rows=images.rows, ferplus=ferplus, fer2013=fer2013)
+        np.savez_compressed(
+            stream,
+            rows=teacher.rows.astype(np.int32),
+            **{head: getattr(teacher, head).astype(np.float16) for head in HEADS},
+        )
 
 
 def left_out(net: Path) -> Fold | None:
@@ -97,7 +127,10 @@ def read_teacher(path: Path, rows: NDArray[np.intp]) -> Teacher:
     """
     try:
         with path.open("rb") as stream, np.load(stream) as arrays:
-            teacher = Teacher(**{name: arrays[name] for name in ("rows", *HEADS)})
+            teacher = Teacher(
+                rows=arrays["rows"].astype(np.intp),
+                **{head: arrays[head].astype(np.float32) for head in HEADS},
+            )
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as why:
         raise InputError(f"{path}: not what `train teach` writes ({why})") from why
     if not np.isin(rows, teacher.rows).all():

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emoshift.errors import InputError
 from train.backend import load_keras
-from train.recipe import FineTuneRecipe, ResidualRecipe
-from train.recipe_file import RecipeOverrides, parse_recipe
+from train.recipe import FineTuneRecipe, KerasTwoHeadRecipe
+from train.recipe_file import RecipeOverrides, parse_run_recipe
 from train.training.checkpoint import load_checkpoint
 from train.training.run_folder import (
     RunConfig,
@@ -85,14 +85,15 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
 def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
     """Write a run's network and return its epoch; the last one where none is given.
 
-    Of a run of another kind than ``residual`` the network it ended with is copied, with what
-    stands beside it.
+    Of a run of a network without two heads the one it ended with is copied, with what stands
+    beside it.
 
     Raises:
         InputError: The folder holds no such checkpoint, or the run has not ended.
     """
     config = read_config(folder)
-    if config.recipe.get("model") != "residual":
+    recipe = parse_run_recipe(config.recipe, where=str(folder))
+    if not isinstance(recipe, KerasTwoHeadRecipe):
         return _copied(folder, path, epoch)
     wanted = "epoch-" if epoch is None else f"epoch-{epoch:03d}."
     found = [one for one in checkpoints(folder) if one.name.startswith(wanted)]
@@ -100,10 +101,9 @@ def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
         raise InputError(f"{folder}/checkpoints: found no {wanted}*.npz")
     state = load_checkpoint(found[-1])
     load_keras()
-    from train.training.residual_task import write_residual
+    from train.training.two_head_task import write_two_head
 
-    recipe = parse_recipe(config.recipe, ResidualRecipe, where=str(folder))
-    write_residual(recipe, state.export, path)
+    write_two_head(recipe, state.export, path)
     return state.epoch
 
 
@@ -147,10 +147,10 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _residual(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> TrainingJob:
-    from train.training.residual_task import prepare_residual
+def _two_head(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> TrainingJob:
+    from train.training.two_head_task import prepare_two_head
 
-    return prepare_residual(recipe, options, log)
+    return prepare_two_head(recipe, options, log)
 
 
 def _single_head(recipe: Any, options: RunOptions, log: Callable[[str], None]) -> TrainingJob:
@@ -172,7 +172,8 @@ def _small_face(recipe: Any, options: RunOptions, log: Callable[[str], None]) ->
 
 
 PREPARE: Final[dict[str, Callable[[RunRecipe, RunOptions, Callable[[str], None]], TrainingJob]]] = {
-    "residual": _residual,
+    "residual": _two_head,
+    "mobilenet": _two_head,
     "model_x": _single_head,
     "model_y": _single_head,
     "dense": _single_head,

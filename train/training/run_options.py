@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from emoshift.errors import ConfigError, InputError, UsageError
 from train.data.folds import Fold
 from train.huggingface.names import is_classifier, require_torch
-from train.recipe import ConvolutionRecipe, FineTuneRecipe, ResidualRecipe
+from train.recipe import ConvolutionRecipe, FineTuneRecipe, KerasTwoHeadRecipe, TwoHeadRecipe
 from train.recipe_file import (
     RECIPES,
     RecipeOverrides,
@@ -48,7 +48,8 @@ class RunOptions:
         keep: Last checkpoints to keep; 0 keeps all.
         description: Free text.
         device: ``cpu``, ``gpu``, or ``auto`` for the best there is.
-        precision: Of convolutions; ``bfloat16`` is faster on processors that have it.
+        precision: Of convolutions; ``auto`` is ``bfloat16`` for networks with two heads where JAX
+            uses a GPU, and ``float32`` everywhere else.
         data: Folder that holds ``fer2013/``; ``$EMOSHIFT_DATA`` where absent.
         cache: Folder of decoded and measured data.
         runs: Folder of all runs.
@@ -66,7 +67,7 @@ class RunOptions:
     keep: int = 0
     description: str = ""
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     data: Path | None = None
     cache: Path = Path(".cache")
     runs: Path = Path("runs")
@@ -130,7 +131,7 @@ def check_options(options: RunOptions, recipe: RunRecipe) -> None:
     if resume is not None and not resume.exists():
         raise InputError(f"{resume}: no such checkpoint; they lie in a run's checkpoints folder")
     problems: list[str] = []
-    if isinstance(recipe, ResidualRecipe | FineTuneRecipe):
+    if isinstance(recipe, TwoHeadRecipe):
         if (recipe.teacher_share > 0) is (options.teacher is None):
             problems.append("teacher_share above 0 and --teacher FILE go together")
         if recipe.data.classes:
@@ -139,7 +140,9 @@ def check_options(options: RunOptions, recipe: RunRecipe) -> None:
                 " `train evaluate --classes`"
             )
     elif options.teacher is not None or options.weights is not None:
-        problems.append(f"--teacher and --weights are for residual networks, found {recipe.model}")
+        problems.append(
+            f"--teacher and --weights are for networks with two heads, found {recipe.model}"
+        )
     problems += _leave_out_problems(options, recipe)
     if isinstance(recipe, FineTuneRecipe):
         problems += _classifier_problems(options)
@@ -156,8 +159,8 @@ def _leave_out_problems(options: RunOptions, recipe: RunRecipe) -> list[str]:
     part = options.leave_out
     if part is not None:
         Fold.parse(part)
-        if not isinstance(recipe, ResidualRecipe):
-            problems.append(f"--leave-out is for residual networks, found {recipe.model}")
+        if not isinstance(recipe, KerasTwoHeadRecipe):
+            problems.append(f"--leave-out is for residual and mobilenet, found {recipe.model}")
     if options.resume is not None and (run := run_of(options.resume) / CONFIG).exists():
         before = read_config(run.parent).left_out
         if before != part:
@@ -173,7 +176,7 @@ def _classifier_problems(options: RunOptions) -> list[str]:
     if options.model is None or not is_classifier(options.model):
         problems.append("--model: expected a classifier's folder or a hub name, owner/name")
     if options.weights is not None:
-        problems.append("--weights is for residual networks; a classifier brings its own")
+        problems.append("--weights is for Keras networks; a classifier brings its own")
     return problems
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import keras
 
     from train.training.checkpoint import Record
+    from train.training.image_batches import ImageBatches
 
 Batch: TypeAlias = "tuple[Any, ...]"
 """Inputs, targets and, where rows weigh differently, weights, as ``keras.Model.fit`` takes them."""
@@ -32,7 +33,10 @@ class Task:
         monitor: Name of the score that decides which epoch is the best; the higher the better.
         export: Which weights the run gives: their moving average, the best epoch's or the last.
         ema_decay: Of the moving average.
-        image_sizes: Of each epoch, where images grow in the course of the run.
+        image_sizes: Of each epoch, where the network sees images that are changed at random.
+        strengths: Of these changes in each epoch, likewise.
+        images: What ``batch`` draws from, likewise: with it whole epochs can run on a device
+            (`train.training.device_epochs`).
     """
 
     epochs: int
@@ -45,6 +49,8 @@ class Task:
     export: Literal["average", "best", "last"]
     ema_decay: float = 0.0
     image_sizes: tuple[int, ...] = ()
+    strengths: tuple[float, ...] = ()
+    images: ImageBatches | None = None
 
     def cost(self, epoch: int) -> float:
         """Return what a step of an epoch costs, against others: as much as its images' area."""

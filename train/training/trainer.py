@@ -58,7 +58,7 @@ def fit(
     """Train to the task's last epoch and return its state.
 
     A run that goes on from a checkpoint ends with the same weights, to the bit, as one that was
-    never interrupted.
+    never interrupted. On JAX a task that has images runs each epoch on the device as a whole.
 
     Args:
         task: What to do.
@@ -80,6 +80,8 @@ def fit(
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     averaging = Averaging(task, state)
     records = EpochRecords(task, state, folder, averaging=averaging, keep=keep, log=log)
+    if task.images is not None and keras.backend.backend() == "jax":
+        return _fit_on_device(task, model, averaging, records)
     callbacks = [LearningRate(task, records.history), averaging, Progress(task, log), records]
     for last in _ends(task):
         if last <= state.epoch:
@@ -99,6 +101,20 @@ def fit(
         )
         state = records.state
     return state
+
+
+def _fit_on_device(
+    task: Task, model: keras.Model, averaging: Averaging, records: EpochRecords
+) -> Checkpoint:
+    from train.training.device_epochs import DeviceEpochs
+
+    for callback in (averaging, records):
+        callback.set_model(model)
+    epochs = DeviceEpochs(task, model, averaging)
+    for epoch in range(records.state.epoch, task.epochs):
+        records.on_epoch_begin(epoch)
+        records.on_epoch_end(epoch, {"loss": epochs.run(epoch, records.history)})
+    return records.state
 
 
 def _ends(task: Task) -> list[int]:

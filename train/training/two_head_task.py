@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Final
 
 import keras
+import numpy as np
 
+from edge.standardise import standardise_crop
 from emoshift.errors import InputError
+from train.augment import augment
 from train.data.ferplus import LABELS
 from train.data.folds import Fold
-from train.data.images import CLASSES_OF, read_images
+from train.data.images import CLASSES_OF, as_input, prepared, read_images
 from train.data.sampling import draw_all, draw_of
 from train.evaluation.metrics import accuracy, macro_recall, softmax, vote_loss, without_contempt
 from train.evaluation.predictions import image_logits
 from train.evaluation.reports import write_report
+from train.networks.face_recognition import begin_with_faces, fetch_face_weights
+from train.networks.mobilenet import build_mobilenet
 from train.networks.residual import build_residual
+from train.recipe import ResidualRecipe
+from train.training.device import dtype_policy, image_policy
 from train.training.distillation import read_teacher
 from train.training.image_batches import ImageBatches
 from train.training.job import TrainingJob
@@ -25,12 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from train.data.images import Images
     from train.data.sampling import Draw
-    from train.recipe import ResidualRecipe
+    from train.networks.face_recognition import FaceWeights
+    from train.recipe import KerasTwoHeadRecipe
     from train.training.checkpoint import Checkpoint, Record
     from train.training.run_options import RunOptions
     from train.training.targets import Targets
@@ -39,18 +47,24 @@ if TYPE_CHECKING:
 HEADS = ("ferplus", "fer2013")
 IMAGE_SIZE = 48
 """Side of the images in pixels that the exported network takes: that of the device's crops."""
+CALIBRATION_IMAGES: Final = 512
+"""Images on which the batch normalisation of a network from elsewhere is set."""
+LARGEST_GRADIENT: Final = 5.0
+"""Norm to which all gradients together are clipped under AdamW."""
 
 
-def prepare_residual(
-    recipe: ResidualRecipe,
+def prepare_two_head(
+    recipe: KerasTwoHeadRecipe,
     options: RunOptions,
     log: Callable[[str], None],  # noqa: ARG001 - every kind of network is prepared alike
 ) -> TrainingJob:
-    """Read FER2013 and the teacher, if there is one.
+    """Read FER2013, the teacher if there is one, and the weights to begin with likewise.
 
     Raises:
         InputError: Something of it is missing, or there are fewer images than one batch.
+        UnavailableError: The weights of face recognition cannot be fetched.
     """
+    faces = None if isinstance(recipe, ResidualRecipe) else fetch_face_weights()
     train, held_out = (
         read_images(options.data_folder, options.cache, split)
         for split in ("Training", "PublicTest")
@@ -59,16 +73,18 @@ def prepare_residual(
         train = train.select(~Fold.parse(options.leave_out).holds(train.crops))
     teacher = None if options.teacher is None else read_teacher(options.teacher, train.rows)
     draw = draw_of(recipe.data, train.labels, CLASSES_OF["fer2013"], seed=recipe.seed)
-    task = residual_task(
+    task = two_head_task(
         recipe,
         train,
         held_out,
         targets=targets_of(train, teacher, recipe.teacher_share),
         draw=draw,
+        faces=faces,
+        policy=image_policy(options.precision),
     )
 
     def finish(state: Checkpoint, folder: Path) -> None:
-        model = write_residual(recipe, state.export, folder / "net.keras")
+        model = write_two_head(recipe, state.export, folder / "net.keras")
         logits = image_logits(lambda inputs: _head_logits(model, inputs), held_out.crops)
         write_report(folder, softmax(logits["ferplus"]), held_out.majority, LABELS)
 
@@ -80,13 +96,15 @@ def prepare_residual(
     )
 
 
-def residual_task(
-    recipe: ResidualRecipe,
+def two_head_task(
+    recipe: KerasTwoHeadRecipe,
     train: Images,
     held_out: Images,
     *,
     targets: Targets | None = None,
     draw: Draw | None = None,
+    faces: FaceWeights | None = None,
+    policy: str = "float32",
 ) -> Task:
     """Return the task of a recipe.
 
@@ -96,6 +114,8 @@ def residual_task(
         held_out: Scored after every epoch, with the averaged weights.
         targets: What the heads should predict of ``train``; its own votes and labels by default.
         draw: What an epoch goes through; every image once by default.
+        faces: What a MobileNet begins with; random weights by default.
+        policy: Keras' dtype policy of the network in training.
 
     Raises:
         InputError: There are fewer images than one batch.
@@ -114,6 +134,13 @@ def residual_task(
             f" {recipe.batch_size}; give a smaller --batch-size"
         )
 
+    def build() -> keras.Model:
+        model = build_compiled(recipe, policy)
+        if faces is not None and not isinstance(recipe, ResidualRecipe):
+            sample = _calibration_images(recipe, train.crops)
+            model.set_weights(begin_with_faces(recipe.network, faces, sample))
+        return model
+
     def batch(epoch: int, step: int) -> Batch:
         phase, _ = recipe.phase_at(epoch)
         return batches.batch(epoch, step, image_size=phase.image_size, strength=phase.strength)
@@ -123,37 +150,36 @@ def residual_task(
         phase, done = recipe.phase_at(epoch)
         return phase.learning_rate_at((done + share) / phase.epochs)
 
-    def score(model: keras.Model, epoch: int) -> Record:
-        size = recipe.phase_at(epoch)[0].image_size
-        logits = image_logits(
-            lambda inputs: _head_logits(model, inputs), held_out.crops, image_size=size
-        )
-        return head_scores(logits, held_out)
+    inputs_at = cache(lambda size: prepared(held_out.crops, size))
 
+    def score(model: keras.Model, epoch: int) -> Record:
+        return head_scores(
+            _head_logits(model, inputs_at(recipe.phase_at(epoch)[0].image_size)), held_out
+        )
+
+    phases = [phase for phase in recipe.phases for _ in range(phase.epochs)]
     return Task(
         epochs=recipe.epochs,
         steps=batches.steps,
-        build=lambda: build_compiled(recipe),
+        build=build,
         batch=batch,
         learning_rate=learning_rate,
         score=score,
         monitor="ferplus_accuracy",
         export="average",
         ema_decay=recipe.ema_decay,
-        image_sizes=tuple(phase.image_size for phase in recipe.phases for _ in range(phase.epochs)),
+        image_sizes=tuple(phase.image_size for phase in phases),
+        strengths=tuple(phase.strength for phase in phases),
+        images=batches,
     )
 
 
-def build_compiled(recipe: ResidualRecipe) -> keras.Model:
+def build_compiled(recipe: KerasTwoHeadRecipe, policy: str = "float32") -> keras.Model:
     """Build and compile the recipe's network, its weights drawn from the seed."""
     keras.utils.set_random_seed(recipe.seed)
-    model = build_residual(recipe.network, None)
-    optimiser = keras.optimizers.SGD(
-        recipe.phases[0].learning_rate,
-        momentum=recipe.momentum,
-        nesterov=True,
-        weight_decay=recipe.weight_decay,
-    )
+    with dtype_policy(policy):
+        model = _network(recipe, None)
+    optimiser = _optimiser(recipe)
     optimiser.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(
         optimizer=optimiser,
@@ -164,11 +190,11 @@ def build_compiled(recipe: ResidualRecipe) -> keras.Model:
     return model
 
 
-def write_residual(
-    recipe: ResidualRecipe, weights: list[NDArray[np.float32]], path: Path
+def write_two_head(
+    recipe: KerasTwoHeadRecipe, weights: list[NDArray[np.float32]], path: Path
 ) -> keras.Model:
     """Write the network with these weights, for images of 48 pixels and without optimiser."""
-    model = build_residual(recipe.network, IMAGE_SIZE)
+    model = _network(recipe, IMAGE_SIZE)
     model.set_weights(weights)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
@@ -185,6 +211,36 @@ def head_scores(logits: dict[str, NDArray[np.floating]], images: Images) -> Reco
         ),
         "vote_loss": vote_loss(logits["ferplus"], images.votes, images.vote_weight),
     }
+
+
+def _network(recipe: KerasTwoHeadRecipe, image_size: int | None) -> keras.Model:
+    if isinstance(recipe, ResidualRecipe):
+        return build_residual(recipe.network, image_size)
+    return build_mobilenet(recipe.network, image_size)
+
+
+def _optimiser(recipe: KerasTwoHeadRecipe) -> keras.optimizers.Optimizer:
+    first = recipe.phases[0].learning_rate
+    if isinstance(recipe, ResidualRecipe):
+        return keras.optimizers.SGD(
+            first, momentum=recipe.momentum, nesterov=True, weight_decay=recipe.weight_decay
+        )
+    return keras.optimizers.AdamW(
+        first, weight_decay=recipe.weight_decay, global_clipnorm=LARGEST_GRADIENT
+    )
+
+
+def _calibration_images(
+    recipe: KerasTwoHeadRecipe, crops: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Return some training images as they look in the first epoch."""
+    rng = np.random.default_rng(recipe.seed)
+    chosen = crops[rng.permutation(len(crops))[:CALIBRATION_IMAGES]]
+    phase = recipe.phases[0]
+    changed = augment(
+        chosen, recipe.augmentation, rng, side_px=phase.image_size, strength=phase.strength
+    )
+    return as_input(standardise_crop(changed))
 
 
 def _head_logits(model: keras.Model, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
