@@ -94,7 +94,8 @@ class Member(_Frozen):
         fer2013_temperature: The same for the output ``fer2013``, which learnt the labels of FER2013
             and has the emotions in the order of `edge.values.Emotion`; ``None`` for a member
             without that output.
-        weight: Share in the fusion of log-probabilities; the shares need not sum to one.
+        weight: Share in the fusion of log-probabilities; the shares need not sum to one. A picture
+            member of weight 0 is not run; a recurrent one is, for the change detector.
         step_s: Time between two steps a recurrent member was trained on, seconds.
     """
 

@@ -41,9 +41,10 @@ class Ensemble:
     ``probs`` of a prediction answers the question of FER+, as published figures do; ``log_probs``
     keeps apart what each head and the recurrent member say, for the change detector.
 
-    The members' log-probabilities are added with the manifest's weights. Where a member has
-    nothing to say of a face (no landmarks), or is left out to save time, the other weights are
-    scaled to sum to one for that face and the prediction is marked ``degraded``.
+    The members' log-probabilities are added with the manifest's weights; a picture member without
+    weight is not run, a recurrent one is, for the change detector weighs what it says by itself.
+    Where a member has nothing to say of a face (no landmarks), or is left out to save time, the
+    other weights are scaled to sum to one for that face and the prediction is marked ``degraded``.
 
     Not for two threads at a time.
 
@@ -61,7 +62,7 @@ class Ensemble:
         networks = [
             Network(m, bundle.contents[m.name], threads=threads)
             for m in bundle.manifest.members
-            if m.weight > 0
+            if m.weight > 0 or m.kind == "lstm"
         ]
         self._pictures = [n for n in networks if n.member.kind == "cnn"]
         self._sequences = [(n, Recurrent(n)) for n in networks if n.member.kind == "lstm"]

@@ -99,6 +99,7 @@ def fit(
     from edge.bundle.installed import configured_bundle
     from edge.config import Models
     from train.transitions import fitted_settings
+    from train.transitions.evidence_regression import known_frames
     from train.transitions.fit import fit as fit_detector
     from train.transitions.judge import lines
 
@@ -107,6 +108,12 @@ def fit(
         _fit_to_channels(loaded, channels, feedback, output)
         return
     cases = read_cases(data_folder(data), loaded)
+    if not known_frames([(c.group, c.stream) for c in cases], frozenset(without)).emotion.size:
+        raise InputError(
+            f"{bundle or loaded.manifest.bundle_id}: in no clip do all three sources of evidence"
+            " answer for a face whose emotion is known; a fit needs a picture member with both heads"
+            " and a recurrent member"
+        )
     found = fit_detector(
         cases,
         folds=folds,

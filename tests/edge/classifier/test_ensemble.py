@@ -119,6 +119,18 @@ def test_weights(tmp_path: Path) -> None:
     np.testing.assert_allclose(both.classify([one])[0].probs, expected, rtol=1e-4)
 
 
+def test_a_recurrent_member_without_weight_is_still_heard(tmp_path: Path) -> None:
+    """The change detector asks it by itself; the fused probabilities do not move."""
+    alone = make(tmp_path / "a", cnn_member())
+    both = make(tmp_path / "b", cnn_member(), lstm_member(weight=0.0))
+    one = face(left=200, smile=0.5)
+    (without,), (heard,) = alone.classify([one]), both.classify([one])
+    assert np.isfinite(heard.log_probs[EvidenceSource.RECURRENT]).all()
+    assert not np.isfinite(without.log_probs[EvidenceSource.RECURRENT]).any()
+    np.testing.assert_allclose(heard.probs, without.probs, rtol=1e-6)
+    assert not heard.degraded
+
+
 def test_mirrored_view(tmp_path: Path) -> None:
     """With the mirrored view a left-right rule cancels out; without it, it does not."""
     mirrored = make(tmp_path, cnn_member(mirrored=True))
