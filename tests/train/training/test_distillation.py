@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,13 +18,14 @@ from train.data.folds import Fold
 from train.data.images import read_images
 from train.evaluation.metrics import softmax
 from train.evaluation.predictions import image_logits
+from train.recipe import ResidualRecipe
+from train.recipe_file import parse_recipe
 from train.saved_net import open_scorer
 from train.training.distillation import blend, read_teacher, write_teacher
 from train.training.run import RunOptions, start_run
+from train.training.two_head_task import build_compiled, write_two_head
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+TAUGHT_LABELS = Path(__file__).parents[3] / "models" / "sources" / "taught_labels.npz"
 TOY = """
 model = "residual"
 seed = 4
@@ -82,6 +84,37 @@ def test_a_teacher_may_be_asked_for_some_of_its_rows(tmp_path: Path) -> None:
     np.savez(path, rows=np.arange(4), ferplus=ferplus, fer2013=np.zeros((4, 7), np.float32))
     teacher = read_teacher(path, np.array([1, 3]))
     np.testing.assert_array_equal(teacher.ferplus, ferplus[[1, 3]])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_networks_count_by_their_weights(made_up: Path, tmp_path: Path) -> None:
+    """The mean is that of probabilities, and reads back as it was but for rounding."""
+    nets = [tmp_path / f"{seed}.keras" for seed in (1, 2)]
+    for seed, net in enumerate(nets, start=1):
+        recipe = parse_recipe({**tomllib.loads(TOY), "seed": seed}, ResidualRecipe, where="toy")
+        write_two_head(recipe, build_compiled(recipe).get_weights(), net)
+    where = {"data": made_up, "cache": tmp_path / "cache"}
+    path = tmp_path / "teacher.npz"
+    one, two = (write_teacher([net], path, **where) for net in nets)
+    both = write_teacher(nets, path, weights=(0.6, 0.4), **where)
+    for head in ("ferplus", "fer2013"):
+        first, second, mixed = (getattr(each, head) for each in (one, two, both))
+        assert np.abs(first - second).max() > 0.01
+        np.testing.assert_allclose(mixed, 0.6 * first + 0.4 * second, atol=1e-6)
+        np.testing.assert_allclose(getattr(read_teacher(path, both.rows), head), mixed, atol=5e-4)
+    with pytest.raises(InputError, match="found 1 weights for 2 networks"):
+        write_teacher(nets, path, weights=(1.0,), **where)
+
+
+def test_the_labels_that_come_along_are_a_teachers() -> None:
+    """They are about Training, every row a distribution in both heads."""
+    rows = np.arange(28_709)
+    teacher = read_teacher(TAUGHT_LABELS, rows)
+    for head, classes in (("ferplus", 8), ("fer2013", 7)):
+        probabilities = getattr(teacher, head)
+        assert probabilities.shape == (len(rows), classes)
+        assert probabilities.dtype == np.float32
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-3)
 
 
 @pytest.mark.slow

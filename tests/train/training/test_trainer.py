@@ -26,6 +26,7 @@ from train.networks.residual import build_residual, multiply_adds
 from train.recipe import (
     BlendshapeRecipe,
     ConvolutionRecipe,
+    MobileNetRecipe,
     Phase,
     Plateau,
     RecurrentRecipe,
@@ -37,12 +38,12 @@ from train.training.checkpoint import load_checkpoint
 from train.training.recurrent_task import MOTION, recurrent_scores, recurrent_task
 from train.training.single_head_task import TrainingSet, single_head_task
 from train.training.trainer import EpochBatches, fit
-from train.training.two_head_task import two_head_task, write_two_head
+from train.training.two_head_task import build_compiled, two_head_task, write_two_head
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from train.recipe import SingleHeadRecipe
+    from train.recipe import KerasTwoHeadRecipe, SingleHeadRecipe
     from train.training.task import Task
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -94,7 +95,7 @@ RECURRENT = RecurrentRecipe(
 )
 
 
-def residual(data: Path, cache: Path, recipe: ResidualRecipe = RESIDUAL) -> Task:
+def two_head(data: Path, cache: Path, recipe: KerasTwoHeadRecipe = RESIDUAL) -> Task:
     train, held_out = (read_images(data, cache, split) for split in ("Training", "PublicTest"))
     return two_head_task(recipe, train, held_out)
 
@@ -144,7 +145,7 @@ def recurrent(data: Path, cache: Path) -> Task:
 
 
 TASKS = {
-    "residual": residual,
+    "residual": two_head,
     "model_x": partial(single_head, recipe=MODEL_X),
     "dense": partial(single_head, recipe=DENSE),
     "lstm_reference": partial(single_head, recipe=LSTM),
@@ -172,7 +173,7 @@ def test_resumed_is_bit_identical_to_unbroken(name: str, made_up: Path, tmp_path
 
 def test_every_batch_comes_once_and_in_order(tmp_path: Path, made_up: Path) -> None:
     """A batch is that of its epoch and step, whatever was asked for before."""
-    task = residual(made_up, tmp_path / "cache")
+    task = two_head(made_up, tmp_path / "cache")
     batches = EpochBatches(task.steps, task.batch, 1)
     first = [batches[step][0] for step in range(len(batches))]
     again = [batches[step][0] for step in reversed(range(len(batches)))][::-1]
@@ -186,7 +187,7 @@ def test_every_batch_comes_once_and_in_order(tmp_path: Path, made_up: Path) -> N
 def test_what_a_run_keeps_and_says(made_up: Path, tmp_path: Path) -> None:
     """The best epoch's checkpoint, the last ones, a history of six digits, a line an epoch."""
     lines: list[str] = []
-    task = residual(made_up, tmp_path / "cache")
+    task = two_head(made_up, tmp_path / "cache")
     state = fit(task, tmp_path / "run", keep=1, log=lines.append)
     kept = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert kept == ["epoch-003.npz"]
@@ -211,7 +212,7 @@ def test_what_a_run_keeps_and_says(made_up: Path, tmp_path: Path) -> None:
 def test_the_exported_network_has_the_averaged_weights(made_up: Path, tmp_path: Path) -> None:
     """And is scored as any other, its two views alike for a mirrored image."""
     held_out = read_images(made_up, tmp_path / "cache", "PublicTest")
-    state = fit(residual(made_up, tmp_path / "cache"), tmp_path / "run")
+    state = fit(two_head(made_up, tmp_path / "cache"), tmp_path / "run")
     assert any((a != b).any() for a, b in zip(state.export, state.variables, strict=False))
     model = write_two_head(RESIDUAL, state.export, tmp_path / "net.keras")
     for one, two in zip(model.get_weights(), state.export, strict=True):
@@ -224,12 +225,31 @@ def test_the_exported_network_has_the_averaged_weights(made_up: Path, tmp_path: 
     np.testing.assert_allclose(logits["ferplus"], turned["ferplus"], atol=1e-5)
 
 
+def test_a_mobilenet_is_trained_and_exported_like_the_others(made_up: Path, tmp_path: Path) -> None:
+    """By its own optimiser, which spares scales and biases, to a network that takes a crop."""
+    recipe = MobileNetRecipe(
+        seed=3, batch_size=32, phases=(Phase(epochs=1, image_size=32, learning_rate=1e-3),)
+    )
+    state = fit(two_head(made_up, tmp_path / "cache", recipe), tmp_path / "run")
+    assert state.epoch == 1
+    assert state.history[0]["loss"] > 0
+    model = build_compiled(recipe)
+    spared = {"gamma", "beta", "bias"}
+    for variable in model.trainable_variables:
+        decays = model.optimizer._use_weight_decay(variable)  # noqa: SLF001 - no public form
+        assert decays is (variable.name not in spared)
+    write_two_head(recipe, state.export, tmp_path / "net.keras")
+    held_out = read_images(made_up, tmp_path / "cache", "PublicTest")
+    logits = image_logits(open_scorer(tmp_path / "net.keras"), held_out.crops)
+    assert logits["ferplus"].shape == (16, 8)
+
+
 def test_a_checkpoint_of_another_network_is_refused(made_up: Path, tmp_path: Path) -> None:
     """By what does not fit, before anything is trained; so is a file that is no checkpoint."""
     fit(single_head(made_up, tmp_path, MODEL_X), tmp_path / "run")
     other = load_checkpoint(tmp_path / "run" / "checkpoints" / "epoch-003.npz")
     with pytest.raises(InputError, match="another network"):
-        fit(residual(made_up, tmp_path / "cache"), tmp_path / "two", start=other)
+        fit(two_head(made_up, tmp_path / "cache"), tmp_path / "two", start=other)
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 cut short")
     with pytest.raises(InputError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "broken.npz")
@@ -240,7 +260,7 @@ def test_a_checkpoint_of_another_network_is_refused(made_up: Path, tmp_path: Pat
 def test_too_few_images_are_reported(made_up: Path, tmp_path: Path) -> None:
     """A batch larger than the data set would train nothing."""
     with pytest.raises(InputError, match="found 64 images, expected at least one batch of 65"):
-        residual(made_up, tmp_path, RESIDUAL.model_copy(update={"batch_size": 65}))
+        two_head(made_up, tmp_path, RESIDUAL.model_copy(update={"batch_size": 65}))
 
 
 def test_the_shipped_networks_keep_to_their_budget() -> None:
