@@ -111,8 +111,8 @@ def fit(
     if not known_frames([(c.group, c.stream) for c in cases], frozenset(without)).emotion.size:
         raise InputError(
             f"{bundle or loaded.manifest.bundle_id}: in no clip do all three sources of evidence"
-            " answer for a face whose emotion is known; a fit needs a picture member with both heads"
-            " and a recurrent member"
+            " answer for a face whose emotion is known; a fit needs a picture member with both"
+            " heads and a recurrent member"
         )
     found = fit_detector(
         cases,
