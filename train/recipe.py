@@ -443,5 +443,6 @@ def _models(kinds: object) -> tuple[str, ...]:
 
 
 RUN_MODELS: Final = _models(RunRecipe)
+TWO_HEAD_MODELS: Final = _models(KerasTwoHeadRecipe)
 COMMANDS: Final = {"sequences": "train sequences", "tune": "train tune"}
 """Commands that read the other kinds."""

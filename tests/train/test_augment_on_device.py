@@ -40,7 +40,7 @@ STILL = Augmentation(
 CROPS = np.random.default_rng(1).integers(0, 256, (6, 48, 48)).astype(np.uint8)
 FACE = cv2.GaussianBlur(CROPS[0], (0, 0), 3)
 FACE = cv2.normalize(FACE, None, 20, 235, cv2.NORM_MINMAX)
-MANY = np.repeat(FACE[None], 6000, axis=0)
+MANY = np.repeat(FACE[None], 4000, axis=0)
 
 
 @cache
@@ -74,10 +74,8 @@ def alone(**limits: float) -> Augmentation:
 
 ALONE = {
     "everything": ALL,
-    "geometry": alone(rotation_deg=30.0, shift=0.2, shear=0.2, zoom=0.2),
-    "flip and crop": alone(flip=0.3, crop_least=0.5),
-    "tone": alone(gamma=0.3, contrast=0.3, brightness=30.0),
-    "coarse": alone(coarse=0.7),
+    "geometry": alone(rotation_deg=30.0, shift=0.2, shear=0.2, zoom=0.2, flip=0.3, crop_least=0.5),
+    "coarse and tone": alone(coarse=0.7, gamma=0.3, contrast=0.3, brightness=30.0),
     "noise and erase": alone(noise=12.0, erase=0.7),
 }
 
@@ -113,13 +111,14 @@ def test_without_strength_and_tone_only_the_size_changes() -> None:
 
 def test_the_same_key_draws_the_same_images() -> None:
     """Another one others: a run can be repeated and resumed."""
-    np.testing.assert_array_equal(changed(CROPS, ALL), changed(CROPS, ALL))
-    assert (changed(CROPS, ALL) != changed(CROPS, ALL, seed=1)).any()
+    first = changed(MANY, ALL)
+    np.testing.assert_array_equal(first, changed(MANY, ALL))
+    assert (first != changed(MANY, ALL, seed=1)).any()
 
 
 def test_limits_are_kept() -> None:
     """No erased rectangle is larger, and no image is lighter, than the limits allow."""
-    grey = np.full((6000, 48, 48), 100, np.uint8)
+    grey = np.full((4000, 48, 48), 100, np.uint8)
     level = changed(grey, alone(brightness=30.0))
     assert set(np.unique(level)) == set(range(70, 131))
     erased = changed(grey, alone(erase=1.0)) != 100

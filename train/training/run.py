@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from emoshift.errors import InputError
 from train.backend import load_keras
-from train.recipe import FineTuneRecipe, KerasTwoHeadRecipe
+from train.recipe import TWO_HEAD_MODELS, FineTuneRecipe, KerasTwoHeadRecipe
 from train.recipe_file import RecipeOverrides, parse_run_recipe
 from train.training.checkpoint import load_checkpoint
 from train.training.run_folder import (
@@ -92,8 +92,7 @@ def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
         InputError: The folder holds no such checkpoint, or the run has not ended.
     """
     config = read_config(folder)
-    recipe = parse_run_recipe(config.recipe, where=str(folder))
-    if not isinstance(recipe, KerasTwoHeadRecipe):
+    if config.recipe.get("model") not in TWO_HEAD_MODELS:
         return _copied(folder, path, epoch)
     wanted = "epoch-" if epoch is None else f"epoch-{epoch:03d}."
     found = [one for one in checkpoints(folder) if one.name.startswith(wanted)]
@@ -103,6 +102,8 @@ def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
     load_keras()
     from train.training.two_head_task import write_two_head
 
+    recipe = parse_run_recipe(config.recipe, where=str(folder))
+    assert isinstance(recipe, KerasTwoHeadRecipe)
     write_two_head(recipe, state.export, path)
     return state.epoch
 
