@@ -117,7 +117,7 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["epoch-002.npz"]
     changed = (folder / "experiment_changes.log").read_text(encoding="utf-8")
     assert "phases" in changed
-    assert 'precision: "float32" -> "bfloat16"' in changed
+    assert 'precision: "auto" -> "bfloat16"' in changed
     assert json.loads((folder / "experiment_config.json").read_text())["resumed"].endswith(".npz")
 
     assert run_train("report", second).strip().endswith("learning_curves.png")
@@ -134,7 +134,7 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     assert "epoch 2" in run_train("export", second, "-o", net)
     report = tmp_path / "report"
     found = run_train("evaluate", net, "--mirrored", "--tau", "1", "--report", str(report), *shared)
-    assert "2 views" in found
+    assert "both mirror views of 48x48" in found
     assert "divided by class shares to the power 1: FER+8 accuracy" in found
     assert "FER2013-7 accuracy" in found
     assert "n = 16" in found
@@ -151,4 +151,5 @@ def test_from_data_to_report(made_up: Path, tmp_path: Path) -> None:
     assert "never trained on" in found
     assert "ferplus head, tau 0: accuracy" in found
     assert "fer2013 head, tau 1: accuracy" in found
-    assert found.count("(n = 1); recall angry") == 4
+    assert "both heads, tau 1: accuracy" in found
+    assert found.count("(n = 1); recall angry") == 6

@@ -100,7 +100,11 @@ def test_more_trials_go_on_and_another_search_is_refused(
 @pytest.mark.parametrize(
     ("extra", "reported"),
     [
-        pytest.param("rate = { least = 0.1, most = 0.01 }", "space.rate: found 0.1", id="order"),
+        pytest.param(
+            "learning_rate = { least = 0.1, most = 0.01 }",
+            "space.learning_rate: found 0.1",
+            id="order",
+        ),
         pytest.param('optimisers = ["magic"]', "optimisers[0]", id="optimiser"),
         pytest.param("rates = 3", "space.rates: unknown", id="key"),
     ],
