@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,11 +35,14 @@ STILL = FarFaces(
 )
 
 
-def samples(count: int = 4) -> FaceSamples:
-    """Patches with a bright spot where the first landmark is."""
+def samples(count: int = 4, *, uneven: bool = False) -> FaceSamples:
+    """Patches, plain or as uneven as faces, with a bright spot where the first landmark is."""
     rng = np.random.default_rng(3)
     points = rng.uniform(0.35, 0.65, (count, 478, 3)).astype(np.float16)
     patches = np.full((count, PATCH_PX, PATCH_PX), 60, np.uint8)
+    if uneven:
+        coarse = rng.integers(20, 100, (count, 12, 12), np.uint8)
+        patches = np.stack([cv2.resize(one, (PATCH_PX, PATCH_PX)) for one in coarse])
     for patch, (x, y, _) in zip(patches, points[:, 0].astype(float), strict=True):
         patch[round(y * PATCH_PX) - 2 : round(y * PATCH_PX) + 2, :][
             :, round(x * PATCH_PX) - 2 : round(x * PATCH_PX) + 2

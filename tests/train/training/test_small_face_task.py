@@ -51,7 +51,7 @@ def test_from_faces_to_the_device(tmp_path: Path) -> None:
 
     cache = tmp_path / "cache"
     for name, count in (("Training", 600), ("PublicTest", 1100), ("clips", 8)):
-        write_samples(cache / f"small-face-{name}.npz", samples(count))
+        write_samples(cache / f"small-face-{name}.npz", samples(count, uneven=True))
     path = tmp_path / "tiny.toml"
     path.write_text(
         'model = "small_face"\nseed = 1\nepochs = 1\nbatch_size = 32\n[network]\nstem = 8\n'
