@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -225,7 +226,8 @@ def fit(
     if parts:
         unseen: list[tuple[Case, list[Transition]]] = []
         work = partial(_on_unseen, cases, without=without)
-        with ProcessPoolExecutor(jobs) as pool:
+        # A fork would copy locks that threads of other libraries, such as JAX, hold just then.
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             for part, (margin, result) in zip(parts, pool.map(work, parts), strict=True):
                 unseen += result
                 one = judge_cases([c for c, _ in result], [e for _, e in result])
