@@ -216,14 +216,15 @@ def _fit_second(prediction: MemberPredictions, labels: NDArray[np.int8]) -> floa
 
 def second_probabilities(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
     """Return a second head's probabilities, ``(m, len(Emotion))``."""
-    return np.asarray(np.exp(_scaled(log_probs, temperature)), np.float32)
+    return np.asarray(np.exp(at_temperature(log_probs, temperature)), np.float32)
 
 
 def _at(prediction: MemberPredictions, temperature: float) -> MemberPredictions:
-    return replace(prediction, log_probs=_scaled(prediction.log_probs, temperature))
+    return replace(prediction, log_probs=at_temperature(prediction.log_probs, temperature))
 
 
-def _scaled(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+def at_temperature(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
+    """Return log-probabilities of the same shape, at another temperature."""
     return np.asarray(log_softmax(log_probs / np.float32(temperature), axis=1), np.float32)
 
 

@@ -9,7 +9,13 @@ import numpy as np
 from scipy.special import log_softmax
 
 from convert.inspect import look_inside
-from convert.predictions import fuse, probabilities, run_sequence, second_probabilities
+from convert.predictions import (
+    at_temperature,
+    fuse,
+    probabilities,
+    run_sequence,
+    second_probabilities,
+)
 from edge.bundle.manifest import GateResult, Metric
 from train.evaluation.metrics import accuracy, ece, macro_recall, nll
 
@@ -204,8 +210,7 @@ def _image_members(
     ]
     if len(seconds) == len(image_members):
         second = _total(
-            member.weight
-            * np.log(second_probabilities(log_probs, member.fer2013_temperature or 1.0))
+            member.weight * at_temperature(log_probs, member.fer2013_temperature or 1.0)
             for member, log_probs in seconds
         )
         value = accuracy(second, predictions.images.fer2013)
