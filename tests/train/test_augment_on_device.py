@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from edge.standardise import standardise_crop
+from tests.train.test_augment import CROPS, STILL
 from train.augment import Augmentation, augment
 from train.augment_on_device import DeviceAugmentation, as_input_on_device, coarse_maps
 from train.data.images import as_input
@@ -24,20 +25,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-STILL = Augmentation(
-    rotation_deg=0.0,
-    shift=0.0,
-    shear=0.0,
-    zoom=0.0,
-    flip=0.0,
-    gamma=0.0,
-    contrast=0.0,
-    brightness=0.0,
-    coarse=0.0,
-    noise=0.0,
-    erase=0.0,
-)
-CROPS = np.random.default_rng(1).integers(0, 256, (6, 48, 48)).astype(np.uint8)
 FACE = cv2.GaussianBlur(CROPS[0], (0, 0), 3)
 FACE = cv2.normalize(FACE, None, 20, 235, cv2.NORM_MINMAX)
 MANY = np.repeat(FACE[None], 4000, axis=0)
