@@ -105,8 +105,23 @@ def count_window(
     )
 
 
-def release_windows(engine: Engine, device: int, *, now_ms: int, min_faces: int) -> None:
-    """Write down what is shown of every window that is over and was not released yet."""
+def release_windows(
+    engine: Engine,
+    device: int,
+    *,
+    now_ms: int,
+    min_faces: int,
+    chance: random.Random | None = None,
+) -> None:
+    """Write down what is shown of every window that is over and was not released yet.
+
+    Args:
+        engine: The store.
+        device: The device's number in the store.
+        now_ms: The time, milliseconds since 1970.
+        min_faces: A window with a smaller class in any minute shows nothing.
+        chance: Draws the noise; by default the system's source, which nobody can predict.
+    """
     end = (now_ms // _MINUTE_MS - DELAY_MIN) // WINDOW_MIN * WINDOW_MIN
     with engine.connect().execution_options(reads_only=True) as connection:
         last = connection.execute(
@@ -120,7 +135,7 @@ def release_windows(engine: Engine, device: int, *, now_ms: int, min_faces: int)
             return
         changes = _changes(connection, device, min(minutes), max(minutes) + WINDOW_MIN)
         tallies = _tallies(connection, device, min(minutes), max(minutes) + WINDOW_MIN)
-    chance = random.SystemRandom()
+    chance = chance or random.SystemRandom()
     rows = []
     for start, found in sorted(minutes.items()):
         noisy = all(minute.windows == minute.shown for minute in found)

@@ -63,6 +63,11 @@ def class_of(faces: int) -> Classroom:
     return room
 
 
+def release(engine, device: int, now_ms: int) -> None:
+    """Release what is over by then, with noise that is the same in every run of the tests."""
+    release_windows(engine, device, now_ms=now_ms, min_faces=5, chance=random.Random(now_ms))
+
+
 def whole(engine, device: int):
     return Archive(engine, windows=True).class_history(
         device, START_MS - WINDOW_MS, START_MS + 10 * WINDOW_MS
@@ -78,7 +83,7 @@ def test_windows_are_told_a_while_after_their_end(engine):
         (end_ms + DELAY_MIN * MINUTE_MS, 1),
         (end_ms + WINDOW_MS + DELAY_MIN * MINUTE_MS, 2),
     ):
-        release_windows(engine, device, now_ms=now_ms, min_faces=5)
+        release(engine, device, now_ms)
         assert len(whole(engine, device)) == shown
     first = whole(engine, device)[0]
     assert first.start_ms == START_MS
@@ -93,21 +98,21 @@ def test_what_is_told_never_changes(engine):
     room = class_of(24)
     device = store(engine, room, 20)
     now_ms = START_MS + 2 * WINDOW_MS + DELAY_MIN * MINUTE_MS
-    release_windows(engine, device, now_ms=now_ms, min_faces=5)
+    release(engine, device, now_ms)
     before = whole(engine, device)
     HistoryWriter(engine).write(gather(lesson(room, 20)))
     with engine.begin() as connection:
         connection.execute(update(t.CLASS).values(happy=t.CLASS.c.happy + 1000))
         connection.execute(delete(t.EVENT))
     for _ in range(3):
-        release_windows(engine, device, now_ms=now_ms, min_faces=5)
+        release(engine, device, now_ms)
         assert whole(engine, device) == before
 
 
 def test_no_two_questions_can_be_set_against_each_other(engine):
     """Whatever span is asked for, the answer is made of whole windows, the same ones."""
     device = store(engine, class_of(24), 60)
-    release_windows(engine, device, now_ms=START_MS + 8 * WINDOW_MS, min_faces=5)
+    release(engine, device, START_MS + 8 * WINDOW_MS)
     archive = Archive(engine, windows=True)
     by_start = {bucket.start_ms: bucket for bucket in whole(engine, device)}
     assert len(by_start) == 6
@@ -125,7 +130,7 @@ def test_a_window_with_a_small_minute_tells_nothing(engine):
     with engine.begin() as connection:
         at = t.CLASS.c.minute == START_MS // MINUTE_MS + 3
         connection.execute(update(t.CLASS).where(at).values(hidden=1))
-    release_windows(engine, device, now_ms=START_MS + 5 * WINDOW_MS, min_faces=5)
+    release(engine, device, START_MS + 5 * WINDOW_MS)
     assert [b.start_ms for b in whole(engine, device)] == [
         START_MS + WINDOW_MS,
         START_MS + 2 * WINDOW_MS,
@@ -182,7 +187,7 @@ def test_a_face_counts_once(engine):
     device = store(engine, room, 20)
     with engine.begin() as connection:
         connection.execute(update(t.EVENT).values(track="one", after=STATES.index("happy")))
-    release_windows(engine, device, now_ms=START_MS + 3 * WINDOW_MS, min_faces=5)
+    release(engine, device, START_MS + 3 * WINDOW_MS)
     with engine.connect() as connection:
         told_happy = connection.execute(select(t.CLASS_WINDOW.c.to_happy)).scalars().all()
     assert all(count < 20 for count in told_happy)  # one and noise, where 120 changes were stored
