@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import sys
 from pathlib import Path
@@ -91,14 +90,17 @@ def run(config_path: Path | None, source: str | None, broker: str | None) -> Non
       edge run --config /etc/emoshift/edge.toml
       edge run --source 0 --broker mqtt.school.example
     """
-    config = configured(config_path, source, broker)
-    demand_legal_basis(config, where=str(config_path or CONFIG_PATH))
+
+    def read() -> Config:
+        config = configured(config_path, source, broker)
+        demand_legal_basis(config, where=str(config_path or CONFIG_PATH))
+        return config
+
+    config = read()
     from edge.daemon.supervisor import supervise
 
-    reread = None
-    if (config_path or default_config()) is not None:
-        reread = functools.partial(configured, config_path, source, broker)
-    sys.exit(supervise(config, reread=reread))
+    has_file = (config_path or default_config()) is not None
+    sys.exit(supervise(config, reread=read if has_file else None))
 
 
 @main.command()

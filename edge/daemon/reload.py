@@ -7,7 +7,7 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 from edge.config import Config, demand_legal_basis, load_config
-from edge.daemon.isolation import needs_network
+from edge.daemon.isolation import needs_local_sockets, needs_network
 from edge.identity import settle_name
 from emoshift.errors import ConfigError
 from emoshift.stop_flag import StopFlag
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VISION: Final = (
-    *("device", "camera", "faces", "models", "transitions", "outbox", "health"),
+    *("device", "camera", "faces", "models", "transitions", "outbox", "health", "privacy"),
     "mqtt.class_min_faces",
 )
 CONCERNS: Final = {
     "vision": _VISION,
-    "publish": ("device", "outbox", "mqtt", "health"),
+    "publish": ("device", "outbox", "mqtt", "health", "privacy", "homeassistant"),
 }
 """Which tables and keys matter to which process."""
 
@@ -111,11 +111,16 @@ def changed_keys(before: Config, after: Config) -> list[str]:
 def hold_fixed(before: Config, after: Config) -> tuple[Config, list[str]]:
     """Put the old values back for keys that cannot change live; returns which."""
     held = [key for key in changed_keys(before, after) if key in FIXED]
-    if needs_network(before.camera.source) != needs_network(after.camera.source):
-        held.append("camera.source")  # the network was given up for good, or kept
+    if _sockets(before.camera.source) != _sockets(after.camera.source):
+        held.append("camera.source")  # the sockets were given up for good, or kept
     for name in held:
         table, _, key = name.partition(".")
         kept = getattr(getattr(before, table), key)
         held_table = getattr(after, table).model_copy(update={key: kept})
         after = after.model_copy(update={table: held_table})
     return after, held
+
+
+def _sockets(source: str) -> tuple[bool, bool]:
+    """What a camera source needs that a process gives up at its start."""
+    return needs_network(source), needs_local_sockets(source)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import signal
 import subprocess
@@ -10,18 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.config import parse_config
-from edge.daemon.reload import changed_keys, hold_fixed
+from edge.config import Config, parse_config
+from edge.daemon.reload import CONCERNS, changed_keys, hold_fixed
+from emoshift.mqtt.background import BackgroundConnection
+from emoshift.mqtt.connection import Connected, Received
+from emoshift.mqtt.paho import Broker
 from tests.support.brokers import BrokerProcess
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from emoshift.mqtt.connection import ConnectionEvent
 
 
 def config(**tables: Any) -> Any:
     """A configuration of a few keys."""
     return parse_config(tables, where="test")
+
+
+def test_every_table_concerns_a_process() -> None:
+    """No table of the configuration is read again and then ignored by both processes."""
+    heeded = {key.partition(".")[0] for keys in CONCERNS.values() for key in keys}
+    assert heeded == set(Config.model_fields)
 
 
 def test_changed_keys_are_named() -> None:
@@ -45,6 +59,18 @@ def test_changed_keys_are_named() -> None:
             ["camera.source"],
             id="from a camera without to one with a network",
         ),
+        pytest.param(
+            {"camera": {"source": "0"}},
+            {"camera": {"source": "gstreamer:nvarguscamerasrc"}},
+            ["camera.source"],
+            id="from a camera to one behind a service of this machine",
+        ),
+        pytest.param(
+            {"camera": {"source": "gstreamer:nvarguscamerasrc"}},
+            {"camera": {"source": "0"}},
+            ["camera.source"],
+            id="from one behind a service of this machine",
+        ),
         pytest.param({"camera": {"source": "0"}}, {"camera": {"source": "1"}}, [], id="camera"),
     ],
 )
@@ -67,18 +93,60 @@ def write(path: Path, port: int, more: str = "") -> None:
     )
 
 
+@contextlib.contextmanager
+def publishing(path: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A real publisher with this configuration; it must end cleanly."""
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edge.daemon.process", "publish", "--config", str(path)],
+            stderr=file,
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.mark.broker
+def test_what_leaves_the_device_follows_the_file(tmp_path: Path) -> None:
+    """Who forbids single faces is obeyed at once: the publisher takes back what told of them."""
+    path, log = tmp_path / "edge.toml", tmp_path / "log"
+    ledgers: list[bytes] = []
+
+    def keep(event: ConnectionEvent) -> None:
+        match event:
+            case Connected():
+                reader.subscribe("emoshift/v1/school/room-12/ledger")
+            case Received():
+                ledgers.append(event.payload)
+
+    with BrokerProcess(tmp_path / "broker") as broker:
+        reader = BackgroundConnection(
+            Broker(host="127.0.0.1", port=broker.port),
+            on_event=keep,
+            log=logging.getLogger(__name__),
+        )
+        reader.start()
+        write(path, broker.port)
+        try:
+            with publishing(path, log) as process:
+                wait_until(lambda: ledgers)
+                write(path, broker.port, '[privacy]\npublish = "class"\n')
+                os.kill(process.pid, signal.SIGHUP)
+                wait_until(lambda: "reloaded: privacy.publish" in log.read_text())
+                wait_until(lambda: ledgers[-1] == b"")
+        finally:
+            reader.stop()
+
+
 @pytest.mark.broker
 def test_the_publisher_moves_to_another_broker(tmp_path: Path) -> None:
     """A running publisher survives a bad file, and follows a good one to another broker."""
     path, log = tmp_path / "edge.toml", tmp_path / "log"
     with BrokerProcess(tmp_path / "a") as first, BrokerProcess(tmp_path / "b") as second:
         write(path, first.port)
-        with log.open("w") as file:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "edge.daemon.process", "publish", "--config", str(path)],
-                stderr=file,
-            )
-        try:
+        with publishing(path, log) as process:
             wait_until(lambda: f"connected to 127.0.0.1:{first.port}" in log.read_text())
             write(path, second.port, "retries = 3\n")
             os.kill(process.pid, signal.SIGHUP)
@@ -88,6 +156,25 @@ def test_the_publisher_moves_to_another_broker(tmp_path: Path) -> None:
             os.kill(process.pid, signal.SIGHUP)
             wait_until(lambda: f"connected to 127.0.0.1:{second.port}" in log.read_text())
             assert "reloaded: mqtt.port" in log.read_text()
-        finally:
-            process.terminate()
-            assert process.wait(30) == 0
+
+
+@pytest.mark.clip
+def test_no_reload_without_a_legal_basis(tmp_path: Path, landmarker: Path) -> None:
+    """``edge run`` goes on with the old configuration where the new one states no basis."""
+    del landmarker
+    path, log = tmp_path / "edge.toml", tmp_path / "log"
+    rest = f'[camera]\nsource = "/dev/none"\n[outbox]\npath = "{tmp_path}/outbox.db"\n'
+    path.write_text(f'[device]\nlegal_basis = "a test"\n{rest}')
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edge", "run", "--config", str(path)], stderr=file
+        )
+    try:
+        wait_until(lambda: "camera lost: /dev/none" in log.read_text())
+        path.write_text(rest)
+        process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "not reloaded, the old configuration stays" in log.read_text())
+        assert "device.legal_basis: missing" in log.read_text()
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
