@@ -146,11 +146,7 @@ class DirectFaces:
         if done is not None:
             self._match(done, now_s)
         self._forgotten = self._tracker.advance(now_s)
-        self._cadence.forget(self._forgotten)
-        living = {track.number for track in self._tracker.tracks}
-        self._landmark_states = {
-            n: state for n, state in self._landmark_states.items() if n in living
-        }
+        self._forget_all_but({track.number for track in self._tracker.tracks})
         tracks = self._visible(frame)
         matched = time.perf_counter()
         measured = self._measure_some(frame, tracks)
@@ -181,6 +177,13 @@ class DirectFaces:
             },
         )
         return faces
+
+    def _forget_all_but(self, living: set[int]) -> None:
+        """Drop what is kept of tracks that have ended, whether they were ever shown or not."""
+        gone = self._landmark_states.keys() - living
+        self._cadence.forget(gone)
+        for number in gone:
+            del self._landmark_states[number]
 
     def _submit(self, frame: Frame) -> None:
         """Give the detector this frame if a round is due."""
@@ -227,6 +230,7 @@ class DirectFaces:
             track
             for track in self._tracker.tracks
             if track.failed_landmarks >= MAX_FAILED_LANDMARKS
+            and not track.ignored
             and now_s - self._landmark_states[track.number].tried_s >= RETRY_S
         )
         by_number = {
@@ -260,11 +264,12 @@ class DirectFaces:
         """Of the faces to be measured, those that MediaPipe's models look at too."""
         waited = []
         for track in tracks:
-            state = self._landmark_states.get(track.number)
-            age_s = np.inf if state is None else now_s - state.corrected_s
-            due = age_s >= self._budget.mesh_interval_s - EARLY_S
+            state = self._landmark_states.get(track.number) or LandmarkState()
+            due = now_s - state.corrected_s >= self._budget.mesh_interval_s - EARLY_S
             if due and track.box(now_s).width >= MESH_PX:
-                waited.append((-age_s, track.number))
+                # By the last look and not the last correction: a face that they never see would
+                # else be first for ever.
+                waited.append((state.looked_s, track.number))
         return {number for _, number in sorted(waited)[: self._budget.mesh_budget]}
 
     def _measure(
@@ -290,8 +295,9 @@ class DirectFaces:
             for (track, state, rois, roi), mesh, seen in zip(waiting, meshes, shapes, strict=True):
                 there = _is_there(mesh, track.number, boxes)
                 points, levels = state.correction.apply(roi, mesh.points, seen)
-                if there and track.number in corrected:
-                    reference = self._reference(frame, roi, track.number, boxes)
+                reference, looked = None, there and track.number in corrected
+                if looked:
+                    reference = self._reference(frame, roi, track, boxes)
                     there = reference is not None
                     if reference is not None:
                         state.correction.learn(roi, (mesh.points, seen), reference)
@@ -305,23 +311,39 @@ class DirectFaces:
                 else:
                     if track.number in corrected and not state.ever:
                         # The small network alone never says that a detector was mistaken.
-                        judged = self._reference(frame, roi, track.number, boxes)
-                        track.failed_landmarks += judged is None
+                        is_face = (
+                            not looked and self._reference(frame, roi, track, boxes) is not None
+                        )
+                        self._judge(track, state, is_face=is_face)
                     state.reset()
             waiting = unseen
         return found
 
     def _reference(
-        self, frame: Frame, roi: Roi, track: int, boxes: dict[int, Box]
+        self, frame: Frame, roi: Roi, track: Track, boxes: dict[int, Box]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
         """What MediaPipe's models see in a region; ``None`` where it is not this face."""
         began = time.perf_counter()
         mesh = self._landmarker.measure(frame.image, roi)
-        there = _is_there(mesh, track, boxes)
+        there = _is_there(mesh, track.number, boxes)
         shapes = self._landmarker.blendshapes(mesh.points) if there else None
         self._networks_s["mesh"] += time.perf_counter() - began
         self._looks += 1
-        return None if shapes is None else (mesh.points, shapes)
+        self._landmark_states[track.number].looked_s = frame.captured_s
+        # One number that is none would stay in the correction, and so in all that follows.
+        if shapes is None or not np.isfinite(shapes).all():
+            return None
+        return mesh.points, shapes
+
+    def _judge(self, track: Track, state: LandmarkState, *, is_face: bool) -> None:
+        """Note whether a landmark model sees a face; one taken for none until now begins anew."""
+        if not is_face:
+            track.failed_landmarks += 1
+            return
+        if track.failed_landmarks >= MAX_FAILED_LANDMARKS:
+            self._tracker.restart_identity(track)
+            self._landmark_states[track.number] = state
+        track.failed_landmarks = 0
 
     def _keep(
         self,
@@ -332,7 +354,7 @@ class DirectFaces:
         now_s: float,
     ) -> None:
         """Keep what was measured of a face, and let its track follow."""
-        track.failed_landmarks = 0
+        self._judge(track, state, is_face=True)
         often = now_s - state.measured_s <= LANDMARKS_LEAD_S
         points = state.update(points, now_s)
         state.landmarks = Landmarks(
@@ -379,11 +401,11 @@ class DirectFaces:
 
 def _is_there(mesh: Mesh, track: int, boxes: dict[int, Box]) -> bool:
     """Whether these landmarks lie on a face: their own, and not a neighbour's."""
-    if mesh.presence < PRESENCE:
+    if not mesh.presence >= PRESENCE:  # nor where that is no number
         return False
     box = mesh_box(mesh.points)
     own = box.overlap(boxes[track])
-    if own < SLIPPED:
+    if not own >= SLIPPED:
         return False
     for number, other in boxes.items():
         if box.overlap(other) >= own and number != track:

@@ -35,7 +35,8 @@ class LandmarkState:
         tried_s: When they were last tried for.
         ever: Whether any were ever measured.
         correction: What MediaPipe's models saw of this face beyond the small network.
-        corrected_s: When they looked last, minus infinity before.
+        looked_s: When they looked last, minus infinity before.
+        corrected_s: When they saw it last, minus infinity before.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class LandmarkState:
         "correction",
         "ever",
         "landmarks",
+        "looked_s",
         "measured_s",
         "tried_s",
     )
@@ -59,6 +61,7 @@ class LandmarkState:
         self.tried_s = -math.inf
         self.ever = False
         self.correction = Correction()
+        self.looked_s = -math.inf
         self.corrected_s = -math.inf
         self._roi: Roi | None = None
         self._smooth = OneEuro()

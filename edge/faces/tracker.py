@@ -68,10 +68,10 @@ class Detection:
 
 
 class Track:
-    """One face over time; written by `Tracker` alone.
+    """One face over time; written by `Tracker` alone, but for ``failed_landmarks``.
 
     Attributes:
-        number: Unique while the process runs; a poster that starts to move gets a new one.
+        number: Unique while the process runs; what was hidden and comes back gets a new one.
         label: Random name.
         motion: Where it is and goes.
         score: Confidence of the last sighting.
@@ -172,7 +172,7 @@ class Tracker:
         return tuple(self._tracks)
 
     def advance(self, now_s: float) -> tuple[int, ...]:
-        """Forget what has been unseen for too long, or still for too long.
+        """Forget what has been unseen or still for too long, or was no face after all.
 
         Returns:
             Numbers of the shown tracks that ended since the last call; each is returned once.
@@ -188,13 +188,13 @@ class Tracker:
             kept.append(track)
             if (
                 self._ignore_still_after_s
-                and not track.ignored
                 and track.seen_s - track.still_since_s >= self._ignore_still_after_s
             ):
                 track.ignored = True
-                if track.shown:
-                    self._forgotten.append(track.number)
-                    track.shown = False
+            no_face = track.failed_landmarks >= MAX_FAILED_LANDMARKS
+            if track.shown and (track.ignored or no_face):
+                self._forgotten.append(track.number)
+                track.shown = False
         self._tracks = kept
         ended, self._forgotten = tuple(self._forgotten), []
         return ended
@@ -259,6 +259,15 @@ class Tracker:
             track.expression = blendshapes
             self._mark_moving(track, measured_s)
 
+    def restart_identity(self, track: Track) -> None:
+        """Let a track begin anew that was hidden, since what was kept of it has been dropped."""
+        self._count += 1
+        track.number, track.label, track.ignored = self._count, self._label(), False
+        track.failed_landmarks = 0
+        # The tuple of tracks stays ordered by number.
+        self._tracks.remove(track)
+        self._tracks.append(track)
+
     def visible(self, now_s: float) -> tuple[Track, ...]:
         """The tracks to show now: confirmed, not ignored, seen lately; ordered by number.
 
@@ -320,16 +329,7 @@ class Tracker:
     def _mark_moving(self, track: Track, now_s: float) -> None:
         track.still_since_s = now_s
         if track.ignored:
-            self._restart_identity(track)
-
-    def _restart_identity(self, track: Track) -> None:
-        """Let an ignored track begin anew, since what was kept of it has been dropped."""
-        self._count += 1
-        track.number, track.label, track.ignored = self._count, self._label(), False
-        track.failed_landmarks = 0
-        # The tuple of tracks stays ordered by number.
-        self._tracks.remove(track)
-        self._tracks.append(track)
+            self.restart_identity(track)
 
     def _match_scores(
         self, detections: Iterable[tuple[int, Detection]], measured_s: float
