@@ -78,6 +78,10 @@ class Clip:
         """Frames that could not be decoded so far; at the end also those the index names."""
         return self._lost or self._decoder.damaged
 
+    def close(self) -> None:
+        """Let go of the file; harmless more than once."""
+        self._decoder.close()
+
     def frames(self) -> Iterator[Frame]:
         """Yield each frame, timed by the container's time stamps from the first frame on.
 
@@ -104,7 +108,7 @@ class Clip:
         except DecodeError as why:
             raise InputError(f"{self.path}: cannot be read after {good} frames: {why}") from None
         finally:
-            self._decoder.close()
+            self.close()
         if good == 0:
             raise InputError(f"{self.path}: holds no frame that can be decoded")
         if (missing := self._decoder.cut_off) > self.fps:

@@ -59,13 +59,17 @@ class GStreamer:
         command = [program, "--quiet", *_elements(pipeline)]
         self._pipeline = mask_credentials(pipeline)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                start_new_session=True,
+            )
+        except OSError as why:
+            self._errors.close()
+            raise CameraError(f"{program}: cannot be started: {why.strerror}") from why
         assert self._process.stdout is not None
         self._pipe = self._process.stdout
         self._buffer = bytearray()

@@ -115,17 +115,24 @@ class NewestFrame:
             )
 
     def _lost_reason(self) -> str:
-        """Read the device until it fails, and say why it did."""
+        """Read the device until it fails, and say why it did.
+
+        A vendor's library may raise anything. Whatever it is, the device is opened again.
+        """
         try:
-            device = self._open_device()
+            return self._use_device()
         except CameraError as why:
             return str(why)
-        self._update(mode=device.mode)
-        log.info("camera: %s", device.mode)
+        except Exception as why:
+            log.debug("camera lost", exc_info=True)
+            return " ".join(f"{type(why).__name__}: {why}".split())
+
+    def _use_device(self) -> str:
+        device = self._open_device()
         try:
+            self._update(mode=device.mode)
+            log.info("camera: %s", device.mode)
             return self._read_all(device)
-        except CameraError as why:
-            return str(why)
         finally:
             device.close()
 

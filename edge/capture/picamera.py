@@ -31,14 +31,18 @@ class PiCamera:
             ) from why
         try:
             self._camera: Any = Picamera2(int(number or 0))
-            self._camera.configure(
-                self._camera.create_video_configuration(
-                    # Its RGB888 is blue first in memory, which is OpenCV's order.
-                    main={"format": "RGB888", "size": (camera.width, camera.height)},
-                    controls={"FrameRate": camera.fps},
+            try:
+                self._camera.configure(
+                    self._camera.create_video_configuration(
+                        # Its RGB888 is blue first in memory, which is OpenCV's order.
+                        main={"format": "RGB888", "size": (camera.width, camera.height)},
+                        controls={"FrameRate": camera.fps},
+                    )
                 )
-            )
-            self._camera.start()
+                self._camera.start()
+            except BaseException:
+                self.close()  # the library holds it until then, and the next try would find it busy
+                raise
         except (RuntimeError, IndexError, ValueError) as why:
             raise CameraError(f"picamera2:{number}: cannot be opened: {why}") from why
         self._mode = (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edge.capture.protocol import CaptureState, CaptureStatus
 from edge.values import Frame
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from edge.capture.clip import Clip
 
 log = logging.getLogger(__name__)
+
+PAUSE_S: Final = 3.0
+"""A gap between two pictures that is longer is reported as the loss of the camera that it was."""
 
 
 class Playback:
@@ -42,6 +46,7 @@ class Playback:
         self._pending: Frame | None = None
         self._state = CaptureState.RUNNING
         self._reason = ""
+        self._shown_s = math.inf
         self._taken = 0
         self._dropped = 0
 
@@ -57,12 +62,22 @@ class Playback:
         wait_s = due_s - self._clock()
         if wait_s > timeout_s:
             self._pending = frame
+            self._pause(frame.captured_s - self._shown_s)
             self._sleep(timeout_s)
             return None
         if wait_s > 0:
             self._sleep(wait_s)
         self._taken += 1
+        self._shown_s = frame.captured_s
+        if self._state is CaptureState.LOST:
+            self._state, self._reason = CaptureState.RUNNING, ""
         return Frame(image=frame.image, seq=frame.seq, captured_s=due_s)
+
+    def _pause(self, gap_s: float) -> None:
+        """Call a long gap between two pictures what it was: a camera that gave nothing."""
+        if gap_s > PAUSE_S and self._state is CaptureState.RUNNING:
+            self._state = CaptureState.LOST
+            self._reason = f"the clip has no picture for {gap_s:.0f} s"
 
     def _newest_due(self, frame: Frame, started_s: float) -> Frame:
         """Pass over frames that a newer one has overtaken already."""
@@ -92,6 +107,7 @@ class Playback:
     def close(self) -> None:
         """Let go of the file."""
         self._frames.close()  # type: ignore[attr-defined]  # a generator has it
+        self._clip.close()  # which a generator that was never begun does not
         self._state = CaptureState.ENDED
 
     def _read(self) -> Frame | None:

@@ -91,7 +91,11 @@ class V4L2:
         self._device = open_device(self._path)
         if not self._device.isOpened():
             raise CameraError(f"{self._path}: cannot be opened (busy, or not a camera)")
-        self._mode = negotiate(self._device, camera)
+        try:
+            self._mode = negotiate(self._device, camera)
+        except BaseException:
+            self._device.release()
+            raise
 
     @property
     def mode(self) -> str:

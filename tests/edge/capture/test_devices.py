@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.capture.devices import clip_path, is_clip, open_capture
+from edge.capture.devices import clip_path, is_clip, open_capture, open_device
 from edge.capture.protocol import CaptureState
 from edge.config import Camera
+from emoshift.errors import CameraError
 from tests.support.videos import network_camera, noise, write_clip
 
 if TYPE_CHECKING:
@@ -189,6 +192,45 @@ def test_a_pipeline_that_does_not_run_says_why(pipeline: str, said: str) -> None
     assert "\n" not in reason
     assert "S3cr3t" not in reason
     assert "Oth3r" not in reason
+
+
+def test_a_gstreamer_that_cannot_be_started_is_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that the system does not run is named, with what the system says."""
+    program = tmp_path / "gst-launch-1.0"
+    program.write_bytes(b"\x7fELF of another machine")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    reason = settled("gstreamer:videotestsrc").reason
+    assert reason == f"{program}: cannot be started: Exec format error"
+
+
+def test_a_camera_module_that_refuses_its_size_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library holds a camera until it is closed: else every later try would find it busy."""
+
+    class Picamera2:
+        held = False
+
+        def __init__(self, _number: int) -> None:
+            if Picamera2.held:
+                raise RuntimeError("Camera __init__ sequence did not complete.")
+            Picamera2.held = True
+
+        def create_video_configuration(self, **wishes: Any) -> dict[str, Any]:
+            return wishes
+
+        def configure(self, wishes: dict[str, Any]) -> None:
+            raise RuntimeError(f"Invalid size {wishes['main']['size']}")
+
+        def close(self) -> None:
+            Picamera2.held = False
+
+    monkeypatch.setitem(sys.modules, "picamera2", SimpleNamespace(Picamera2=Picamera2))
+    for _ in range(2):
+        with pytest.raises(CameraError, match="picamera2:0: cannot be opened: Invalid size"):
+            open_device(Camera(source="picamera2:0"))
+    assert not Picamera2.held
 
 
 def test_without_gstreamer_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -184,6 +184,49 @@ def test_a_stamp_that_stands_still_is_a_loss(
     assert len(said) == 1
 
 
+@pytest.mark.parametrize("where", ["open", "mode", "read", "close"])
+def test_whatever_a_library_raises_is_a_reason(where: str) -> None:
+    """An error that nobody foresaw does not end the thread; the camera comes back."""
+
+    class Odd(FedDevice):
+        @property
+        def mode(self) -> str:
+            return self.odd("mode") or "32x32 TEST"
+
+        def read(self) -> CapturedImage | None:
+            self.odd("read")
+            return super().read()
+
+        def close(self) -> None:
+            super().close()
+            self.odd("close")
+
+        @staticmethod
+        def odd(place: str) -> None:
+            if place == where and len(opened) < 2:
+                raise OSError("no such\nthing")
+
+    opened: list[Odd] = []
+
+    def open_device() -> Odd:
+        opened.append(Odd())
+        Odd.odd("open")
+        opened[-1].pictures.put(picture(1))
+        opened[-1].pictures.put(GONE)
+        return opened[-1]
+
+    capture = NewestFrame(open_device, clock=time.monotonic)
+    try:
+        wait_until(lambda: capture.status().reason == "OSError: no such thing")
+        assert capture.status().state is CaptureState.LOST
+        wait_until(lambda: len(opened) > 1 and capture.status().frames)
+        assert where == "open" or opened[0].closed.is_set()
+    finally:
+        for device in opened:
+            device.finished.set()
+        capture.close()
+
+
 def test_another_form_of_picture_is_a_reason(device: FedDevice, capture: NewestFrame) -> None:
     """Pictures that nobody understands are one line, not a crash."""
     odd = CapturedImage(image=np.zeros((4, 4, 2), np.uint8))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 
 from edge.capture.clip import Clip
@@ -55,6 +56,41 @@ def test_uneven_times_are_kept(tmp_path: Path) -> None:
             seen.append((frame.captured_s - 100, clock.now_s - 100))
     assert [captured_s for captured_s, _ in seen] == pytest.approx(times_s)
     assert [at_s for _, at_s in seen] == pytest.approx(times_s)
+
+
+def test_a_long_gap_is_the_loss_that_it_was(tmp_path: Path) -> None:
+    """A recording that paused for a minute is no camera that hangs; it goes on afterwards."""
+    clip = write_clip(tmp_path / "motion.mp4", noise(4), times_s=[0.0, 0.04, 60.0, 60.04])
+    clock = SleepingClock(now_s=100.0)
+    playback = Playback(Clip(clip), clock=clock, sleep=clock.sleep)
+    states = []
+    while (state := playback.status().state) is not CaptureState.ENDED:
+        if state is CaptureState.LOST:
+            assert playback.status().reason == "the clip has no picture for 60 s"
+        if state not in states[-1:]:
+            states.append(state)
+        playback.next_frame(0.5)
+    assert states == [CaptureState.RUNNING, CaptureState.LOST, CaptureState.RUNNING]
+    assert (playback.status().frames, playback.status().reason) == (4, "")
+    assert clock.now_s >= 160.04
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_the_file_is_let_go(counting_clip: Path, taken: int) -> None:
+    """Closed before its end, or before its first frame, it holds the file open no longer."""
+    clock = SleepingClock(now_s=100.0)
+    playback = Playback(Clip(counting_clip), clock=clock, sleep=clock.sleep)
+    assert str(counting_clip) in open_files()
+    for _ in range(taken):
+        assert playback.next_frame(1.0) is not None
+    playback.close()
+    assert str(counting_clip) not in open_files()
+    playback.close()
+
+
+def open_files() -> list[str]:
+    """The files that this process has open."""
+    return [file.path for file in psutil.Process().open_files()]
 
 
 def test_a_clip_that_breaks_off_says_why(tmp_path: Path) -> None:

@@ -123,6 +123,21 @@ def test_the_driver_stamps_its_pictures() -> None:
     assert driver.released
 
 
+def test_a_driver_that_fails_while_it_is_asked_is_let_go() -> None:
+    """Whoever opens the camera next finds it free."""
+
+    class Failing(Driver):
+        def set(self, name: int, value: float, /) -> bool:
+            if name == cv2.CAP_PROP_FPS:
+                raise cv2.error("ioctl failed")
+            return super().set(name, value)
+
+    driver = Failing(WEBCAM)
+    with pytest.raises(cv2.error):
+        V4L2(Camera(source="/dev/null"), open_device=lambda _: driver)
+    assert driver.released
+
+
 @pytest.mark.parametrize(
     ("shape", "kind"),
     [((6, 8), np.uint8), ((6, 8, 1), np.uint8), ((6, 8, 3), np.uint8), ((6, 8, 4), np.uint8),

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -151,6 +152,13 @@ def test_no_models_at_all(tmp_path: Path) -> None:
     """The message names the file and the command."""
     with pytest.raises(InputError, match=r"face_landmarker\.task: no such file.*assets fetch"):
         open_faces(Faces(), landmarker=tmp_path / "face_landmarker.task", detector=None)
+
+
+def test_no_thread_is_left_of_what_does_not_open(blazeface: Path, tmp_path: Path) -> None:
+    """Where a network is missing the detector's thread is not left behind."""
+    with pytest.raises(InputError, match="no such file"):
+        open_faces(Faces(), landmarker=tmp_path / "face_landmarker.task", detector=blazeface)
+    assert "face-search" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.parametrize("which", ["landmarker", "detector"])
