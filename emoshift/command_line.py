@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -18,6 +19,7 @@ from emoshift.errors import EmoshiftError, InputError, UnavailableError, UsageEr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from types import FrameType
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +87,23 @@ def split_broker(text: str) -> tuple[str, int | None]:
     return host, int(port) if port else None
 
 
+class Ended(KeyboardInterrupt):
+    """SIGTERM came, or SIGHUP because the terminal was closed: a command ends as by Ctrl-C.
+
+    Attributes:
+        exit_code: What a shell expects after this signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code: Final = 128 + number
+
+
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """End the process with one line and an exit code where an expected error passes."""
     try:
-        with _no_lost_interrupts():
+        with _end_in_order(), _no_lost_interrupts():
             yield
     except EmoshiftError as why:
         _fail(why)
@@ -102,9 +116,39 @@ def one_line_errors() -> Iterator[None]:
         raise  # click ends these as a shell expects
     except OSError as why:
         _fail(unusable_file(why))
+    except Ended as why:
+        raise SystemExit(why.exit_code) from None
     except KeyboardInterrupt:
         click.echo(err=True)
         raise SystemExit(INTERRUPTED) from None
+
+
+@contextmanager
+def _end_in_order() -> Iterator[None]:
+    """Turn signals that would end the process at once into `Ended`.
+
+    What a command has started, such as a daemon with a camera, must not go on without it. Whoever
+    handles these signals, or ignores them (``nohup``), keeps doing so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+
+    def end(number: int, _: FrameType | None) -> None:
+        raise Ended(number)
+
+    ours = [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -117,7 +161,7 @@ def _no_lost_interrupts() -> Iterator[None]:
     before = sys.unraisablehook
 
     def report(what: sys.UnraisableHookArgs) -> None:
-        if what.exc_type is KeyboardInterrupt:
+        if issubclass(what.exc_type, KeyboardInterrupt):
             _thread.start_new_thread(_interrupt_soon, ())
         else:
             before(what)

@@ -7,7 +7,6 @@ import os
 import re
 import select
 import shutil
-import signal
 import subprocess
 import sys
 import termios
@@ -317,7 +316,6 @@ def camera_from_service(
         raise UsageError(f"{VISION} holds the camera; run: sudo edge aim")
     if not agreed():
         raise UsageError(f"{VISION} holds the camera; it must stop for as long as edge aim runs")
-    _end_on_signals()
     subprocess.run([systemctl, "stop", VISION], check=True)
     log(f"stopped {VISION}; it is started again afterwards")
     try:
@@ -325,13 +323,3 @@ def camera_from_service(
     finally:
         subprocess.run([systemctl, "start", "--no-block", VISION], check=False)
         log(f"started {VISION} again")
-
-
-def _end_on_signals() -> None:
-    """Let a lost SSH connection end the command in order, as Ctrl-C does."""
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)

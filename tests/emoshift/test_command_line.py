@@ -64,3 +64,28 @@ def test_an_interrupt_in_a_finaliser_is_not_lost():
     assert done.returncode == 130
     assert "ignored" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+_ENDED = """
+import signal, sys
+from emoshift.command_line import one_line_errors
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+with one_line_errors():
+    try:
+        signal.raise_signal(signal.SIGHUP)
+        print("still here", flush=True)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        print("in order")
+"""
+
+
+def test_a_command_that_is_killed_ends_in_order():
+    """What it has started is ended too; a hang-up that somebody ignores stays ignored."""
+    done = subprocess.run(
+        [sys.executable, "-c", _ENDED], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 143
+    assert done.stdout.split("\n") == ["still here", "in order", ""]
+    assert not done.stderr

@@ -78,15 +78,23 @@ def test_a_camera_needs_a_legal_basis() -> None:
     assert "Traceback" not in errors
 
 
-def test_ctrl_c_leaves_nothing_behind(sample_clip: Path) -> None:
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, id="kill"),
+        pytest.param(signal.SIGHUP, id="the terminal is closed"),
+    ],
+)
+def test_ended_it_leaves_nothing_behind(sample_clip: Path, number: signal.Signals) -> None:
     """An interrupted demonstration ends all its processes, without a trace on the screen."""
     process = start(str(sample_clip))
     # Broker, supervisor, both processes.
     wait_until(lambda: len(children(process.pid)) >= 4 or process.poll() is not None, 60.0)
     below = children(process.pid)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "Traceback" not in errors
     assert below
     assert not any(Path(f"/proc/{pid}").exists() for pid in below)
