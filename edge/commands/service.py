@@ -106,12 +106,30 @@ def _interpreter(root: Path) -> str:
             raise UnavailableError(
                 "the Debian package is installed and brings its own services; nothing to do"
             )
-        if Path(sys.executable).parts[1] in _HIDDEN:
-            raise UnavailableError(
-                f"{sys.executable}: services do not see /home, /root and /tmp;"
-                " make the environment in /opt/emoshift instead"
-            )
+        demand_visible(Path(sys.executable), Path(sys.base_prefix))
     return sys.executable
+
+
+def demand_visible(environment: Path, base: Path) -> None:
+    """Refuse an environment that services cannot start.
+
+    Args:
+        environment: Its interpreter.
+        base: Where the Python lies that it was made with.
+
+    Raises:
+        UnavailableError: One of them lies in a folder that the units hide.
+    """
+    if environment.parts[1] in _HIDDEN:
+        raise UnavailableError(
+            f"{environment}: services do not see /home, /root and /tmp;"
+            " make the environment in /opt/emoshift instead"
+        )
+    if base.parts[1] in _HIDDEN:
+        raise UnavailableError(
+            f"{environment} was made with the Python in {base}, and services do not see /home,"
+            " /root and /tmp; make it anew: /usr/bin/python3 -m venv --clear /opt/emoshift"
+        )
 
 
 def become_service_user() -> None:

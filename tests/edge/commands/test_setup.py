@@ -6,7 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,13 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.cli import main
-from edge.commands.service import SERVICES, TARGET, install_service, remove_service, unit_texts
+from edge.commands.service import (
+    SERVICES,
+    TARGET,
+    demand_visible,
+    install_service,
+    remove_service,
+    unit_texts,
+)
 from edge.commands.setup import Answers, cameras, to_identifier, toml_of, write_config
 from edge.config import load_config
+from emoshift.errors import UnavailableError
 from tests.support.brokers import MOSQUITTO, BrokerProcess
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ANSWERS = {
     "--country": "other",
@@ -194,3 +199,17 @@ def test_units_are_understood(tmp_path: Path) -> None:
         env={"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": "/usr/bin:/bin"},
     )
     assert [line for line in done.stderr.splitlines() if "emoshift" in line] == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "base"),
+    [
+        pytest.param("/home/pi/emoshift/bin/python", "/usr", id="environment"),
+        pytest.param("/opt/emoshift/bin/python", "/root/.pyenv/versions/3.11.7", id="its Python"),
+    ],
+)
+def test_a_python_that_services_do_not_see(environment: str, base: str) -> None:
+    """A service of it would end at each start; the command that makes a good one is named."""
+    with pytest.raises(UnavailableError, match="/opt/emoshift"):
+        demand_visible(Path(environment), Path(base))
+    demand_visible(Path("/opt/emoshift/bin/python"), Path("/usr"))
