@@ -429,8 +429,8 @@ def listen(
         devices: Whose events, as ``SITE/DEVICE``; ``+`` stands for any.
         keep_s: How long the broker queues while the connection is broken; 0 for brokers that may
             choke on being asked for it (amqtt takes five seconds longer to refuse MQTT 5 then).
-        state: Remembers what has come, for the next run. It is written after the caller has taken
-            a notification, so that what was taken just before a crash comes again.
+        state: Remembers what has come, for the next run. It is written at the start, and after the
+            caller has taken a notification, so that what was taken just before a crash comes again.
         forget: Devices under whose names a stranger has sent: what the state remembers of them is
             forgotten first, so that no forged number holds up their events.
 
@@ -446,6 +446,8 @@ def listen(
     interpreter = Interpreter(_read_state(state))
     for device in forget:
         interpreter.forget(device)
+    if state is not None:
+        _write_state(state, interpreter.events)  # now, not with the first event in a week
     asked: dict[Replay, float] = {}
     protocol = ""
     connection = ReconnectingConnection(

@@ -62,8 +62,7 @@ def install_service(log: Callable[[str], None], *, root: Path = Path("/")) -> No
         shutil.chown("/var/lib/emoshift", USER, USER)
         _systemctl(log, "daemon-reload")
         _systemctl(log, "enable", "--quiet", TARGET, *SERVICES)
-        log("next: edge init, or state device.legal_basis in /etc/emoshift/edge.toml; then:")
-        log(f"  systemctl start {TARGET}")
+        log(f"next: {Path(sys.executable).with_name('edge')} init")
 
 
 def remove_service(log: Callable[[str], None], *, root: Path = Path("/")) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edge.config import Config, load_config
-from emoshift.errors import OutputError
+from emoshift.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,8 +99,29 @@ def toml_of(answers: Answers) -> str:
     return head + "".join(f"\n[{name}]\n" + "\n".join(rows) + "\n" for name, rows in tables.items())
 
 
-def write_config(answers: Answers, path: Path) -> Config:
+def has_answers(path: Path) -> bool:
+    """Whether somebody has worked on a configuration: it states a legal basis, or is not valid.
+
+    The file that the package brings states none.
+    """
+    try:
+        return bool(load_config(path).device.legal_basis.strip())
+    except ConfigError:
+        return path.exists()
+
+
+def before_of(path: Path) -> Path:
+    """Where a configuration is kept that is replaced."""
+    return path.with_name(path.name + ".before")
+
+
+def write_config(answers: Answers, path: Path, *, keep: Path | None = None) -> Config:
     """Write the file, readable for root and the service's group alone, and check it.
+
+    Args:
+        answers: What it is to say.
+        path: The file.
+        keep: Where what it holds now is kept.
 
     Raises:
         ConfigError: An answer does not fit; nothing is written.
@@ -116,6 +137,8 @@ def write_config(answers: Answers, path: Path) -> Config:
         config = load_config(part)
         if os.geteuid() == 0:
             _give_to_service(part)
+        if keep is not None:
+            path.replace(keep)
         part.replace(path)
     except OSError as why:
         raise OutputError(f"{path}: cannot be written: {why.strerror}") from why

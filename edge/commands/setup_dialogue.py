@@ -16,7 +16,9 @@ from edge.commands.probe_camera import probe_camera
 from edge.commands.setup import (
     LAWS,
     Answers,
+    before_of,
     cameras,
+    has_answers,
     store_password,
     to_identifier,
     write_config,
@@ -47,7 +49,8 @@ def run_dialogue(given: Mapping[str, Any]) -> None:
     """
     ask = _Questions(given)
     path: Path = given["output"]
-    if path.exists() and not given["yes"] and not click.confirm(f"{path} exists. Replace it?"):
+    replaced = has_answers(path)
+    if replaced and not given["yes"] and not click.confirm(f"{path} exists. Replace it?"):
         raise click.Abort
     country = ask("country", "Whose law applies (eu, uk, us, other)", default="other")
     click.echo(LAWS.get(country, LAWS["other"]))
@@ -75,9 +78,16 @@ def run_dialogue(given: Mapping[str, Any]) -> None:
         ca_file=given["ca_file"],
         publish=publish,
     )
-    write_config(answers, path)
+    write_config(answers, path, keep=before_of(path) if replaced else None)
     click.echo(f"{path}: written and valid")
-    _start()
+    if replaced:
+        click.echo(f"{before_of(path)}: what it held before; settings of yours are in there")
+    if path == CONFIG_PATH:
+        _start()
+    else:
+        click.echo(
+            f"the services read {CONFIG_PATH} alone; start it with: edge run --config {path}"
+        )
     _show_dashboard(ask("dashboard", "Address of the dashboard (empty for none)", default=""))
     click.echo("next: sudo edge aim, to hang the camera; sudo edge doctor, to check everything")
 
@@ -101,6 +111,7 @@ class _Questions:
             if sys.stdin.isatty():
                 raise
             name = option.replace("_", "-")
+            click.echo()  # the question is left as it stands
             raise UsageError(f"--{name} is missing, and there is nobody to ask") from None
 
 
@@ -200,10 +211,14 @@ def _start() -> None:
     if subprocess.run([systemctl, "cat", _TARGET], capture_output=True, check=False).returncode:
         click.echo("no services are installed; run: sudo edge service install")
         return
-    done = subprocess.run([systemctl, "enable", "--now", _TARGET], check=False)
+    # Restart: services that run already would keep the configuration before.
+    started = all(
+        subprocess.run([systemctl, verb, _TARGET], check=False).returncode == 0
+        for verb in ("enable", "restart")
+    )
     click.echo(
         "services enabled and started"
-        if done.returncode == 0
+        if started
         else f"the services did not start; see: systemctl status {_TARGET}"
     )
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emoshift.errors import OutputError
 from emoshift.messages import (
     BootNumbers,
     Ledger,
@@ -27,8 +29,12 @@ from emoshift.subscriber import (
     NewEvent,
     StatusFilter,
     Unreadable,
+    listen,
 )
 from tests.support.events import CHANGE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 A, B = "a" * 32, "b" * 32
 BASE = "emoshift/v1/school/room-12"
@@ -277,3 +283,9 @@ def test_a_retained_event_is_ignored() -> None:
     """An event that somebody retained would be passed on at every connect."""
     raw = event(1).to_json().encode()
     assert Interpreter().read(f"{BASE}/transition", raw, retained=True) == []
+
+
+def test_a_state_that_cannot_be_kept_is_reported_at_once(tmp_path: Path) -> None:
+    """Not with the first event, which may come on another day; no broker is asked before."""
+    with pytest.raises(OutputError, match="cannot be written"):
+        next(listen("nobody.invalid", state=tmp_path / "missing" / "state.json"))

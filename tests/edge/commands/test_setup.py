@@ -131,6 +131,33 @@ def test_what_does_not_fit(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_was_set_before_is_kept(tmp_path: Path) -> None:
+    """A device is set up again without losing its other settings; whoever is asked may say no."""
+    path = tmp_path / "edge.toml"
+    init(path, ANSWERS, "--yes")
+    mine = path.read_text() + "\n[transitions]\nsensitivity = 0.3\n"
+    path.write_text(mine)
+    code, said = init(path, ANSWERS, typed="n\n")
+    assert (code, path.read_text()) == (1, mine), said
+    code, said = init(path, {**ANSWERS, "--name": "room-8"}, "--yes")
+    assert code == 0, said
+    assert load_config(path).device.name == "room-8"
+    kept = tmp_path / "edge.toml.before"
+    assert kept.read_text() == mine
+    assert str(kept) in said
+
+
+def test_the_file_of_the_package_is_no_answer(tmp_path: Path) -> None:
+    """On a new device nobody is asked whether a file may be replaced that no one has written."""
+    path = tmp_path / "edge.toml"
+    shutil.copy(Path(__file__).parents[3] / "packaging/debian/edge.toml", path)
+    code, said = init(path, {**ANSWERS, "--publish": "class"}, typed="\nn\n\n")
+    assert code == 0, said
+    assert "exists" not in said
+    assert load_config(path).device.name == "room-7"
+    assert [file.name for file in tmp_path.iterdir()] == ["edge.toml"]
+
+
 def test_nobody_to_ask(tmp_path: Path) -> None:
     """At the end of the input the option is named that would have answered."""
     code, said = init(tmp_path / "edge.toml", {"--country": "other"}, typed="")
