@@ -443,11 +443,7 @@ def listen(
     stable = bool(broker.client_id)
     if not stable:
         broker = replace(broker, client_id=subscriber_id())
-    interpreter = Interpreter(_read_state(state))
-    for device in forget:
-        interpreter.forget(device)
-    if state is not None:
-        _write_state(state, interpreter.events)  # now, not with the first event in a week
+    interpreter = _begin(state, forget)
     asked: dict[Replay, float] = {}
     protocol = ""
     connection = ReconnectingConnection(
@@ -511,6 +507,15 @@ def _request_missing(
     interpreter.requests.clear()
     while len(asked) > RANGES:
         del asked[next(iter(asked))]
+
+
+def _begin(state: Path | None, forget: Iterable[Address]) -> Interpreter:
+    interpreter = Interpreter(_read_state(state))
+    for device in forget:
+        interpreter.forget(device)
+    if state is not None:
+        _write_state(state, interpreter.events)  # fails now, not with the first event in a week
+    return interpreter
 
 
 def _read_state(path: Path | None) -> Deduplicator:
