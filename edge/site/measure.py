@@ -22,7 +22,7 @@ from edge.daemon.isolation import (
     needs_network,
     seal_memory,
 )
-from emoshift.errors import EmoshiftError, InputError
+from emoshift.errors import CameraError, EmoshiftError
 from emoshift.logs import set_up_logs
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def _steps(config: Config) -> Iterator[Step]:
                 if frame is not None:
                     yield pipeline.step(frame)
                 elif capture.status().state in {CaptureState.LOST, CaptureState.ENDED}:
-                    raise InputError(
-                        f"camera {config.camera.source}: {capture.status().reason}; if the service"
-                        " has it, stop it first: systemctl stop emoshift-vision"
+                    raise CameraError(
+                        f"{capture.status().reason}; if the service has the camera, stop it first:"
+                        " systemctl stop emoshift-vision"
                     )
         finally:
             capture.close()

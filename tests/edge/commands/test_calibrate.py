@@ -142,3 +142,13 @@ def test_a_recording_of_other_networks_is_refused(tmp_path: Path, config: Path) 
     done = edge("calibrate", "--config", config, "--channels", tmp_path / "other.jsonl", "--yes")
     assert done.returncode == 66
     assert "record again" in done.stderr
+
+
+def test_a_camera_that_is_missing(config: Path) -> None:
+    """It is one line that says what to do, with the code that means the camera."""
+    with config.open("a") as file:
+        file.write('[camera]\nsource = "/dev/video97"\n')
+    done = edge("calibrate", "--config", config, "--dry-run", "--yes")
+    assert done.returncode == 74
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("Error: /dev/video97: no such device; plug the camera in")
