@@ -352,7 +352,9 @@ class _Measuring:
 
     def _fail(self, code: int) -> None:
         said = [line for line in self._errors if line.strip()]
-        last = said[-1].strip().partition("edge.site.measure: ")[2] or said[-1].strip() if said else ""
+        last = (
+            said[-1].strip().partition("edge.site.measure: ")[2] or said[-1].strip() if said else ""
+        )
         raise _ERRORS.get(code, UnavailableError)(last or f"measuring ended with code {code}")
 
     def _read_rows(self, output: Iterable[str]) -> None:
