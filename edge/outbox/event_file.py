@@ -43,6 +43,7 @@ class EventFile:
         self._clock = clock
         self._on_open = on_open
         self._database: Database | None = None
+        self._set_aside: Path | None = None
 
     def open(self, *, distrusted: bool = False) -> Database:
         """Open the file if it is not open.
@@ -56,11 +57,15 @@ class EventFile:
                 self.path, durable=self._durable, clock=self._clock(), distrusted=distrusted
             )
             self.generation += 1
+            # Kept for the next time where the disk refuses what is carried over.
+            self._set_aside = database.set_aside or self._set_aside
             try:
-                self._on_open(database.connection, database.set_aside)
+                self._on_open(database.connection, self._set_aside)
             except BaseException:
                 database.close()
                 raise
+            self._set_aside = None
+            database.settle()
             self._database = database
         return self._database
 

@@ -78,6 +78,8 @@ class Database:
     ) -> None:
         """Open or create ``path``; a damaged file is set aside first.
 
+        The other process stays out after that until `settle` or `close`.
+
         Args:
             path: The file; its folder is made where it is missing.
             durable: Wait at every commit until the disk has it.
@@ -96,7 +98,11 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._open_lock = _lock_file(f"{path}.lock")
-            self._repair_lock = _lock_file(f"{path}.repair")
+            try:
+                self._repair_lock = _lock_file(f"{path}.repair")
+            except BaseException:
+                os.close(self._open_lock)
+                raise
         except OSError as why:
             raise OutboxError(
                 f"{path}: cannot be opened: {why.strerror}; check outbox.path and its folder"
@@ -112,6 +118,10 @@ class Database:
         except BaseException:
             self._close_locks()
             raise
+
+    def settle(self) -> None:
+        """Let the other process in: what a damaged predecessor held has been carried over."""
+        fcntl.flock(self._repair_lock, fcntl.LOCK_UN)
 
     def must_release(self) -> bool:
         """Whether the other process repairs the file, or somebody has replaced it."""
@@ -145,11 +155,12 @@ class Database:
                 if not is_damage(why):
                     raise
         fcntl.flock(self._open_lock, fcntl.LOCK_UN)
-        with self._holding(self._repair_lock, fcntl.LOCK_EX):
-            self._take(self._open_lock, fcntl.LOCK_EX)
-            connection = self._repair_alone(clock)
-            fcntl.flock(self._open_lock, fcntl.LOCK_SH)
-            return connection
+        # Until `settle`: whoever found the new file still empty would report all events as lost.
+        self._take(self._repair_lock, fcntl.LOCK_EX)
+        self._take(self._open_lock, fcntl.LOCK_EX)
+        connection = self._repair_alone(clock)
+        fcntl.flock(self._open_lock, fcntl.LOCK_SH)
+        return connection
 
     def _repair_alone(self, clock: ClockReading) -> sqlite3.Connection:
         """Alone with the file: look again, set it aside if it is still damaged, start anew."""
@@ -257,10 +268,13 @@ def _set_aside(path: Path, clock: ClockReading) -> Path:
     for suffix in ("-shm", "-wal", ""):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
-    kept = [p for p in files_set_aside(path) if p != aside]
-    kept.sort(key=lambda p: p.stat().st_ctime_ns)  # renamed last
-    for old in kept[: 1 - KEPT_ASIDE]:
-        remove_set_aside(old)
+    # One that cannot be removed, or that the other process has just removed, is no reason to lose
+    # what can be read of this one.
+    with contextlib.suppress(OSError):
+        kept = [p for p in files_set_aside(path) if p != aside]
+        kept.sort(key=lambda p: p.stat().st_ctime_ns)  # renamed last
+        for old in kept[: 1 - KEPT_ASIDE]:
+            remove_set_aside(old)
     return aside
 
 

@@ -16,6 +16,7 @@ that could be lost or go stale.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import uuid
@@ -425,11 +426,16 @@ class Outbox:
             if self._state is OutboxState.READY:
                 self._reserve.make()
             if now.synced:
-                for file in files_set_aside(self.path):
-                    if now.utc_s - file.stat().st_ctime > self._limits.max_age_s:
-                        remove_set_aside(file)
+                self._remove_old_set_aside(now.utc_s)
             if self._numbers is not None:
                 self._disk.attempt(self._note_first, transaction=False)
+
+    def _remove_old_set_aside(self, now_s: float) -> None:
+        for file in files_set_aside(self.path):
+            # The other process removes them too; where the disk refuses, another minute will do.
+            with contextlib.suppress(OSError):
+                if now_s - file.stat().st_ctime > self._limits.max_age_s:
+                    remove_set_aside(file)
 
     def dead(self) -> list[SetAside]:
         """Return what was set aside, oldest first."""

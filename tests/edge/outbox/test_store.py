@@ -16,10 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.outbox.event_file import EventFile
 from edge.outbox.records import COLUMNS, StoredEvent, checksum
 from edge.outbox.settings import Limits, OutboxState
 from edge.outbox.store import Outbox
@@ -673,6 +675,89 @@ def test_damaged_files_age_out(path: Path) -> None:
         clock.utc_s += 200.0
         outbox.expire()
         assert not list(path.parent.glob("*.damaged-*"))
+
+
+def test_a_damaged_file_that_cannot_be_removed_costs_nothing(path: Path) -> None:
+    """What is kept for inspection may be gone already, or stay; the outbox goes on."""
+    fill(path, 3)
+    for name in ("20200101T000000000000", "20200102T000000000000"):
+        path.with_name(f"{path.name}.damaged-{name}").symlink_to("gone")
+    path.with_name(f"{path.name}.damaged-20200103T000000000000").mkdir()
+    path.write_bytes(b"x" * 5000)
+    clock = SetClock(utc_s=time.time() + 1000.0)
+    with Outbox.open(path, Limits(max_age_s=100.0), writer=True, clock=clock) as outbox:
+        assert outbox.stats().damaged == 3
+        outbox.expire()
+        outbox.append(changes(1, start=3))
+        assert outbox.state is OutboxState.READY
+
+
+def test_nobody_enters_before_all_is_carried_over(path: Path) -> None:
+    """The other process waits for a repair to its end: the new file is empty until then."""
+    fill(path, 3)
+    path.write_bytes(b"x" * 5000)
+    order: list[str] = []
+    waiting = threading.Event()
+
+    def carry_over(_db: sqlite3.Connection, damaged: Path | None) -> None:
+        assert damaged is not None
+        other.start()
+        assert waiting.wait(10.0)
+        time.sleep(0.2)
+        order.append("carried over")
+
+    def opened(_db: sqlite3.Connection, damaged: Path | None) -> None:
+        assert damaged is None
+        order.append("opened")
+
+    def enter() -> None:
+        waiting.set()
+        second.open()
+
+    first = EventFile(path, durable=True, clock=SetClock(), on_open=carry_over)
+    second = EventFile(path, durable=False, clock=SetClock(), on_open=opened)
+    other = threading.Thread(target=enter)
+    try:
+        first.open()
+        other.join(10.0)
+    finally:
+        first.close()
+        second.close()
+    assert order == ["carried over", "opened"]
+
+
+def test_what_could_not_be_carried_over_is_tried_again(path: Path) -> None:
+    """A disk that refuses what a damaged file held gets it when it takes it again."""
+    fill(path, 3)
+    path.write_bytes(b"x" * 5000)
+    handed: list[Path | None] = []
+
+    def carry_over(_db: sqlite3.Connection, damaged: Path | None) -> None:
+        handed.append(damaged)
+        if len(handed) < 3:
+            why = sqlite3.OperationalError("database or disk is full")
+            why.sqlite_errorcode = sqlite3.SQLITE_FULL
+            raise why
+
+    file = EventFile(path, durable=True, clock=SetClock(), on_open=carry_over)
+    assert [file.attempt(lambda _: None) is None for _ in range(3)] == [False, False, True]
+    file.close()
+    assert file.attempt(lambda _: None) is None
+    file.close()
+    assert len(set(handed[:3])) == 1
+    assert handed[0] is not None
+    assert handed[3] is None
+
+
+def test_a_lock_that_cannot_be_had_leaves_no_file_open(path: Path) -> None:
+    """It is tried again many times a second: a descriptor a time would soon be all there are."""
+    path.parent.mkdir()
+    path.with_name(f"{path.name}.repair").mkdir()
+    before = psutil.Process().num_fds()
+    for _ in range(3):
+        with pytest.raises(OutboxError, match="cannot be opened: Is a directory"):
+            Outbox.open(path, writer=False)
+    assert psutil.Process().num_fds() == before
 
 
 def test_what_the_broker_refuses_is_set_aside(path: Path) -> None:
