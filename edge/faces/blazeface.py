@@ -183,7 +183,7 @@ def windows(region: Region) -> list[tuple[float, float, float]]:
         (length + overlap * (count - 1)) / count
         for length, count in zip((region.width, region.height), counts, strict=True)
     ]
-    side = max(side, *(span for span, count in zip(spans, counts, strict=True) if count > 1), 1.0)
+    side = max(side, *spans, 1.0)  # a single window too is as long as what it covers
     lefts, uppers = (
         [start + i * (length - side) / max(count - 1, 1) for i in range(count)]
         for start, length, count in (

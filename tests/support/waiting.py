@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,3 +18,11 @@ def wait_until(holds: Callable[[], object], timeout_s: float = 60.0) -> None:
         if time.monotonic() > until_s:
             raise TimeoutError(f"it did not happen within {timeout_s:g} s")
         time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process goes on; one that has ended and was not yet asked how does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False

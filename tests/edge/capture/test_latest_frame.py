@@ -143,9 +143,8 @@ def test_a_missing_device_is_a_state() -> None:
     capture = NewestFrame(absent, clock=time.monotonic)
     try:
         assert capture.next_frame(0.2) is None
-        status = capture.status()
-        assert status.state is CaptureState.LOST
-        assert "/dev/video9" in status.reason
+        wait_until(lambda: capture.status().state is CaptureState.LOST)
+        assert "/dev/video9" in capture.status().reason
     finally:
         capture.close()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.support.waiting import wait_until
+from tests.support.waiting import runs, wait_until
 
 STAND_IN = """
 import json, os, signal, sys, time
@@ -54,22 +54,27 @@ from edge.config import parse_config
 def reread():
     import tomllib
     return parse_config(tomllib.load(open(f"{folder}/edge.toml", "rb")), where="edge.toml")
-patience = {"vision": 2, "publish": 2}
+patience = dict.fromkeys(("vision", "publish"), float(sys.argv[4]))
 sys.exit(supervise(Config(), reread=reread, watchdog_s=patience, command=lambda name: [
     sys.executable, f"{folder}/process.py", name, folder, stories[name]]))
 """
 
 
 class Run:
-    """``edge run`` with stand-ins that follow a story: an exit code for each start, or ``on``."""
+    """``edge run`` with stand-ins that follow a story: an exit code for each start, or ``on``.
 
-    def __init__(self, folder: Path, *, vision: str, publish: str) -> None:
+    One that was ready and gives no sign of life for ``patience_s`` is killed.
+    """
+
+    def __init__(
+        self, folder: Path, *, vision: str, publish: str, patience_s: float = 30.0
+    ) -> None:
         self._folder = folder
         (folder / "process.py").write_text(STAND_IN)
         (folder / "log").write_text("")
         with (folder / "stderr").open("w") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", RUN, str(folder), vision, publish],
+                [sys.executable, "-c", RUN, str(folder), vision, publish, str(patience_s)],
                 stderr=stderr,
                 env={**os.environ, "PYTHONPATH": str(Path.cwd())},
             )
@@ -173,20 +178,13 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     wait_until(lambda: len(run.pids()) == 2)
     run.process.kill()
     run.end()
-    wait_until(lambda: not any(psutil.pid_exists(pid) and _runs(pid) for pid in run.pids()))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    wait_until(lambda: not any(map(runs, run.pids())))
 
 
 @pytest.mark.parametrize("number", [0, 1], ids=["vision", "publish"])
 def test_a_frozen_process_is_started_anew(tmp_path: Path, number: int) -> None:
     """A process that stops giving signs of life is killed, and started again."""
-    run = Run(tmp_path, vision="on", publish="on")
+    run = Run(tmp_path, vision="on", publish="on", patience_s=2.0)
     wait_until(lambda: len(run.pids()) == 2)
     name = ("vision", "publish")[number]
     pid = run.pid_of(name)
@@ -202,7 +200,7 @@ def test_a_frozen_process_is_started_anew(tmp_path: Path, number: int) -> None:
 
 def test_a_process_that_never_was_ready_is_left_alone(tmp_path: Path) -> None:
     """Starting may take long on a small board; only who was ready can be frozen."""
-    run = Run(tmp_path, vision="silent", publish="on")
+    run = Run(tmp_path, vision="silent", publish="on", patience_s=2.0)
     wait_until(lambda: len(run.pids()) == 2 and "publish is ready" in run.log)
     os.kill(
         run.pid_of("publish"), signal.SIGSTOP

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge.faces.blazeface import FULL, WINDOW_OVERLAP_PX, FullRangeBlazeFace, windows
@@ -30,6 +30,7 @@ regions = st.builds(
 
 
 @given(regions, st.floats(0, 1), st.floats(0, 1))
+@example(Region(x=0, y=0, width=280, height=308, scale=0.6875), 1.0, 0.0)
 def test_every_place_is_seen_whole(region: Region, across: float, down: float) -> None:
     """Whatever is no wider than the overlap lies in one window as a whole, edges included."""
     found = windows(region)

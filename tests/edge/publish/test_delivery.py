@@ -95,19 +95,19 @@ def test_connections_cut_in_mid_acknowledgement(
 def test_no_broker_at_all(tmp_path: Path, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """Without a broker events wait, it is said once, and all arrive when one comes."""
     caplog.set_level(logging.DEBUG)
-    nobody = free_port()
+    kept = socket.socket()  # bound and deaf: it refuses whoever calls, and nobody else gets it
+    kept.bind(("127.0.0.1", 0))
+    nobody = kept.getsockname()[1]
     outbox.append(changes(30))
     with Running(make_config(tmp_path, nobody), grace_s=10.0):
         wait_until(lambda: caplog.text.count("next attempt") >= 3)
         (warning,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
         assert "check the broker's host" in warning.message
         assert outbox.stats().depth == 30
-        with (
-            BrokerProcess(tmp_path / "broker") as broker,
-            Listening(broker.port) as ear,
-            BadWire(broker.port, own_port=nobody),
-        ):
-            wait_until(lambda: len(ear.tracks) >= 30)
+        with BrokerProcess(tmp_path / "broker") as broker, Listening(broker.port) as ear:
+            kept.close()
+            with BadWire(broker.port, own_port=nobody):
+                wait_until(lambda: len(ear.tracks) >= 30)
             assert ear.tracks == named(30)
 
 
