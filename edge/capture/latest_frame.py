@@ -17,6 +17,7 @@ from edge.capture.pictures import RateLimit, as_bgr
 from edge.capture.protocol import CaptureState, CaptureStatus
 from edge.values import Frame, frozen
 from emoshift.errors import CameraError
+from emoshift.stop_flag import StopFlag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ class NewestFrame:
         self._clock = clock
         self._max_fps = max_fps
         self._frozen_after_s = frozen_after_s
-        self._stopping = threading.Event()
+        self._stopping = StopFlag()
         self._newest: SimpleQueue[Frame] = SimpleQueue()  # never more than one
         self._status = CaptureStatus(
             state=CaptureState.OPENING, reason="", frames=0, dropped=0, reopened=0

@@ -252,3 +252,19 @@ def test_an_interrupt_at_any_moment_does_not_keep_it_from_closing() -> None:
         if not interrupted:
             break
     assert moment > 20
+
+
+@pytest.mark.parametrize("moment", range(30))
+def test_an_interrupted_close_can_be_repeated(moment: int) -> None:
+    """Wherever Ctrl-C ends the wish to stop, it can be said again, and the thread hears it."""
+
+    def absent() -> FedDevice:
+        raise CameraError("no such device")
+
+    capture = NewestFrame(absent, clock=time.monotonic)
+    wait_until(lambda: capture.status().reason == "no such device")
+    assert interrupt(capture.close, after=moment)
+    again = threading.Thread(target=capture.close, daemon=True)
+    again.start()
+    again.join(10.0)
+    assert not again.is_alive()
