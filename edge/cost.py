@@ -203,7 +203,7 @@ class FramePlanner:
 
         Args:
             faces: In view.
-            measured: Whose landmarks were measured.
+            measured: Whose landmarks were looked for, whether they were seen or not.
             landmarks_s: Seconds for that.
             looks: At how many MediaPipe's models looked too.
             looks_s: Seconds for that.

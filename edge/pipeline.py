@@ -152,7 +152,7 @@ class Pipeline:
             landmarks_s = report.stages_s.get("landmarks", 0.0) - looks_s
             self._planner.observe(
                 faces=len(faces),
-                measured=report.measured,
+                measured=report.tried,
                 landmarks_s=landmarks_s,
                 looks=report.corrected,
                 looks_s=looks_s,

@@ -55,6 +55,7 @@ class FacesReport:
         faces: Faces returned.
         too_small: Those of them too small for landmarks.
         measured: Those whose landmarks were measured on this frame.
+        tried: Those and the ones whose landmarks were looked for in vain.
         corrected: Those of them that MediaPipe's models looked at too.
         landmarks_age_s: Age of each other face's landmarks, seconds, by track number.
     """
@@ -63,6 +64,7 @@ class FacesReport:
     faces: int = 0
     too_small: int = 0
     measured: int = 0
+    tried: int = 0
     corrected: int = 0
     landmarks_age_s: Mapping[int, float] = field(default_factory=dict)
 

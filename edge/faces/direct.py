@@ -149,7 +149,7 @@ class DirectFaces:
         self._forget_all_but({track.number for track in self._tracker.tracks})
         tracks = self._visible(frame)
         matched = time.perf_counter()
-        measured = self._measure_some(frame, tracks)
+        tried, measured = self._measure_some(frame, tracks)
         tracks = self._visible(frame)  # less those in which the model saw no face
         landmarked = time.perf_counter()
         faces = tuple(self._face(track, now_s) for track in tracks)
@@ -169,6 +169,7 @@ class DirectFaces:
             faces=len(faces),
             too_small=sum(face.box.width < LANDMARK_PX for face in faces),
             measured=measured,
+            tried=tried,
             corrected=self._looks,
             landmarks_age_s={
                 face.track: now_s - face.landmarks.measured_s
@@ -223,8 +224,12 @@ class DirectFaces:
             now_s=now_s,
         )
 
-    def _measure_some(self, frame: Frame, tracks: tuple[Track, ...]) -> int:
-        """Measure the landmarks of the faces that need it most; returns how many succeeded."""
+    def _measure_some(self, frame: Frame, tracks: tuple[Track, ...]) -> tuple[int, int]:
+        """Measure the landmarks of the faces that need it most.
+
+        Returns:
+            How many were looked for, and how many of them were there.
+        """
         now_s, interval_s = frame.captured_s, self._budget.landmark_interval_s
         failed_landmarks = tuple(
             track
@@ -258,7 +263,8 @@ class DirectFaces:
         )
         corrected = self._to_correct([by_number[number] for number in chosen], now_s)
         self._networks_s, self._looks = {"small_face": 0.0, "mesh": 0.0}, 0
-        return self._measure(frame, [by_number[number] for number in chosen], corrected, boxes)
+        found = self._measure(frame, [by_number[number] for number in chosen], corrected, boxes)
+        return len(chosen), found
 
     def _to_correct(self, tracks: Sequence[Track], now_s: float) -> set[int]:
         """Of the faces to be measured, those that MediaPipe's models look at too."""

@@ -141,6 +141,7 @@ class MediaPipeFaces:
             },
             faces=len(faces),
             measured=len(faces),
+            tried=len(faces),
         )
         return faces
 

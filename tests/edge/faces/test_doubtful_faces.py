@@ -174,6 +174,13 @@ def test_what_is_no_face_is_looked_at_once_a_frame() -> None:
         assert len(reference.looked) - before <= 1
 
 
+def test_faces_looked_for_in_vain_are_counted() -> None:
+    """They cost what the others cost, which a plan for the next frame must know."""
+    watch = Watch(Detector(LEFT, RIGHT), Small(on_the_right), Reference(anywhere))
+    watch.frames(1)
+    assert (watch.finder.report.tried, watch.finder.report.measured) == (2, 1)
+
+
 def test_what_is_no_face_is_forgotten() -> None:
     """A mistake of the detector is not counted as a pupil for as long as it repeats itself."""
     watch = Watch(Detector(LEFT), Small(nowhere), Reference(nowhere))
