@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from convert.cli import main
-from convert.model_card import END, START, update_document
+from convert.model_card import CARD_NAME, END, START, update_document, write_card
 from edge.bundle.loader import default_bundle_path, load_bundle
 from edge.bundle.manifest import MANIFEST_NAME
 from tests.support.handmade_bundle import cnn_member, write_bundle
@@ -209,15 +209,17 @@ def test_document(tmp_path: Path) -> None:
 
 
 def test_documentation_is_fresh() -> None:
-    """The figures in docs/research/quantisation.md are those of the package's bundle."""
+    """The figures in the document and on the card are those of the bundle of the package."""
     path = Path(__file__).parents[2] / "docs" / "research" / "quantisation.md"
     bundle = default_bundle_path()
     if not path.exists() or not (bundle / MANIFEST_NAME).exists():
         pytest.skip("docs/research/quantisation.md or models/default is not there")
     text = path.read_text(encoding="utf-8")
-    assert update_document(text, load_bundle(bundle).manifest) == text, (
+    manifest = load_bundle(bundle).manifest
+    assert update_document(text, manifest) == text, (
         "stale; run: convert document docs/research/quantisation.md"
     )
+    assert (bundle / CARD_NAME).read_text(encoding="utf-8") == write_card(manifest)
 
 
 def test_every_command_is_a_click_command() -> None:
