@@ -421,6 +421,7 @@ async def about_page(request: Request) -> Response:
         devices=len(infos),
         min_faces=context.config.web.min_faces,
         events_days=context.config.history.events_days,
+        audit_days=context.config.history.audit_days,
         minutes_days=context.config.history.minutes_days,
         model_card=text,
     )

@@ -273,6 +273,8 @@ def test_a_viewer_sees_windows(site, browser):
     for state, count in counts.items():
         sync_api.expect(page.locator(f"[data-state={state}] .count")).to_have_text(str(count))
     sync_api.expect(page.locator("#faces")).to_contain_text(str(sum(window.states)))
+    for table in ("#lessons tbody", "#compared", "#basis"):  # filled once the history is loaded
+        sync_api.expect(page.locator(f"{table} tr").first).to_be_attached()
     before = page.locator("#class").inner_text()
     for _ in range(5):
         site.publish(room.change(time.time_ns() // 1_000_000))
@@ -282,6 +284,8 @@ def test_a_viewer_sees_windows(site, browser):
     assert page.locator("[data-event]").count() == 0
     sync_api.expect(page.locator("#publish")).to_contain_text("no single face")
     assert no_complaints(page) == []
+    page.set_viewport_size({"width": 1280, "height": 1400})
+    picture(page, "dashboard-teacher")
     context.close()
 
 

@@ -60,10 +60,16 @@ function gaps(buckets, width) {
   const filled = [];
   for (const bucket of buckets) {
     const last = filled.at(-1);
-    if (last && bucket.t - last.t > 1.5 * width) filled.push({ t: last.t + width, states: null, changes: null });
+    if (last && bucket.t - last.t > 1.5 * width) filled.push(...end(last, width), { t: last.t + width, states: null, changes: null });
     filled.push(bucket);
   }
+  if (buckets.length) filled.push(...end(buckets.at(-1), width));
   return filled;
+}
+
+function end(bucket, width) {
+  // A window is drawn as a step, which holds until its end; minutes are joined by a line.
+  return windows ? [{ t: bucket.t + width, states: bucket.states, changes: null }] : [];
 }
 
 function bucketWidth(buckets) {
@@ -127,7 +133,7 @@ function draw() {
     ...frame(from, to, "%", { min: 0, max: 100 }),
     dataZoom: zoom,
     series: STATES.map((state, i) => ({
-      name: words.states[state], type: "line", stack: "all", symbol: "none", smooth: 0.2, lineStyle: { width: 1.5, color: colour("card") },
+      name: words.states[state], type: "line", stack: "all", symbol: "none", ...(windows ? { step: "end" } : { smooth: 0.2 }), lineStyle: { width: 1.5, color: colour("card") },
       color: colour(state), areaStyle: { opacity: 1 }, emphasis: { focus: "series" },
       data: points.map((p) => [p.t, p.states ? Math.round(1000 * p.states[i]) / 10 : null]),
       ...(i === 0 ? { markLine: marks(from, to) } : {}),

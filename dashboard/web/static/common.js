@@ -137,7 +137,7 @@ export function frame(from, to, yName, extra = {}) {
     grid: { left: rem(3.4), right: rem(1), top: rem(1.8), bottom: rem(2) },
     legend: { show: false },
     tooltip: { trigger: "axis", renderMode: "richText", confine: true, order: "seriesDesc", backgroundColor: colour("card"), borderColor: line, textStyle: { color: ink, fontSize: text } },
-    xAxis: { type: "time", min: from, max: to, axisLabel: { color: soft, hideOverlap: true, fontSize: text }, axisLine: { lineStyle: { color: line } }, splitLine: { show: false } },
+    xAxis: { type: "time", min: from, max: to, containShape: false, axisLabel: { color: soft, hideOverlap: true, fontSize: text }, axisLine: { lineStyle: { color: line } }, splitLine: { show: false } },
     yAxis: { type: "value", name: yName, nameTextStyle: { color: soft, align: "left", fontSize: text }, axisLabel: { color: soft, fontSize: text, formatter: (value) => number(value) }, splitLine: { lineStyle: { color: line } }, ...extra },
   };
 }

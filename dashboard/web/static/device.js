@@ -59,7 +59,7 @@ async function refresh() {
   }, { notMerge: true });
   for (const [name, drawn] of trends) {
     drawn.setOption({
-      ...frame(t[0] ?? data.from, data.to, "", { scale: name !== "fps", min: name === "fps" || name === "abstained" ? 0 : null }),
+      ...frame(t[0] ?? data.from, data.to, "", { scale: name !== "fps", min: name === "fps" || name === "abstained" ? 0 : null, splitNumber: 3 }),
       grid: { left: rem(3.4), right: rem(0.5), top: rem(0.6), bottom: rem(1.8) },
       series: [{ type: "line", color: colour("accent"), symbol: "circle", symbolSize: 5, showSymbol: t.length < 60, connectNulls: false, data: broken(t, data.latency.trends[name]) }],
     }, { notMerge: true });
