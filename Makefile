@@ -14,6 +14,10 @@ FRAMES ?= 200000
 MINUTES ?= 12
 # Home Assistant of 2025 runs on no other.
 PYTHON_HOMEASSISTANT ?= python3.13
+# For which Debian packages are built, and its Python.
+DEBIAN ?= 12
+PYTHON_OF_DEBIAN_12 := 3.11
+PYTHON_OF_DEBIAN_13 := 3.13
 # Any build of torch, for test-hf alone.
 TORCH ?= torch==2.13.0
 # What runs the pipelines of a Jetson's camera.
@@ -136,6 +140,14 @@ sbom: .venv-audit/ready ## Write the bills of materials (CycloneDX) of both pack
 release: .venv/ready sbom ## Build wheel, Debian packages, bills of materials, checksums and apt repository (GPG_KEY=..., SIGNING_KEY=...)
 	@scripts/system-packages apt-utils gnupg zstd
 	@scripts/release .venv/bin/python
+
+.PHONY: deb
+deb: .venv-demo/ready ## Build the Debian package of a device into dist (DEBIAN=13, ARCH=amd64 for a PC)
+	@.venv-demo/bin/python packaging/build_deb.py --arch "$(or $(ARCH),arm64)" --python "$(PYTHON_OF_DEBIAN_$(DEBIAN))"
+
+.PHONY: dashboard-deb
+dashboard-deb: .venv-dashboard/ready ## Build the Debian package of the dashboard into dist (DEBIAN=13, ARCH=arm64)
+	@.venv-dashboard/bin/python packaging/build_dashboard_deb.py --arch "$(or $(ARCH),amd64)" --python "$(PYTHON_OF_DEBIAN_$(DEBIAN))"
 
 .PHONY: containers
 containers: .venv/ready ## Build the images of packaging/compose.yaml from the Debian packages (ENGINE=docker, or OFFLINE=1 without a registry)

@@ -201,7 +201,7 @@ def deliver(report: AnyReport, report_path: Path | None) -> None:
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edge-bench")
 def main() -> None:
-    """Measure latency that can be believed, on this machine and towards the target."""
+    """Measure latency on this machine, and project it onto boards that are not at hand."""
 
 
 def _measured(

@@ -195,7 +195,7 @@ def evaluate(
         train evaluate models/sources/cnn_a.keras --tau 0.35 --tau 0.5
         train evaluate models/sources/cnn_a.keras --split CK+48 --tau 1
         train evaluate models/sources/cnn_a.keras --classes happy-sad-neutral
-        train evaluate models/default/cnn.tflite --split PrivateTest -o out/cnn
+        train evaluate models/default/cnn_a.tflite --split PrivateTest -o out/cnn_a
     """
     from train.evaluation.evaluate import evaluate as score
 
