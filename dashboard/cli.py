@@ -10,12 +10,12 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from emoshift.command_line import CommandGroup, split_broker
-from emoshift.errors import UsageError
+from emoshift.errors import ConfigError, UsageError
 from emoshift.logs import printable, set_up_logs
 
 if TYPE_CHECKING:
@@ -28,17 +28,60 @@ if TYPE_CHECKING:
     from emoshift.topics import Address
 
 
-def _settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that choose settings and database, and hand it the settings."""
+INSTALLED: Final = Path("/etc/emoshift-dashboard/dashboard.toml")
+"""The settings that the Debian package brings."""
 
-    @click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (TOML).")
-    @click.option("--database", help="A file, or postgresql://user@host/name.")
+
+def installed_settings(path: Path = INSTALLED) -> Path | None:
+    """Return the settings file of an installed dashboard, or ``None`` where there is none.
+
+    Raises:
+        ConfigError: It may be there, and this user may not see it.
+    """
+    try:
+        return path if path.exists() else None
+    except PermissionError:
+        problem = (
+            "may not be read by this user; run this with sudo -u emoshift-dashboard,"
+            " or give --config FILE"
+        )
+        raise ConfigError(str(path), [problem]) from None
+
+
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that choose settings and database, and hand it the settings.
+
+    Without ``--config`` it works on the installed dashboard, not on a new database in whatever
+    folder it is called from.
+    """
+    config = click.option(
+        "--config",
+        "file",
+        type=click.Path(path_type=Path),
+        help=f"Settings file (TOML).  [default: {INSTALLED} where it exists]",
+    )
+    database = click.option("--database", help="A file, or postgresql://user@host/name.")
+
     @functools.wraps(command)
     def wrapped(*, file: Path | None, database: str | None, **rest: Any) -> None:
         from dashboard.config import load_config
 
         chosen = {table: rest.pop(table, {}) for table in ("broker", "worker", "web")}
+        file = file or installed_settings()
         command(config=load_config(file, history={"database": database}, **chosen), **rest)
+
+    return config(database(wrapped))
+
+
+def _broker_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the broker of a settings file, if it names one, and hand it the settings."""
+
+    @click.option("--config", "file", type=click.Path(path_type=Path), help="Settings file (TOML).")
+    @functools.wraps(command)
+    def wrapped(*, file: Path | None, broker: dict[str, Any], **rest: Any) -> None:
+        from dashboard.config import load_config
+
+        command(config=load_config(file, broker=broker), **rest)
 
     return wrapped
 
@@ -245,7 +288,7 @@ def migrate(config: Config) -> None:
 
 @main.command()
 @_broker
-@_settings
+@_broker_settings  # never what is installed: nobody floods a school's broker by mistake
 @click.option("--devices", default=12, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--rate", default=4.0, show_default=True, help="Transitions a second, all together.")
 @click.option("--events", type=int, help="End after this many transitions.")

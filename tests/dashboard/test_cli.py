@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from dashboard.cli import main
+from dashboard.cli import installed_settings, main
 from dashboard.store.migrations import STEPS
 from emoshift.local_broker import free_port
 
@@ -83,7 +83,7 @@ def test_the_broker_is_named_as_on_the_device(broker):
         pytest.param(
             ("migrate", "--config", "/nowhere.toml"), 78, "no such file", id="no settings"
         ),
-        pytest.param(("simulate", "--mqtt-port", "0"), 78, "broker.port", id="no port"),
+        pytest.param(("worker", "--mqtt-port", "0"), 78, "broker.port", id="no port"),
     ],
 )
 def test_errors_are_one_line(sqlite, arguments, code, said):
@@ -124,3 +124,18 @@ def test_plain_http(tmp_path, sqlite):
     assert "expected an address" in said('[web]\ntrusted_proxies = ["*"]\n')
     for here in ("127.0.0.1", "::1", "localhost"):
         assert "version" in said(f'[web]\nhost = "{here}"\n')
+
+
+def test_the_installed_dashboard_is_meant(tmp_path):
+    """Without --config a command works on what is installed, and says where it may not."""
+    assert installed_settings(tmp_path / "dashboard.toml") is None
+    (tmp_path / "dashboard.toml").touch()
+    assert installed_settings(tmp_path / "dashboard.toml") == tmp_path / "dashboard.toml"
+
+
+def test_a_database_that_cannot_be_opened(tmp_path):
+    """The file is named as it was given, with what to look at."""
+    code, said = run("users", "list", "--database", str(tmp_path / "none" / "d.db"))
+    assert code == 73
+    assert said.startswith(f"Error: {tmp_path}/none/d.db: cannot be opened: ")
+    assert "its folder" in said
