@@ -21,6 +21,11 @@ observation has the same count, and makes the prediction for more faces too high
 low."""
 
 
+_LONGEST_S: Final = 2.0
+"""More is taken for this much: a machine that stood still (a process stopped, a card that hangs) did
+not work, and what it did then must not be planned with for minutes."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
     """Seconds for ``n`` faces: ``fixed_s + n * each_s``; nothing for none.
@@ -59,7 +64,7 @@ class CostModel:
         """Take in that ``count`` faces took so long; a count of zero says nothing."""
         if count <= 0 or not math.isfinite(seconds):
             return
-        seconds = max(seconds, 0.0)
+        seconds = min(max(seconds, 0.0), _LONGEST_S)
         self._w = _KEPT * self._w + 1.0
         self._n = _KEPT * self._n + count
         self._nn = _KEPT * self._nn + count * count

@@ -260,9 +260,7 @@ def open_pipeline(
     ) as finder:
         yield Pipeline(
             finder=finder,
-            ensemble=Ensemble(
-                bundle, threads=config.models.thread_count(), clock=time.perf_counter
-            ),
+            ensemble=Ensemble(bundle, threads=threads, clock=time.perf_counter),
             detector=TransitionDetector(parameters),
             planner=FramePlanner(config.health.budget_ms / 1e3) if live else None,
         )

@@ -269,3 +269,32 @@ def test_looks_are_rarer_where_they_are_dear() -> None:
         assert slow.look_limit(0.0, waited_s=waited_s, at_most=1) == looks
     for waited_s, looks in ((LOOK_SPACING_S - 0.01, 0), (LOOK_SPACING_S + 0.01, 1)):
         assert fast.look_limit(0.0, waited_s=waited_s, at_most=1) == looks
+
+
+def test_a_machine_that_stood_still_is_soon_forgotten() -> None:
+    """Two minutes in which a process was stopped are no cost of the look it was stopped in."""
+    planner = FramePlanner(0.1)
+
+    def take(looks: int, looks_s: float) -> None:
+        planner.observe(
+            faces=3,
+            measured=3,
+            landmarks_s=0.02,
+            looks=looks,
+            looks_s=looks_s,
+            classified=3,
+            classification_s=0.02,
+            rest_s=0.01,
+        )
+
+    for _ in range(50):
+        take(1, 0.035)
+    take(1, 120.0)
+    waits_s, waited_s = [], 0.0
+    while len(waits_s) < 10:
+        waited_s += 1 / 30
+        if planner.look_limit(0.005, waited_s=waited_s, at_most=1):
+            waits_s.append(waited_s)
+            waited_s = 0.0
+            take(1, 0.035)
+    assert sum(waits_s) < 10.0
