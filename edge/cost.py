@@ -22,8 +22,8 @@ low."""
 
 
 _LONGEST_S: Final = 2.0
-"""More is taken for this much: a machine that stood still (a process stopped, a card that hangs) did
-not work, and what it did then must not be planned with for minutes."""
+"""More is taken for this much: while a machine stands still (a stopped process, a card that hangs)
+nothing costs anything, and no plan should go by it for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,15 +63,23 @@ class EventStoreProcess:
     Args:
         settings: The outbox that is configured.
         command: How to start the process.
+
+    Raises:
+        OutboxError: It cannot be started.
     """
 
     def __init__(self, settings: config.Outbox, *, command: Sequence[str] | None = None) -> None:
         self._path = settings.path
-        self._process = subprocess.Popen(
-            _command() if command is None else command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        try:
+            self._process = subprocess.Popen(
+                _command() if command is None else command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        except OSError as why:
+            raise OutboxError(
+                f"{self._path}: the process that stores events cannot be started: {why.strerror}"
+            ) from why
         if self._process.stdin is None or self._process.stdout is None:
             raise OutboxError(f"{self._path}: the process that stores events has no pipes")
         self._requests, self._answers = self._process.stdin, self._process.stdout

@@ -172,7 +172,7 @@ def _turn(vision: _Child, publish: _Child) -> int | None:
     for child in (publish, vision):
         if child.process is None:
             if now_s >= child.due_s:
-                child.start()
+                _start(child, now_s)
             continue
         code = child.process.poll()
         if code is None:
@@ -186,6 +186,16 @@ def _turn(vision: _Child, publish: _Child) -> int | None:
         why = f"signal {-code}" if code < 0 else f"exit code {code}"
         log.warning("%s ended (%s); started again in %.1f s", child.name, why, child.plan(now_s))
     return None
+
+
+def _start(child: _Child, now_s: float) -> None:
+    """Start a process; where the system cannot (no memory just now), later."""
+    try:
+        child.start()
+    except OSError as why:
+        child.started_s = now_s
+        delay_s = child.plan(now_s)
+        log.warning("%s cannot be started (%s); tried again in %.1f s", child.name, why, delay_s)
 
 
 @contextlib.contextmanager

@@ -150,9 +150,9 @@ class Replays:
         for row in rows:
             event = finalise_event(row, now=self._clock(), boot_session=self._boot_session)
             payload = event.model_copy(update={"historical": True, "backlog": True}).to_json()
-            self._tokens.add(
-                send(OutgoingMessage(topic=self._to, payload=payload, qos=1, retain=False))
-            )
+            token = send(OutgoingMessage(topic=self._to, payload=payload, qos=1, retain=False))
+            if token >= 0:  # one that was not sent is never acknowledged
+                self._tokens.add(token)
         if len(rows) == room and rows[-1].event.seq < last:
             self._requests.appendleft((boot_id, rows[-1].event.seq + 1, last))
             return False

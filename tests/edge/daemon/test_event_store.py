@@ -73,6 +73,12 @@ def test_an_outbox_that_cannot_be_opened(tmp_path: Path) -> None:
         store.flush()
 
 
+def test_a_process_that_cannot_be_started(tmp_path: Path) -> None:
+    """One line says so, and the service manager tries again."""
+    with pytest.raises(OutboxError, match="cannot be started: No such file"):
+        EventStoreProcess(settings(tmp_path), command=[str(tmp_path / "python")])
+
+
 def test_a_process_that_dies_is_missed(tmp_path: Path) -> None:
     """The next call says so, and what was stored is there."""
     with EventStoreProcess(settings(tmp_path)) as store:

@@ -56,7 +56,7 @@ def reread():
     return parse_config(tomllib.load(open(f"{folder}/edge.toml", "rb")), where="edge.toml")
 patience = dict.fromkeys(("vision", "publish"), float(sys.argv[4]))
 sys.exit(supervise(Config(), reread=reread, watchdog_s=patience, command=lambda name: [
-    sys.executable, f"{folder}/process.py", name, folder, stories[name]]))
+    sys.argv[5], f"{folder}/process.py", name, folder, stories[name]]))
 """
 
 
@@ -67,14 +67,23 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, *, vision: str, publish: str, patience_s: float = 30.0
+        self,
+        folder: Path,
+        *,
+        vision: str,
+        publish: str,
+        patience_s: float = 30.0,
+        interpreter: Path = Path(sys.executable),
     ) -> None:
         self._folder = folder
         (folder / "process.py").write_text(STAND_IN)
         (folder / "log").write_text("")
         with (folder / "stderr").open("w") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", RUN, str(folder), vision, publish, str(patience_s)],
+                [
+                    *(sys.executable, "-c", RUN, str(folder), vision, publish),
+                    *(str(patience_s), str(interpreter)),
+                ],
                 stderr=stderr,
                 env={**os.environ, "PYTHONPATH": str(Path.cwd())},
             )
@@ -126,6 +135,19 @@ def test_a_crashed_process_is_started_again(tmp_path: Path) -> None:
     assert code == 0
     assert "vision ended (exit code 74); started again in 0.5 s" in said
     assert "publish ended (exit code 69); started again in 1.0 s" in said
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """A system that has no room for a process at this moment does not end the whole run."""
+    run = Run(tmp_path, vision="on", publish="on", interpreter=tmp_path / "python")
+    wait_until(lambda: "publish cannot be started" in run.said)
+    (tmp_path / "python").symlink_to(sys.executable)
+    wait_until(lambda: len(run.pids()) == 2)
+    run.process.send_signal(signal.SIGTERM)
+    code, said = run.end()
+    assert code == 0
+    assert "tried again in 0.5 s" in said
+    assert "Traceback" not in said
 
 
 def test_what_cannot_work_is_not_retried(tmp_path: Path) -> None:
