@@ -256,7 +256,7 @@ class Synthetic:
     def __init__(self, request: Request) -> None:
         clip = find_asset(SAMPLE_CLIP)
         if clip is None:
-            raise InputError(f"{SAMPLE_CLIP.name} is missing; run: edge assets fetch")
+            raise InputError(f"{SAMPLE_CLIP.name} is missing; run: edge assets fetch --all")
         self._people = [
             frame.image[_TOP : _TOP + _HEIGHT, _LEFT : _LEFT + _WIDTH].copy()
             for frame in Clip(clip).frames()

@@ -45,7 +45,7 @@ def main() -> None:
 
     \b
     Example:
-        train run --name first --model cnn_a
+        train run --name first --model model_x
         train export runs/20261101-090000-first -o models/sources/cnn_a.keras
         train evaluate models/sources/cnn_a.keras --mirrored
     """
@@ -62,7 +62,7 @@ def run(**given: Any) -> None:
 
     \b
     Example:
-        train run --name cnn-a --model cnn_a
+        train run --name cnn-a --model cnn_a --teacher models/sources/taught_labels.npz
         train run --name three --model model_x --classes happy-sad-neutral --samples-per-class 4000
         train run --name longer --recipe long.toml --resume runs/.../checkpoints/epoch-040.npz
         train run --name vit --model dima806/facial_emotions_image_detection@COMMIT

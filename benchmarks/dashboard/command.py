@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import click
+
+from emoshift.errors import InputError, UsageError
 
 
 @click.group()
@@ -46,10 +49,14 @@ def fill(database: str, *, events: int, classes: int, weeks: int) -> None:
     """
     from benchmarks.dashboard.fill_history import fill_term
     from dashboard.store.database import open_store
+    from dashboard.store.read import Archive
 
     began_s = time.monotonic()
+    engine = open_store(database)
+    if Archive(engine).devices():
+        raise UsageError(f"{database}: is not empty; name a new one")
     fill_term(
-        open_store(database),
+        engine,
         events=events,
         rooms=classes,
         weeks=weeks,
@@ -71,6 +78,8 @@ def read(database: str, *, runs: int) -> None:
     """
     from benchmarks.dashboard.measure import measure_reading
 
+    if "://" not in database and not Path(database).exists():
+        raise InputError(f"{database}: no such database; run: edge-bench dashboard fill {database}")
     click.echo(measure_reading(database, runs=runs))
 
 

@@ -17,9 +17,10 @@ from benchmarks.dashboard.load import prepare, send
 from benchmarks.dashboard.postgres import postgres, process_s
 from dashboard.simulate.classroom import Outgoing, make_school
 from dashboard.simulate.publish import PublishingLoad, Simulator
-from dashboard.store.database import open_engine, open_store
+from dashboard.store.database import open_store
 from dashboard.store.read import Archive
 from dashboard.web.views import SPANS_MS
+from emoshift.errors import InputError
 from emoshift.local_broker import free_port, local_broker
 from emoshift.settings import BrokerSettings
 
@@ -98,8 +99,10 @@ def _make_events(events: int) -> list[Outgoing]:
 
 def measure_reading(database: str, *, runs: int) -> str:
     """Time reading a term of one class from a filled database."""
-    archive = Archive(open_engine(database))
+    archive = Archive(open_store(database))
     events, devices = archive.count_events(), archive.devices()
+    if not devices:
+        raise InputError(f"{database}: holds no class; fill one with: edge-bench dashboard fill")
     end_ms = max(device.seen_ms for device in devices)
     took_s = []
     for number in range(runs):

@@ -26,6 +26,7 @@ from benchmarks.reports.schema import (
     read_report,
 )
 from benchmarks.reports.tables import ReportTable, as_markdown, interval, people
+from emoshift.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,12 +71,18 @@ network elsewhere and from the other networks' ratios, by the arithmetic of the 
 
 
 def make_page(results: Path) -> str:
-    """Write the whole page."""
+    """Write the whole page.
+
+    Raises:
+        InputError: There is no report.
+    """
     devices = {
         folder: {path.stem: read_report(path) for path in sorted(folder.glob("*.json"))}
         for folder in sorted(path for path in results.iterdir() if path.is_dir())
     }
     every = [report for reports in devices.values() for report in reports.values()]
+    if not every:
+        raise InputError(f"{results}: holds no report; make some with: edge-bench suite")
     blocks: list[Block] = [_TITLE, _BOARDS, boards_table(every), _BOARDS_NOTES, _READING]
     for folder, reports in devices.items():
         if reports:

@@ -78,6 +78,10 @@ def report_path(tmp_path_factory, bundle):
         pytest.param(("project", "--target", "pi9"), 2, "the targets are", id="no such target"),
         pytest.param(("compare", "a.json", "b.json"), 66, "a.json: no such file", id="no report"),
         pytest.param(("peers", "--only", "nobody"), 2, "--only nobody: unknown", id="no peer"),
+        pytest.param(
+            ("dashboard", "read", "none.db"), 66, "none.db: no such database", id="no database"
+        ),
+        pytest.param(("docs", "--results", "docs"), 66, "docs: holds no report", id="no reports"),
         pytest.param(("suite", "nothing"), 2, "nothing: unknown", id="no measurement"),
         pytest.param(("stages", "--frames", 0), 2, "0 is too few", id="no frames"),
         pytest.param(("project", "--size", "big"), 2, "--size big: expected", id="no picture"),

@@ -53,7 +53,9 @@ def test_help_shows_an_example(name: str | None) -> None:
         pytest.param(
             ["run", "--name", "x", "--recipe", "none.toml"], "none.toml", 66, id="no recipe"
         ),
-        pytest.param(["export", "none", "-o", "x.keras"], "not the config", 66, id="no run"),
+        pytest.param(
+            ["export", "none", "-o", "x.keras"], "give the folder of a run", 66, id="no run"
+        ),
         pytest.param(["run", "--name", "x"], "give --recipe FILE or --model NAME", 2, id="nothing"),
         pytest.param(["run", "--list"], "run 'train list'", 2, id="list of a run"),
         pytest.param(["--list"], "run 'train list'", 2, id="list"),
@@ -72,6 +74,14 @@ def test_expected_errors_are_one_line(arguments: list[str], said: str, code: int
     assert found.exit_code == code
     assert said in found.output
     assert found.output.count("\n") == 1
+
+
+def test_a_recipe_that_learns_from_a_teacher() -> None:
+    """Whoever leaves the teacher out is told which file there is."""
+    with CliRunner().isolated_filesystem():
+        found = CliRunner().invoke(main, ["run", "--name", "x", "--model", "cnn_a"])
+    assert found.exit_code == 78
+    assert "give --teacher FILE, such as models/sources/taught_labels.npz" in found.output
 
 
 def test_without_a_data_folder_one_line_says_how_to_give_it(

@@ -97,7 +97,9 @@ def read_config(folder: Path) -> RunConfig:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return RunConfig(**{**values, "recipe": renamed(values["recipe"])})
-    except (OSError, ValueError, TypeError, KeyError) as why:
+    except OSError as why:
+        raise InputError(f"{path}: {why.strerror}; give the folder of a run") from why
+    except (ValueError, TypeError, KeyError) as why:
         raise InputError(f"{path}: not the config of a run ({why})") from why
 
 

@@ -132,8 +132,7 @@ def check_options(options: RunOptions, recipe: RunRecipe) -> None:
         raise InputError(f"{resume}: no such checkpoint; they lie in a run's checkpoints folder")
     problems: list[str] = []
     if isinstance(recipe, TwoHeadRecipe):
-        if (recipe.teacher_share > 0) is (options.teacher is None):
-            problems.append("teacher_share above 0 and --teacher FILE go together")
+        problems += _teacher_problems(options, recipe)
         if recipe.data.classes:
             problems.append(
                 "data.classes: this network predicts all classes; merge them with"
@@ -152,6 +151,18 @@ def check_options(options: RunOptions, recipe: RunRecipe) -> None:
         raise ConfigError(str(options.recipe or options.model), problems)
     if isinstance(recipe, FineTuneRecipe):
         require_torch()
+
+
+def _teacher_problems(options: RunOptions, recipe: TwoHeadRecipe) -> list[str]:
+    if recipe.teacher_share > 0 and options.teacher is None:
+        problem = (
+            f"teacher_share: {recipe.teacher_share:g} of each target is a teacher's; give"
+            " --teacher FILE, such as models/sources/taught_labels.npz, or set it to 0"
+        )
+        return [problem]
+    if recipe.teacher_share == 0 and options.teacher is not None:
+        return ["teacher_share: 0, so --teacher would do nothing; set it above 0"]
+    return []
 
 
 def _leave_out_problems(options: RunOptions, recipe: RunRecipe) -> list[str]:
