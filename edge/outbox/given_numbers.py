@@ -94,10 +94,12 @@ class GivenNumbers:
     def set_current(self, first: int, last: int) -> None:
         """Say what was given last, and what may still be there; in place, for a full disk."""
         self._limits = (first, last)
-        if self._file is not None:
-            self._slot = (self._slot + 1) % _SLOTS
-            with contextlib.suppress(OSError):
-                os.pwrite(self._file, _line(self._boot_id, first, last), self._slot * _LINE)
+        if self._file is None:  # the disk has refused it until now
+            self._write()
+            return
+        self._slot = (self._slot + 1) % _SLOTS
+        with contextlib.suppress(OSError):
+            os.pwrite(self._file, _line(self._boot_id, first, last), self._slot * _LINE)
 
     def close(self) -> None:
         """Close the file."""

@@ -22,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.outbox.event_file import EventFile
+from edge.outbox.given_numbers import numbers_path, read_numbers
 from edge.outbox.records import COLUMNS, StoredEvent, checksum
 from edge.outbox.settings import Limits, OutboxState
 from edge.outbox.store import Outbox
@@ -634,6 +635,21 @@ def test_a_torn_log_is_reported(path: Path, tmp_path: Path) -> None:
     with Outbox.open(tmp_path / "after" / "outbox.db", writer=True) as outbox:
         assert tracks(outbox.peek()) == [f"t{i}" for i in range(5)]
         assert [(x.boot_id, x.first, x.last) for x in outbox.losses()] == [(boot, 6, 10)]
+
+
+def test_numbers_are_noted_once_the_disk_allows_it(path: Path) -> None:
+    """A start on a disk that refuses the note of numbers does not end the noting for good."""
+    path.parent.mkdir()
+    obstacle = path.with_name(f"{path.name}-numbers.new")
+    obstacle.mkdir()
+    with Outbox.open(path, writer=True) as outbox:
+        outbox.append(changes(1))
+        assert read_numbers(numbers_path(path)) == {}
+        obstacle.rmdir()
+        outbox.append(changes(2))
+        assert read_numbers(numbers_path(path)) == {outbox.boot_id: (1, 3)}
+        outbox.append(changes(1))
+        assert read_numbers(numbers_path(path)) == {outbox.boot_id: (1, 4)}
 
 
 def test_dropped_events_are_reported(path: Path) -> None:
