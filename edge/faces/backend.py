@@ -56,8 +56,9 @@ class FacesReport:
         too_small: Those of them too small for landmarks.
         measured: Those whose landmarks were measured on this frame.
         tried: Those and the ones whose landmarks were looked for in vain.
-        corrected: Those of them that MediaPipe's models looked at too.
-        landmarks_age_s: Age of each other face's landmarks, seconds, by track number.
+        corrected: Looks of MediaPipe's models, those in vain included.
+        landmarks_age_s: Age of each face's landmarks, seconds, by track number; 0 for those
+            measured on this frame.
     """
 
     stages_s: Mapping[str, float] = field(default_factory=dict)

@@ -61,6 +61,10 @@ class Landmarker:
     Args:
         task: Path of ``face_landmarker.task``.
         threads: Threads each model may use.
+
+    Raises:
+        InputError: The archive is missing or damaged, or lacks one of them.
+        BundleError: One of them is no model that the runtime can run.
     """
 
     def __init__(self, task: Path, *, threads: int = 1) -> None:
