@@ -101,7 +101,7 @@ class ReconnectingConnection:
         return events
 
     def send(self, message: OutgoingMessage) -> int:
-        """Send a message; returns its token, or -1 while there is no connection: no answer comes."""
+        """Send a message; returns its token, or -1 while there is no connection."""
         return _NO_TOKEN if self._connection is None else self._connection.send(message)
 
     def subscribe(self, *topics: str) -> None:
