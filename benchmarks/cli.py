@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from edge import __version__
-from emoshift.command_line import INTERRUPTED, CommandGroup, RenamedOption, one_line_errors
+from emoshift.command_line import (
+    INTERRUPTED,
+    CommandGroup,
+    OutputPath,
+    RenamedOption,
+    one_line_errors,
+)
 from emoshift.errors import EmoshiftError
 
 if TYPE_CHECKING:
@@ -120,7 +126,7 @@ output_option = click.option(
     "report_path",
     cls=RenamedOption,
     before="--json",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=OutputPath(dir_okay=False),
     help="Write the whole report, with samples, to this file.",
 )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from convert.recipe import DEFAULT_RECIPE, Precision, load_recipe
-from emoshift.command_line import CommandGroup, RenamedOption
+from emoshift.command_line import CommandGroup, OutputPath, RenamedOption
 from emoshift.errors import BundleError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def main() -> None:
     "out",
     cls=RenamedOption,
     before="--out",
-    type=_PATH,
+    type=OutputPath(),
     help="Folder of the bundle.  [default: models/default, or out/NAME for chosen models]",
 )
 @_data
@@ -234,7 +234,7 @@ def retune(folder: Path, parameters: Path) -> None:
     "-o",
     "--output",
     "out",
-    type=_PATH,
+    type=OutputPath(),
     default=Path("models/small_face"),
     show_default=True,
     help="Folder to write.",

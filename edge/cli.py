@@ -12,7 +12,7 @@ import click
 from edge import __version__
 from edge.config import Config, demand_legal_basis, describe_publish, load_config, parse_config
 from edge.paths import CONFIG_PATH
-from emoshift.command_line import CommandGroup, split_broker
+from emoshift.command_line import CommandGroup, OutputPath, split_broker
 from emoshift.errors import ConfigError, InputError, UsageError
 from emoshift.logs import printable, set_up_logs
 
@@ -363,9 +363,7 @@ def drop_set_aside(numbers: tuple[int, ...], config_path: Path | None) -> None:
     type=click.Path(path_type=Path),
     help="A recording that was kept, instead of a new one.",
 )
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Keep the recording in this file."
-)
+@click.option("-o", "--output", type=OutputPath(), help="Keep the recording in this file.")
 @click.option(
     "--feedback",
     type=click.Path(path_type=Path),

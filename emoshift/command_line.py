@@ -10,12 +10,19 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from emoshift.credentials import mask_credentials
-from emoshift.errors import EmoshiftError, InputError, UnavailableError, UsageError
+from emoshift.errors import (
+    EmoshiftError,
+    InputError,
+    OutputError,
+    UnavailableError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,6 +74,36 @@ class RenamedOption(click.Option):
             super().add_to_parser(parser, ctx)
         finally:
             self.opts = list(now)
+
+
+class OutputPath(click.Path):
+    """A file or folder that a command writes when its work is done.
+
+    It is refused before the work begins where this user could not write it: nobody loses an hour's
+    measurement, or a recording of people who were asked in, to a folder without room for it.
+    """
+
+    def __init__(self, *, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, dir_okay=dir_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the path.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        place = path
+        try:
+            while not place.exists():
+                place = place.parent
+        except OSError as why:
+            raise OutputError(f"{path}: cannot be written: {why.strerror}") from why
+        if place != path and not place.is_dir():
+            raise OutputError(f"{path}: cannot be written: {place} is no folder; name another")
+        if not os.access(place, os.W_OK):
+            raise OutputError(f"{path}: this user may not write into {place}; name another place")
+        return path
 
 
 def split_broker(text: str) -> tuple[str, int | None]:

@@ -105,7 +105,9 @@ def list_runs(runs: Path) -> None:
 @main.command()
 @click.argument("run_folder", type=options.PATH)
 @click.option("--epoch", type=int, help="The last one by default.")
-@click.option("-o", "--output", type=options.PATH, required=True, help="The .keras file to write.")
+@click.option(
+    "-o", "--output", type=options.OUTPUT, required=True, help="The .keras file to write."
+)
 def export(run_folder: Path, epoch: int | None, output: Path) -> None:
     """Write a run's network as a .keras file for the converter.
 
@@ -120,7 +122,7 @@ def export(run_folder: Path, epoch: int | None, output: Path) -> None:
 
 @main.command()
 @click.argument("nets", type=options.PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=options.PATH, required=True, help="The .npz file to write.")
+@click.option("-o", "--output", type=options.OUTPUT, required=True, help="The .npz file to write.")
 @click.option(
     "--weight",
     "weights",
@@ -166,7 +168,7 @@ def teach(
     "report_folder",
     cls=RenamedOption,
     before="--report",
-    type=options.PATH,
+    type=options.OUTPUT,
     help="Folder for report and plots.",
 )
 @click.option("--logits", "logits_path", type=options.PATH, help="Keep the logits in this .npz.")
@@ -224,7 +226,7 @@ def evaluate(
     help="Both views of this network alone; repeatable.",
 )
 @options.classes
-@click.option("-o", "--output", type=options.PATH, help="JSON file to write the weights to.")
+@click.option("-o", "--output", type=options.OUTPUT, help="JSON file to write the weights to.")
 @options.data
 @options.cache
 def ensemble(
@@ -266,7 +268,7 @@ def ensemble(
 @main.command()
 @click.argument("paths", type=options.PATH, nargs=-1, required=True)
 @click.option(
-    "-o", "--output", type=options.PATH, help="Folder for table and plots of the networks."
+    "-o", "--output", type=options.OUTPUT, help="Folder for table and plots of the networks."
 )
 @options.split
 @options.mirrored
@@ -346,7 +348,7 @@ def landmarks(model: Path, *, framing: Path, data: Path | None, cache: Path) -> 
 @click.option(
     "-o",
     "--output",
-    type=options.PATH,
+    type=options.OUTPUT,
     default=Path(__file__).parent / "features" / "motion.json",
     show_default="train/features/motion.json",
     help="JSON file to write.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from emoshift.command_line import OutputPath
 from train.recipe_file import RecipeOverrides
 from train.training.run_options import DATA_VARIABLE, RunOptions
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATH: Final = click.Path(path_type=Path)
+OUTPUT: Final = OutputPath()
 EMOTIONS: Final = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 _OVERRIDES: Final = (
     *("seed", "epochs", "batch_size", "learning_rate"),

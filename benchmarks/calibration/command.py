@@ -11,6 +11,7 @@ import click
 from edge.bundle.installed import configured_bundle
 from edge.config import Models
 from edge.transitions import TransitionParameters
+from emoshift.command_line import OutputPath
 from emoshift.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ LENGTHS_S: Final = (10.0, 20.0, 40.0, 80.0)
 @click.option("--folds", default=8, show_default=True, help="Parts the people are divided into.")
 @click.option("--fits", type=_FILE, help="Keep the fits without each person here, or read them.")
 @click.option("--lengths", is_flag=True, help="Also calibrate on the first seconds alone.")
-@click.option("-o", "--output", type=_FILE, help="Write every figure here, as JSON.")
+@click.option(
+    "-o", "--output", type=OutputPath(dir_okay=False), help="Write every figure here, as JSON."
+)
 def calibration(
     *,
     data: Path,

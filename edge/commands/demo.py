@@ -217,7 +217,7 @@ class _Run:
         if self._show_log:
             return "see above"
         said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        errors = [line for line in said if line.startswith("ERROR")]
+        errors = [line.partition(": ")[2] for line in said if line.startswith("ERROR")]
         return (errors or said or ["nothing"])[-1]
 
     @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from emoshift.command_line import RenamedOption
+from emoshift.command_line import OutputPath, RenamedOption
+from emoshift.errors import OutputError
 
 
 @click.command()
@@ -89,3 +91,22 @@ def test_a_command_that_is_killed_ends_in_order():
     assert done.returncode == 143
     assert done.stdout.split("\n") == ["still here", "in order", ""]
     assert not done.stderr
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
+    """A folder that is still to be made is fine; what is in the way, or closed, is told."""
+    take = OutputPath().convert
+    assert take(str(tmp_path / "new" / "report.json"), None, None) == tmp_path / "new/report.json"
+    (tmp_path / "file").touch()
+    assert take(str(tmp_path / "file"), None, None) == tmp_path / "file"
+    with pytest.raises(OutputError, match="file is no folder"):
+        take(str(tmp_path / "file" / "report.json"), None, None)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_of_somebody_else_is_refused(tmp_path):
+    """The folder is named that this user may not write into."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match="may not write into"):
+        OutputPath().convert(str(tmp_path / "report.json"), None, None)
+    tmp_path.chmod(0o700)

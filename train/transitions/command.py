@@ -57,10 +57,10 @@ def detector() -> None:
     "--output",
     cls=RenamedOption,
     before="--write",
-    type=options.PATH,
+    type=options.OUTPUT,
     help="Write the manifest's temporal block here.",
 )
-@click.option("--report", type=options.PATH, help="Write every figure here, as JSON.")
+@click.option("--report", type=options.OUTPUT, help="Write every figure here, as JSON.")
 @click.option(
     "--channels",
     multiple=True,
