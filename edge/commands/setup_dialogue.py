@@ -31,7 +31,7 @@ from emoshift.errors import InputError, UsageError
 from emoshift.text_files import read_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _TARGET: Final = "emoshift.target"
 _PORTS: Final = {False: 1883, True: 8883}
@@ -52,8 +52,8 @@ def run_dialogue(given: Mapping[str, Any]) -> None:
     replaced = has_answers(path)
     if replaced and not given["yes"] and not click.confirm(f"{path} exists. Replace it?"):
         raise click.Abort
-    country = ask("country", "Whose law applies (eu, uk, us, other)", default="other")
-    click.echo(LAWS.get(country, LAWS["other"]))
+    country = ask("country", "Whose law applies", default="other", choices=tuple(LAWS))
+    click.echo(LAWS[country])
     legal_basis = ask("legal_basis", "By what right does this device watch, and who approved it")
     site = to_identifier(ask("site", "Name of the school", default="school"))
     name = to_identifier(ask("name", "Name of the room"))
@@ -98,7 +98,15 @@ class _Questions:
     def __init__(self, given: Mapping[str, Any]) -> None:
         self.given = dict(given)
 
-    def __call__(self, option: str, question: str, *, default: str | None = None) -> str:
+    def __call__(
+        self,
+        option: str,
+        question: str,
+        *,
+        default: str | None = None,
+        choices: Sequence[str] = (),
+    ) -> str:
+        """Return the answer; one that is none of ``choices`` is asked for again."""
         if (answer := self.given[option]) is not None:
             return str(answer)
         if self.given["yes"]:
@@ -106,7 +114,10 @@ class _Questions:
                 raise UsageError(f"--{option.replace('_', '-')} is missing; --yes asks nothing")
             return default
         try:
-            return str(click.prompt(question, default=default, show_default=bool(default)))
+            kind = click.Choice(choices, case_sensitive=False) if choices else None
+            return str(
+                click.prompt(question, default=default, show_default=bool(default), type=kind)
+            )
         except click.Abort:
             if sys.stdin.isatty():
                 raise
@@ -199,7 +210,7 @@ def _choose_publish(ask: _Questions) -> str:
     if ask.given["publish"] is None and not ask.given["yes"]:
         for mode in _MODES:
             click.echo(f"  {mode}: {describe_publish(Privacy(publish=mode))}")
-    return ask("publish", "What leaves the device (transitions, class)", default=_MODES[0])
+    return ask("publish", "What leaves the device", default=_MODES[0], choices=_MODES)
 
 
 def _start() -> None:

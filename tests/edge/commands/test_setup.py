@@ -131,6 +131,17 @@ def test_what_does_not_fit(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_law_is_one_that_is_known(tmp_path: Path) -> None:
+    """Whoever types EU reads of its prohibition; whoever names a country is asked again."""
+    some = {key: value for key, value in ANSWERS.items() if key != "--country"}
+    wishes = {**some, "--publish": "class"}
+    for typed in ("EU\n", "Germany\neu\n"):
+        code, said = init(tmp_path / "edge.toml", wishes, typed=f"{typed}\nn\n\n")
+        assert code == 0, said
+        assert "AI Act" in said
+        (tmp_path / "edge.toml").unlink()
+
+
 def test_what_was_set_before_is_kept(tmp_path: Path) -> None:
     """A device is set up again without losing its other settings; whoever is asked may say no."""
     path = tmp_path / "edge.toml"
