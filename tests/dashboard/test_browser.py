@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -368,6 +369,15 @@ def test_device_page(site, browser):
         sync_api.expect(page.locator("#latency canvas")).to_be_visible()
     assert no_complaints(page) == []
     picture(page, "dashboard-device")
+    context.close()
+
+
+def test_times_are_those_of_the_viewer(site, browser):
+    """The audit log tells times as the other pages do; the exact one is beside it."""
+    context, page = open_page(browser, site, "admin", "/audit", timezone_id="Asia/Tokyo")
+    time_shown = page.locator("tbody time").first
+    sync_api.expect(time_shown).to_have_attribute("title", re.compile(r"^\d{4}-\d\d-\d\dT"))
+    assert re.search(r"\d \w{3} \d{4}, \d\d:\d\d", time_shown.inner_text())
     context.close()
 
 

@@ -16,7 +16,10 @@ export const dateTime = (ms) => full.format(new Date(ms));
 
 export function showTimes(root) {
   for (const found of root.querySelectorAll("time[datetime]")) {
-    if (!found.textContent) found.textContent = full.format(new Date(found.dateTime));
+    // What stands in it already is for browsers without scripts.
+    if (found.textContent && found.textContent !== found.dateTime) continue;
+    found.title = found.dateTime;
+    found.textContent = full.format(new Date(found.dateTime));
   }
 }
 
