@@ -1,7 +1,7 @@
 """``edge-dashboard roll-out``: a new bundle for some devices first, taken back where it fails.
 
 Devices take no commands over MQTT. So what installs and what takes back are commands of the
-operator, run here (``ssh`` by custom); MQTT is only read.
+operator, run here (``ssh``, for example); MQTT is only read.
 """
 
 from __future__ import annotations

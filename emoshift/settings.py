@@ -70,7 +70,7 @@ class BrokerSettings(Table):
 
     Attributes:
         host: Name or address.
-        port: 1883 plain or 8883 with TLS by custom.
+        port: Unset takes 1883, or 8883 with TLS.
         username: User the broker knows, if it asks for one.
         password: Better kept in ``password_file``.
         password_file: File whose first line is the password; ``$CREDENTIALS_DIRECTORY`` is

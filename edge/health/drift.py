@@ -1,7 +1,7 @@
 """How far what the device sees has moved from what its bundle was built on.
 
 The population stability index of two histograms with shares ``p`` and ``q`` is
-``sum((p - q) * ln(p / q))``: 0 where they agree; by custom less than 0.1 is no drift and more than
+``sum((p - q) * ln(p / q))``: 0 where they agree; usually less than 0.1 is no drift and more than
 0.25 a large one. Small counts alone give about ``(bins - 1) / n``, so nothing is reported before
 there are enough. Old sightings fade, so that the figure describes the last hour or so. One person
 is never like a population, so nothing is reported of a few either; a classroom is not the training
