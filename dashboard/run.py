@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import secrets
+import socket
 import tempfile
 import threading
 import time
@@ -53,8 +55,12 @@ def run_web(config: Config, *, supervised: Callable[[], Supervised] | None = Non
     Args:
         config: The settings.
         supervised: Reports on the worker that runs beside the pages, if one does.
+
+    Raises:
+        UnavailableError: Host and port cannot be had.
     """
     web = config.web
+    _demand_port(web.host, web.port)
     app = make_app(config, open_store(config.history.database), supervised=supervised)
     server = _Server(
         uvicorn.Config(
@@ -77,6 +83,24 @@ def run_web(config: Config, *, supervised: Callable[[], Supervised] | None = Non
     server.hub = app.state.context.hub
     LOG.info("listening on %s", address(config))
     server.run()
+
+
+def _demand_port(host: str, port: int) -> None:
+    """See that the pages can listen there; uvicorn would say it in a log line of its own."""
+    try:
+        for family, kind, number, _, place in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            with socket.socket(family, kind, number) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                tried.bind(place)
+    except OSError as why:
+        if why.errno in (errno.EADDRINUSE, errno.EACCES):
+            raise UnavailableError(
+                f"{host}, port {port}: {why.strerror}; give another one: --port"
+            ) from why
 
 
 def address(config: Config) -> str:
@@ -105,6 +129,7 @@ def run_demo(
         fetch_charts()
     except EmoshiftError as why:
         say(f"Warning: {why}; the pages will show no charts")
+    _demand_port(HOST, port)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="emoshift-demo-")))
         broker = stack.enter_context(local_broker(folder, use_mosquitto=use_mosquitto))

@@ -104,7 +104,7 @@ class Models(Table):
         allow_unsigned: Whether to use a bundle that no trusted key has signed, or a site layer that
             this device has not.
         threads: Threads each network may use; ``auto`` takes the processor cores of the board
-            less one, which stays for camera, detector and publisher.
+            less one, which stays for camera, detector and publisher; four at most.
     """
 
     bundle: str = "default"

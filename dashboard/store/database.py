@@ -74,7 +74,8 @@ def open_store(setting: str) -> Engine:
         said = f"{engine.url!r}: cannot be opened: {why.orig}"
         if engine.dialect.name == "sqlite":
             said = f"{engine.url.database}: cannot be opened: {why.orig}"
-            said += "; check that its folder is there and that this user may write into it"
+            if "unable to open" in said:
+                said += "; check that its folder is there and that this user may write into it"
         if isinstance(why, CONNECTION_ERRORS) and engine.dialect.name == "postgresql":
             raise UnavailableError(said) from why
         raise StoreError(said) from why

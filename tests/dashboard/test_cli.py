@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from click.testing import CliRunner
 
@@ -131,6 +133,16 @@ def test_the_installed_dashboard_is_meant(tmp_path):
     assert installed_settings(tmp_path / "dashboard.toml") is None
     (tmp_path / "dashboard.toml").touch()
     assert installed_settings(tmp_path / "dashboard.toml") == tmp_path / "dashboard.toml"
+
+
+def test_a_port_that_is_taken(sqlite):
+    """It is an error in a line, not one of a library after the word that it listens."""
+    run("users", "add", "anna", "--password-stdin", "--database", sqlite, typed="a long password\n")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        code, said = run("serve", "--no-worker", "--port", port, "--database", sqlite)
+    assert code == 69
+    assert f"port {port}: Address already in use; give another one: --port" in said
 
 
 def test_a_database_that_cannot_be_opened(tmp_path):
