@@ -394,6 +394,8 @@ def add(config: Config, who: str, role: str, places: tuple[str, ...], password_s
 
     if password_stdin:
         password = sys.stdin.readline().rstrip("\n")
+    elif not sys.stdin.isatty():
+        raise UsageError("there is nobody to ask for the password; give --password-stdin")
     else:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     engine = open_store(config.history.database)

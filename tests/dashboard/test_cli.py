@@ -135,6 +135,12 @@ def test_the_installed_dashboard_is_meant(tmp_path):
     assert installed_settings(tmp_path / "dashboard.toml") == tmp_path / "dashboard.toml"
 
 
+def test_nobody_to_ask_for_a_password(sqlite):
+    """A script is told of the option; a password is never waited for where none can come."""
+    code, said = run("users", "add", "anna", "--database", sqlite)
+    assert (code, "--password-stdin" in said, said.count("\n")) == (2, True, 1)
+
+
 def test_a_port_that_is_taken(sqlite):
     """It is an error in a line, not one of a library after the word that it listens."""
     run("users", "add", "anna", "--password-stdin", "--database", sqlite, typed="a long password\n")
