@@ -110,7 +110,7 @@ class SteadyFrames:
             seconds: How long what counts goes on, by the board's time.
         """
         finder = self._pipeline.finder
-        planner = BoardPlanner(budget_s, lambda: (finder.report.measured, finder.report.corrected))
+        planner = BoardPlanner(budget_s, lambda: (finder.report.tried, finder.report.corrected))
 
         def step(captured_s: float, pictures: int) -> Work:
             self._pictures.skip(pictures - 1)
@@ -120,7 +120,7 @@ class SteadyFrames:
                 factors,
                 members=self._kinds,
                 faces=len(self._step_done.faces),
-                measured=finder.report.measured,
+                measured=finder.report.tried,
                 looks=finder.report.corrected,
                 classified=len(self._step_done.predictions),
             )
@@ -151,7 +151,7 @@ class SteadyFrames:
         found = {stage: times.newest(stage) * 1e3 for stage in _STAGES}
         for part, seconds in finder.report.stages_s.items():
             found[part.removeprefix("faces_")] = seconds * 1e3
-        if not finder.report.measured:
+        if not finder.report.tried:
             found.pop(_LANDMARKS, None)  # looking for a face that is due is Python
         for member in self._pipeline.ensemble.timings:
             found[member.name] = member.seconds * 1e3
@@ -175,7 +175,7 @@ def cost_there(
         factors: How many times slower each part is there.
         members: Names of the bundle's networks.
         faces: In view.
-        measured: With landmarks of this frame.
+        measured: Whose landmarks were looked for in it.
         looks: Those of them at which MediaPipe's models looked too.
         classified: Classified in it.
     """
