@@ -243,6 +243,9 @@ def test_a_run_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert (first_run.state, first_run.score) == ("unknown", "-")
     assert (second_run.model, second_run.epochs) == ("model_x", 2)
     assert second_run.best == ("ferplus_accuracy", 0.5, 1)
+    with pytest.raises(InputError, match="give the folder of a run"):
+        read_config(tmp_path)
+    (tmp_path / "experiment_config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(InputError, match="not the config of a run"):
         read_config(tmp_path)
 
