@@ -23,20 +23,28 @@ _EXPECTED: Final = (0, 1, 3)
 def run_apart(arguments: Sequence[str], path: Path) -> None:
     """Make one measurement in a process of its own, and its report.
 
+    A report that was there before stays where the measurement fails.
+
     Raises:
         UnavailableError: It failed; the message is its own.
     """
+    # A process that breaks down ends with 1 too, and an older report would pass for its own.
+    part = path.with_name(f".{path.stem}.part.json")
+    part.unlink(missing_ok=True)
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments, "--output", str(path)],
+        [sys.executable, "-m", "benchmarks", *arguments, "--output", str(part)],
         check=False,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
-    if done.returncode not in _EXPECTED:
-        lines = done.stderr.strip().splitlines() or [f"ended with code {done.returncode}"]
-        raise UnavailableError(f"edge-bench {' '.join(arguments)}: {lines[-1]}")
+    if done.returncode not in _EXPECTED or not part.exists():
+        part.unlink(missing_ok=True)
+        lines = done.stderr.strip().splitlines()
+        last = lines[-1] if lines else f"ended with code {done.returncode} and no report"
+        raise UnavailableError(f"edge-bench {' '.join(arguments)}: {last}")
+    part.replace(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
