@@ -53,8 +53,12 @@ def compare(one: dict[str, NDArray[Any]], other: dict[str, NDArray[Any]]) -> lis
         if name not in one or name not in other:
             lines.append(f"{name}: only in one of them")
             continue
-        off = np.abs(one[name].astype(np.float64) - other[name].astype(np.float64))
-        differ = int((off > 0).sum())
+        mine, theirs = (values[name].astype(np.float64) for values in (one, other))
+        if mine.shape != theirs.shape:
+            lines.append(f"{name}: shape {mine.shape} against {theirs.shape}")
+            continue
+        off = np.abs(mine - theirs)
+        differ = int((mine != theirs).sum())  # also where one of them is no number
         verdict = "the same" if not differ else f"{differ} differ, by {off.max():g} at most"
         lines.append(f"{name}: {off.size} values, {verdict}")
     return lines

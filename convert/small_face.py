@@ -75,7 +75,7 @@ def convert_small_face(source: Path, out: Path, *, cache: Path) -> SmallFaceRepo
         folder = Path(name)
         _write(folder, made.model, card)
         report = _compare(folder, made.reference, held_out, card)
-    if report.correlation < LEAST_CORRELATION:
+    if not report.correlation >= LEAST_CORRELATION:  # nor where there is none
         raise InputError(
             f"{source}: as int8 its blendshapes follow those of the float network with a"
             f" correlation of {report.correlation:.3f}, expected {LEAST_CORRELATION}"
@@ -94,7 +94,9 @@ def _crops(path: Path, count: int, *, plain: float) -> NDArray[np.uint8]:
         raise InputError(f"{path}: not measured yet; run `train run --model small_face` first")
     how = FarFaces(elsewhere=0.0, plain=plain)
     rng = np.random.default_rng(1)
-    inputs, *_ = make_batch(read_samples(path), np.arange(count), how, rng)
+    samples = read_samples(path)
+    chosen = np.arange(min(count, len(samples.patches)))
+    inputs, *_ = make_batch(samples, chosen, how, rng)
     crops: NDArray[np.uint8] = np.rint(inputs[..., 0] / INPUT_SCALE + MIDDLE).astype(np.uint8)
     return crops
 
@@ -115,14 +117,23 @@ def _compare(
 
     true_shapes = np.clip(np.exp(real("shapes", BLENDSHAPES)) - LOG_FLOOR, 0.0, 1.0)
     true_points = real("points", POINTS * 3).reshape(-1, POINTS, 3)
-    moving = np.flatnonzero(true_shapes.std(axis=0) > MOVING)
     return SmallFaceReport(
-        correlation=float(
-            np.median([np.corrcoef(shapes[:, i], true_shapes[:, i])[0, 1] for i in moving])
-        ),
+        correlation=agreement(shapes, true_shapes),
         points_off=float(np.linalg.norm((points - true_points)[..., :2], axis=-1).mean()),
         size_bytes=(folder / MODEL_NAME).stat().st_size,
     )
+
+
+def agreement(shapes: NDArray[np.floating], wanted: NDArray[np.floating]) -> float:
+    """Return the median over the blendshapes that vary of their correlation; levels ``(n, 52)``.
+
+    One that stands still, though it should vary, counts as 0; NaN where none should vary.
+    """
+    found = [
+        float(np.corrcoef(shapes[:, i], wanted[:, i])[0, 1]) if np.ptp(shapes[:, i]) > 0 else 0.0
+        for i in np.flatnonzero(wanted.std(axis=0) > MOVING)
+    ]
+    return float(np.median(found)) if found else float("nan")
 
 
 def _write(folder: Path, model: bytes, card: dict[str, Any]) -> None:

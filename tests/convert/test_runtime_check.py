@@ -60,6 +60,9 @@ def test_compare() -> None:
     other = {"a": np.array([1, 4, 3], np.int8), "b": np.array([0], np.int8)}
     assert compare(one, other) == ["a: 3 values, 1 differ, by 2 at most", "b: 1 values, the same"]
     assert compare(one, {"a": one["a"]})[1] == "b: only in one of them"
+    broken = {"a": np.array([1.0, np.nan, 3.0]), "b": np.array([0, 0], np.int8)}
+    assert not any("the same" in line for line in compare(one, broken))
+    assert "1 differ" in compare({"a": one["a"]}, {"a": broken["a"]})[0]
 
 
 def test_answers_repeat(tmp_path: Path) -> None:
