@@ -46,7 +46,13 @@ LENGTHS_S: Final = (10.0, 20.0, 40.0, 80.0)
     show_default=True,
     help="Of the device; can be given more than once.",
 )
-@click.option("--folds", default=8, show_default=True, help="Parts the people are divided into.")
+@click.option(
+    "--folds",
+    default=8,
+    show_default=True,
+    type=click.IntRange(min=2),
+    help="Parts the people are divided into.",
+)
 @click.option("--fits", type=_FILE, help="Keep the fits without each person here, or read them.")
 @click.option("--lengths", is_flag=True, help="Also calibrate on the first seconds alone.")
 @click.option(

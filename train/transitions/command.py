@@ -45,7 +45,13 @@ def detector() -> None:
     type=click.IntRange(min=0),
     help="Parts the people are divided into for the figures on unseen people; 0 leaves them out.",
 )
-@click.option("--jobs", default=1, show_default=True, help="Processes that share the parts.")
+@click.option(
+    "--jobs",
+    default=1,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Processes that share the parts.",
+)
 @click.option(
     "--without",
     multiple=True,

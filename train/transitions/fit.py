@@ -13,6 +13,7 @@ from scipy.optimize import minimize
 
 from edge.transitions import TransitionParameters
 from edge.transitions.parameters import Baseline
+from emoshift.errors import InputError
 from train.transitions.baselines import GRIDS, baseline
 from train.transitions.evidence_regression import (
     FER2013_SHARES,
@@ -219,10 +220,18 @@ def fit(
         without: Of `PARTS`.
         jobs: Processes that share the folds.
         log: Called with how it goes.
+
+    Raises:
+        InputError: All people lie in one part, so that nobody is left to fit on.
     """
     held_out = average = equal = None
     by_view: tuple[Judged, ...] = ()
     parts = people(cases, folds) if folds else ()
+    if len(parts) == 1:
+        raise InputError(
+            f"{len(parts[0])} people in {folds} part{'s' * (folds > 1)} leave nobody to fit on; two"
+            " parts of two people are the least, and --folds 0 leaves unseen people out"
+        )
     if parts:
         unseen: list[tuple[Case, list[Transition]]] = []
         work = partial(_on_unseen, cases, without=without)

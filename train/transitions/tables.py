@@ -133,7 +133,7 @@ def _f1(judged: Report) -> str:
 def _found(judged: Report) -> str:
     c = judged["changes"]
     found = round((c["recall"] or 0.0) * c["changes"])
-    false = round(found / c["precision"]) - found if c["precision"] else 0
+    false = round((c["false_per_min"] or 0.0) * c["minutes"])
     return " / ".join(_of(judged, n) for n in (found, c["changes"] - found, false))
 
 

@@ -11,6 +11,7 @@ import pytest
 from edge.transitions import TransitionParameters
 from edge.values import Transition, frozen
 from emoshift.emotions import Emotion
+from emoshift.errors import InputError
 from train.transitions.fit import Case, _logistic, fit, judge_cases, judge_views, people
 from train.transitions.judge import judge, lines
 from train.transitions.real_clips import View
@@ -80,6 +81,14 @@ def test_a_small_fit_finds_plain_changes(cases: list[Case]) -> None:
     low, middle, high = found.parameters.margin_scale
     assert low >= middle == 1.0 >= high
     assert TransitionParameters.from_temporal(None) is not None
+
+
+def test_nobody_is_judged_by_a_fit_on_nobody(cases: list[Case]) -> None:
+    """One part, or one person, is refused: the figures would be said to be of unseen people."""
+    with pytest.raises(InputError, match="nobody to fit on"):
+        fit(cases, folds=1)
+    with pytest.raises(InputError, match="nobody to fit on"):
+        fit(cases[:1], folds=4)
 
 
 def test_parts_can_be_left_out(cases: list[Case]) -> None:

@@ -87,6 +87,16 @@ def test_counts_are_means_over_views(tmp_path: Path) -> None:
     assert "| without speech | .00 | - | 0.50 | 6 | 0 |" in text
 
 
+def test_false_changes_are_told_where_none_was_right() -> None:
+    """A detector that finds nothing and is wrong is not shown as one that says nothing."""
+    smile = Truth(name="n", start=NEUTRAL, changes=(Change(at_s=2.0, after=HAPPY),), duration_s=9.0)
+    wrong = [event(SAD, 3.0), event(Emotion.ANGRY, 5.0)]
+    judged = {**report(found=True)["held_out"], "views": 1}
+    judged["changes"] = judge([("natural", smile, wrong)]).to_json()["changes"]
+    text = update_document(f"{START}\n{END}", [{**report(found=True), "held_out": judged}])
+    assert "| found / missed / false | 0 / 1 / 2 |" in text
+
+
 def test_a_page_without_marks_is_told() -> None:
     """Nothing is written where nobody has said where."""
     with pytest.raises(InputError, match="has no lines"):
