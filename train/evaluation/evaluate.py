@@ -105,9 +105,10 @@ def near_training(split: str, data: Path, cache: Path) -> NDArray[np.intp]:
     """Return the rows of a split that show nearly a training image; kept once found."""
     images = read_fer2013(csv_in(data / "fer2013"), cache)
     rows = images.rows(split)
-    kept = cache / f"near-training-{split}-{fingerprint(images.pixels[rows])}.npy"
+    known = images.pixels[images.rows("Training")]
+    both = np.concatenate([images.pixels[rows], known])
+    kept = cache / f"near-training-{split}-{fingerprint(both)}.npy"
     if not kept.exists():
-        known = read_images(data, cache, "Training").crops
         np.save(kept, near_duplicates(images.pixels[rows], known))
     return np.asarray(rows[np.load(kept)], np.intp)
 
@@ -146,15 +147,32 @@ def _evaluate_classes(
 ) -> list[str]:
     lines = [f"{net.name} on {split}, {'both mirror views' if mirrored else 'one view'}"]
     near = near_training(split, data, cache)
+    heads: list[Predictions] = []
     for own in predict_split(net, split=split, mirrored=mirrored, data=data, cache=cache):
         found = own.merged(classes) if classes else own
+        heads.append(found)
         lines.extend(figures(found, near))
-        if logits_path is not None:
-            log = np.log(np.maximum(found.probs, 1e-12)).astype(np.float32)
-            _keep_logits(logits_path, found.rows, {found.label_set: log})
         if report_folder is not None:
             write_report(report_folder / found.label_set, found.probs, found.truth, found.classes)
+    if logits_path is not None:
+        _keep_logits(logits_path, *_on_common_rows(heads))
     return lines
+
+
+def _on_common_rows(
+    heads: Sequence[Predictions],
+) -> tuple[NDArray[np.intp], dict[str, NDArray[np.float32]]]:
+    """Return the rows that any head has a label for, and each head's log-probabilities on them.
+
+    They are NaN in the rows without a label of the head's own set.
+    """
+    rows = np.unique(np.concatenate([one.rows for one in heads]))
+    logits: dict[str, NDArray[np.float32]] = {}
+    for one in heads:
+        log = np.full((len(rows), len(one.classes)), np.nan, np.float32)
+        log[np.searchsorted(rows, one.rows)] = np.log(np.maximum(one.probs, 1e-12))
+        logits[one.label_set] = log
+    return rows, logits
 
 
 def _evaluate_heads(
@@ -244,7 +262,7 @@ def _evaluate_recurrent(
     from train.features.single_images import read_stills
 
     images = read_images(data, cache, split)
-    stills = read_stills(measured_table(cache), images, transform)
+    stills = read_stills(measured_table(data, cache), images, transform)
     logits = still_logits(load_model(net), stills, transform)
     if logits_path is not None:
         _keep_logits(logits_path, stills.rows, {"ferplus": logits})

@@ -168,7 +168,7 @@ def _single_head(
 
         if card.scaling is None:
             raise InputError(f"{net.with_suffix('.json')}: found features without their scaling")
-        table = measured_table(cache)
+        table = measured_table(data, cache)
         images = found_faces(images, table)
         views = [
             card.scaling.apply(raw_inputs(table, images.rows, card.features, mirror=side))
@@ -189,4 +189,4 @@ def _stills(transform: ChannelTransform, *, split: str, data: Path, cache: Path)
     from train.features.faces import measured_table
     from train.features.single_images import read_stills
 
-    return read_stills(measured_table(cache), read_images(data, cache, split), transform)
+    return read_stills(measured_table(data, cache), read_images(data, cache, split), transform)

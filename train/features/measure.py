@@ -12,11 +12,13 @@ from edge.capture.clip import Clip
 from edge.features.blendshapes import channel_names, levels
 from edge.features.pose import head_pose
 from emoshift.emotions import Emotion
+from emoshift.errors import InputError
 from train.data.fer2013 import fer2013_source, read_fer2013
+from train.data.near_duplicates import fingerprint
 from train.features.channel_transform import unfitted_transform
 from train.features.landmarks import measure, measure_clip
 from train.features.motion import measure_motion, write_motion
-from train.features.table import FeatureTable, read_table, write_table
+from train.features.table import FeatureTable, mismatch, read_table, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,8 +47,10 @@ def measure_fer2013(data: Path, cache: Path, model: Path, framing_path: Path) ->
     fer = read_fer2013(fer2013_source(data), cache)
     path = cache / TABLE
     if not path.exists():
-        write_table(path, measure(fer.pixels, model))
+        write_table(path, measure(fer.pixels, model), pictures=fingerprint(fer.pixels))
     table = read_table(path)
+    if problem := mismatch(table, fer):
+        raise InputError(f"{path}: {problem} under {data}; give another --cache, or remove it")
     write_framing(framing_path, table)
     lines = [f"found {table.found.mean():.1%} of {len(table.found)}"]
     for emotion in Emotion:

@@ -61,7 +61,7 @@ def prepare_recurrent(
     Raises:
         InputError: The data, or the measured features, are missing.
     """
-    table = measured_table(options.cache)
+    table = measured_table(options.data_folder, options.cache)
     images = {
         split: read_images(options.data_folder, options.cache, split)
         for split in ("Training", "PublicTest", "PrivateTest")

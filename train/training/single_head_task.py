@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from train.data.ferplus import LabelSet
     from train.data.images import LabelledImages
     from train.data.sampling import Draw, Grouping
+    from train.features.table import FeatureTable
     from train.recipe import BlendshapeRecipe, Plateau, SingleHeadRecipe
     from train.training.checkpoint import Checkpoint, Record
     from train.training.run_options import RunOptions
@@ -90,7 +91,10 @@ def prepare_single_head(
         card = NetCard(labels=labels, chosen=recipe.data.classes, classes=classes.names)
         data = _image_set(recipe, train, held_out, classes, CLASSES_OF[labels])
     else:
-        data, card = _blendshape_set(recipe, train, held_out, classes, options.cache)
+        from train.features.faces import measured_table
+
+        table = measured_table(options.data_folder, options.cache)
+        data, card = _blendshape_set(recipe, train, held_out, classes, table)
 
     def finish(state: Checkpoint, folder: Path) -> None:
         model = build_single_head(recipe, width=data.inputs.shape[-1], classes=len(data.classes))
@@ -216,12 +220,11 @@ def _blendshape_set(
     train: LabelledImages,
     held_out: LabelledImages,
     classes: Grouping,
-    cache: Path,
+    table: FeatureTable,
 ) -> tuple[TrainingSet, NetCard]:
     from train.features.blendshape_inputs import fit_scaling, raw_inputs
-    from train.features.faces import found_faces, measured_table
+    from train.features.faces import found_faces
 
-    table = measured_table(cache)
     train, held_out = found_faces(train, table), found_faces(held_out, table)
     raw = raw_inputs(table, train.rows, recipe.features)
     scaling = fit_scaling(raw, recipe.features)

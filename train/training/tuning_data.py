@@ -51,7 +51,7 @@ def read_dataset(recipe: TuneRecipe, *, data: Path, cache: Path) -> Dataset:
     Raises:
         InputError: The features have not been measured.
     """
-    table = measured_table(cache)
+    table = measured_table(data, cache)
     train = read_stills(
         table, read_images(data, cache, "Training"), unfitted_transform(), both_sides=True
     )

@@ -19,6 +19,7 @@ pytest.importorskip("pyarrow", reason="needs the training environment: make test
 
 from click.testing import CliRunner
 
+from emoshift.errors import InputError
 from train.cli import main
 from train.features.landmarks import BLENDSHAPES, POINTS, Measured
 from train.features.measure import TABLE
@@ -180,3 +181,17 @@ def test_a_killed_search_goes_on(measured: list[str], tmp_path: Path) -> None:
     found = CliRunner().invoke(main, call, catch_exceptions=False)
     assert found.exit_code == 0, found.output
     assert [row["trial"] for row in trials_of(tmp_path / "runs", "cut")] == ["0", "1"]
+
+
+def test_features_of_other_pictures_are_refused(measured: list[str], tmp_path: Path) -> None:
+    """What was measured on other pictures is never joined to these by their place."""
+    path = tmp_path / "cache" / TABLE
+    rows: list[Measured | None] = [None] * 96
+    tune = ["tune", "--name", "one", "--recipe", recipe(tmp_path, trials=1), *measured]
+    write_table(path, rows, pictures="others")
+    found = CliRunner().invoke(main, tune)
+    assert found.exit_code == InputError.exit_code
+    assert "measured on other pictures" in found.output
+    write_table(path, rows[1:])
+    found = CliRunner().invoke(main, tune)
+    assert "measured on 95 pictures, found 96" in found.output
