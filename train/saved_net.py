@@ -19,7 +19,7 @@ from train.backend import load_keras
 from train.huggingface.names import is_classifier, require_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     import keras
@@ -205,6 +205,20 @@ def read_channel_transform(net: Path) -> ChannelTransform | None:
 def net_name(net: Path) -> str:
     """Name a network by its file, or by its run where the file is the run's ``net.keras``."""
     return net.parent.name if net.stem == "net" else net.stem
+
+
+def net_names(nets: Sequence[Path]) -> list[str]:
+    """Name several networks: by their paths where two of them would have one name.
+
+    Raises:
+        InputError: A network is named twice.
+    """
+    if twice := [net for i, net in enumerate(nets) if net in nets[:i]]:
+        raise InputError(f"{twice[0]}: named twice")
+    short = [net_name(net) for net in nets]
+    return [
+        name if short.count(name) == 1 else str(net) for net, name in zip(nets, short, strict=True)
+    ]
 
 
 def _beside(net: Path) -> dict[str, Any] | None:

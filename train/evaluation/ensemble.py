@@ -13,6 +13,7 @@ from emoshift.errors import InputError
 from train.evaluation.evaluate import figures, near_training
 from train.evaluation.metrics import fit_weights, paired_difference, softmax
 from train.evaluation.predictions import Predictions, predict_split
+from train.saved_net import net_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,22 +46,26 @@ def evaluate_ensemble(
         output: JSON file to write the weights to.
 
     Raises:
-        InputError: Fewer than two networks, none that answer the same question, or one to be
-            mirrored that is not among them.
+        InputError: Fewer than two networks, one of them twice, none that answer the same question,
+            or one to be mirrored that is not among them.
     """
     if len(nets) < 2:
         raise InputError(f"found {len(nets)} network, expected two or more for an ensemble")
     if strangers := [str(net) for net in mirror if net not in nets]:
         raise InputError(f"{', '.join(strangers)}: to be mirrored, but not among the networks")
 
+    named = net_names(nets)
+
     def predict_all(which: str) -> list[tuple[Predictions, ...]]:
-        found = [
-            predict_split(
+        found = []
+        for net, name in zip(nets, named, strict=True):
+            own = predict_split(
                 net, split=which, mirrored=mirrored or net in mirror, data=data, cache=cache
             )
-            for net in nets
-        ]
-        return [tuple(p.merged(classes) for p in one) if classes else one for one in found]
+            found.append(
+                tuple(replace(p.merged(classes) if classes else p, name=name) for p in own)
+            )
+        return found
 
     public, scored = predict_all("PublicTest"), predict_all(split)
     lines: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ from train.evaluation.evaluate import LABEL_SETS, near_training
 from train.evaluation.metrics import accuracy, ece, macro_f1
 from train.evaluation.predictions import predict_split
 from train.evaluation.reports import write_report
+from train.saved_net import net_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,11 +51,11 @@ def write_tables(
     """
     near = near_training(split, data, cache)
     rows: list[str] = []
-    for net in nets:
+    for net, name in zip(nets, net_names(nets), strict=True):
         for own in predict_split(net, split=split, mirrored=mirrored, data=data, cache=cache):
-            found = own.merged(classes) if classes else own
+            found = replace(own.merged(classes) if classes else own, name=name)
             rows.append(_row(found, near, f"{split} | {2 if mirrored else 1}"))
-            folder = output / f"{found.name}-{found.label_set}"
+            folder = output / f"{name.strip('/').replace('/', '-')}-{found.label_set}"
             write_report(folder, found.probs, found.truth, found.classes)
     path = output / "table.md"
     path.write_text(HEAD + "".join(rows), encoding="utf-8")

@@ -23,7 +23,7 @@ HISTORY: Final = "training_history.csv"
 STATE: Final = "run_state.json"
 OUTCOMES: Final = ("summary.json", "best.json")
 """What a comparison or a search writes last, in place of epochs of one network."""
-SCORES: Final = ("ferplus_accuracy", "still_accuracy", "val_accuracy")
+SCORES: Final = ("ferplus_accuracy", "still_accuracy", "val_accuracy", "shapes_32")
 """Scores by which a run's best epoch is chosen, one for each kind of network."""
 State: TypeAlias = Literal["running", "finished", "stopped", "failed", "interrupted", "unknown"]
 
@@ -127,8 +127,11 @@ def _plain(value: object) -> str:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints of a run, oldest first."""
+    found = (folder / "checkpoints").glob("epoch-*")
+    # By length first: epoch-1000 comes after epoch-999.
     return sorted(
-        path for path in (folder / "checkpoints").glob("epoch-*") if path.suffix in {".npz", ".pt"}
+        (path for path in found if path.suffix in {".npz", ".pt"}),
+        key=lambda path: (len(path.stem), path.stem),
     )
 
 

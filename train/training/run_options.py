@@ -172,6 +172,14 @@ def _leave_out_problems(options: RunOptions, recipe: RunRecipe) -> list[str]:
         Fold.parse(part)
         if not isinstance(recipe, KerasTwoHeadRecipe):
             problems.append(f"--leave-out is for residual and mobilenet, found {recipe.model}")
+    if part is not None and options.weights is not None:
+        run = options.weights.parent / CONFIG
+        learned = read_config(run.parent).left_out if run.exists() else part
+        if learned != part:
+            problems.append(
+                f"--weights: the run they come from left out {learned or 'nothing'}, --leave-out"
+                f" says {part}; a network can teach only what it has never learned from"
+            )
     if options.resume is not None and (run := run_of(options.resume) / CONFIG).exists():
         before = read_config(run.parent).left_out
         if before != part:

@@ -154,3 +154,8 @@ def test_teachers_answer_only_for_the_part_they_left_out(made_up: Path, tmp_path
     again = RunOptions(name="again", recipe=recipe, resume=last, data=made_up, cache=cache)
     with pytest.raises(ConfigError, match="left out 1/2, found nothing"):
         start_run(again, log=lambda _: None)
+    begun = RunOptions(
+        name="begun", recipe=recipe, weights=nets[0], leave_out="2/2", data=made_up, cache=cache
+    )
+    with pytest.raises(ConfigError, match="come from left out 1/2, --leave-out says 2/2"):
+        start_run(begun, log=lambda _: None)
