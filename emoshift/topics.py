@@ -49,6 +49,14 @@ class Address:
         return f"{self.site}/{self.device}"
 
 
+def read_address(name: str) -> Address | None:
+    """Read ``SITE/DEVICE``; ``None`` for anything else."""
+    parts = name.split("/")
+    if len(parts) != 2 or not all(_ID.fullmatch(part) for part in parts):
+        return None
+    return Address(*parts)
+
+
 @lru_cache(maxsize=8192)
 def read_topic(topic: str) -> tuple[Address, Kind] | None:
     """Split a topic into the device and the kind of message; ``None`` for any other topic."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, insert, select
 
 from dashboard.store import schema as t
+from emoshift.logs import printable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -62,7 +63,7 @@ class AuditLog:
             "account": entry.account[:64],
             "address": entry.address[:64],
             "action": str(entry.action),
-            "target": entry.target[:200],
+            "target": printable(entry.target)[:200],
         }
         with self._engine.begin() as connection:
             connection.execute(insert(t.AUDIT).values(**values))

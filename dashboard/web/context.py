@@ -19,7 +19,7 @@ from dashboard.store.accounts import Account, People, Role, Session
 from dashboard.store.audit import Action, AuditLog, Entry
 from dashboard.store.windows import release_windows
 from dashboard.web.rate_limit import HashQueue, Throttle
-from emoshift.topics import Address
+from emoshift.topics import read_address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dashboard.config import Config
     from dashboard.live.hub import Hub
     from dashboard.store.read import Archive
+    from emoshift.topics import Address
 
 LOG: Final = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -167,8 +168,15 @@ def client_of(request: Request) -> str:
 
 
 def address_of(request: Request) -> Address:
-    """Return the device named in the path."""
-    return Address(request.path_params["site"], request.path_params["device"])
+    """Return the device named in the path.
+
+    Raises:
+        Refused: With status 404, where no device can have this name.
+    """
+    address = read_address("{site}/{device}".format(**request.path_params))
+    if address is None:
+        raise Refused(404)
+    return address
 
 
 async def session_of(request: Request) -> Session | None:

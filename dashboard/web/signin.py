@@ -49,15 +49,31 @@ def same_origin(request: Request) -> bool:
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
 
+async def _read_form(request: Request) -> FormData:
+    """Return the form; no browser sends a zero byte or half a character."""
+    form = await request.form(max_files=0, max_fields=20)
+    for value in form.values():
+        if isinstance(value, str) and not _can_be_stored(value):
+            raise Refused(400)
+    return form
+
+
+def _can_be_stored(text: str) -> bool:
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
+
+
 async def form_of(request: Request, token: str) -> FormData:
     """Return the form, once it has proved to come from our own page.
 
     Raises:
-        Refused: With status 403, where it has not.
+        Refused: With status 403, where it has not; 400 for text that cannot be stored.
     """
-    form = await request.form(max_files=0, max_fields=20)
-    sent = form.get("csrf")
-    proven = isinstance(sent, str) and token and hmac.compare_digest(sent, token)
+    form = await _read_form(request)
+    sent = str(form.get("csrf", "")).encode()
+    proven = token and hmac.compare_digest(sent, token.encode())
     if not proven or not same_origin(request):
         LOG.warning("refused: forged form: %s from %s", request.url.path, client_of(request))
         raise Refused(403)
@@ -154,7 +170,7 @@ async def prefer(request: Request) -> Response:
     """Remember the viewer's language and theme; that needs no account."""
     if not same_origin(request):
         raise Refused(403)
-    form = await request.form(max_files=0, max_fields=20)
+    form = await _read_form(request)
     answer = RedirectResponse(_safe_target(form.get("back")), status_code=303)
     if (language := form.get("language")) in LANGUAGES:
         _set_cookie(request, answer, "emoshift_language", str(language), age_s=31_536_000)

@@ -61,7 +61,7 @@ def choose_span(query: Mapping[str, str], *, now_ms: int) -> Span:
             start_ms, end_ms = _days(query)
         else:
             start_ms, end_ms = int(query["from"]), int(query["to"])
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):  # the last: days at the end of the calendar
         width_ms = SPANS_MS.get(query.get("span", "lesson"), SPANS_MS["lesson"])
         return Span(start_ms=now_ms - width_ms, end_ms=now_ms + MINUTE_MS, live=True)
     end_ms = min(max(end_ms, 0), now_ms + MINUTE_MS)

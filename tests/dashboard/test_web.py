@@ -607,3 +607,54 @@ def test_a_model_card_is_shown(client):
     page = client.get(f"/device/{ROOM}", headers=HTML).text
     for shown in ("site-0123456789ab", "accuracy", "3186", "bundle-before", "then 3 of 4"):
         assert shown in page
+
+
+def test_odd_input_is_refused_without_a_fault(client):
+    """A token in other letters, and days at the end of the calendar, are no fault of ours."""
+    sign_in(client, "admin")
+    assert client.post("/logout", data={"csrf": "é" * 32}).status_code == 403
+    for first, last in (
+        ("9999-12-31", ""),
+        ("0001-01-01", "0001-01-01"),
+        ("2026-01-01", "9999-12-31"),
+    ):
+        for zone in ("0", "-840", "720"):
+            days = {"first": first, "last": last, "zone": zone}
+            assert client.get(f"/class/{ROOM}/data", params=days).status_code == 200
+            assert client.get(f"/device/{ROOM}/export.csv", params=days).status_code == 200
+
+
+def test_text_that_no_database_takes(database):
+    """A form with a zero byte is refused, and no device has one in its name."""
+    engine = open_store(database)
+    People(engine).put("admin", PASSWORDS["admin"], Role.ADMIN)
+    write_past(engine, make_school(1, seed=1), now_ms=time.time_ns() // 1_000_000, seed=1)
+    app = make_app(settings(1, database), engine)
+    with TestClient(app, base_url="http://localhost", follow_redirects=False) as client:
+        app.state.context.hub.restore(app.state.context.archive.devices())
+        assert sign_in(client, "admin\0", PASSWORDS["admin"]) == 400
+        assert client.post("/prefer", data={"back": "/\0"}).status_code == 400
+        assert sign_in(client, "admin") == 303
+        for path in ("/class/%00/room", "/device/%00/room", "/device/%00/room/export.csv"):
+            assert client.get(path).status_code == 404, path
+        for path, form in (
+            ("lesson", {"action": "start", "title": "Ma\0ths"}),
+            ("note", {"text": "group\0 work"}),
+        ):
+            answer = client.post(f"/class/{ROOM}/{path}", data={"csrf": csrf_of(client), **form})
+            assert answer.status_code == 400
+    engine.dispose()
+
+
+def test_a_refused_path_is_logged_as_it_can_be_read(database):
+    """A viewer's request for an odd path leaves a line in the audit log of either database."""
+    engine = open_store(database)
+    People(engine).put("viewer", PASSWORDS["viewer"], Role.VIEWER)
+    with TestClient(
+        make_app(settings(1, database), engine), base_url="http://localhost", follow_redirects=False
+    ) as client:
+        assert sign_in(client, "viewer") == 303
+        assert client.get("/device/%00/%1broom").status_code == 403
+        newest = client.app.state.context.audit.read(limit=1)[0]
+        assert newest.target == r"/device/\x00/\x1broom"
+    engine.dispose()
