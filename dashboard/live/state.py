@@ -47,6 +47,7 @@ class DeviceState:
     Attributes:
         address: Which device.
         seen_ms: Arrival of its latest message that was not a stored one; 0 for never.
+        known_ms: When its status was first learned here, from the history or the broker's store.
         status, info, health, summary: Its newest messages of each kind.
         health_ms, summary_ms: Arrival of ``health`` and of ``summary``.
 
@@ -55,6 +56,7 @@ class DeviceState:
 
     address: Address
     seen_ms: int = 0
+    known_ms: int = 0
     status: Status | None = None
     info: Info | None = None
     health: Health | None = None
@@ -71,7 +73,7 @@ def fold(
         state = replace(state, seen_ms=arrived_ms)
     match message.body:
         case Status() as status if state.status is None or not _late(status, state.status):
-            return replace(state, status=status)
+            return replace(state, status=status, known_ms=state.known_ms or arrived_ms)
         case Info() as info:
             return replace(state, info=info)
         case Health() as health if state.health is None or health.at >= state.health.at:
@@ -101,7 +103,8 @@ def presence(state: DeviceState, now_ms: int) -> str:
     """Return ``online``, ``silent``, ``offline``, ``stopped`` or ``unknown``."""
     if state.status is None:
         return "unknown"
-    if state.status.state == "online" and state.seen_ms and now_ms - state.seen_ms > SILENT_MS:
+    heard_ms = state.seen_ms or state.known_ms
+    if state.status.state == "online" and now_ms - heard_ms > SILENT_MS:
         return "silent"
     return state.status.state
 

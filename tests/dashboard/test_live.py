@@ -50,6 +50,17 @@ def test_presence_over_time(room):
     assert presence(late, NOW_MS) == "online"
 
 
+def test_a_device_that_is_never_heard_falls_silent(room):
+    """A broker that still keeps "online" of a device that is gone does not convince for long."""
+    kept = after(read(room.status("online")), retained=True)
+    assert presence(kept, NOW_MS) == presence(kept, NOW_MS + SILENT_MS) == "online"
+    assert presence(kept, NOW_MS + SILENT_MS + 1) == "silent"
+    again = fold(kept, read(room.status("online")), arrived_ms=NOW_MS + SILENT_MS, retained=True)
+    assert presence(again, NOW_MS + SILENT_MS + 1) == "silent"
+    alive = fold(again, read(room.health(NOW_MS)), arrived_ms=NOW_MS + SILENT_MS)
+    assert presence(alive, NOW_MS + SILENT_MS + 1) == "online"
+
+
 @pytest.mark.parametrize("step_ms", [-3_600_000, 3_600_000])
 def test_setting_the_clock_hides_no_class(room, step_ms):
     """What arrives after the clock was set, either way, is as fresh as ever."""
