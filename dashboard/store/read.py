@@ -255,10 +255,10 @@ class Archive:
             for start, windows in groupby(shown, key=lambda window: window.start_ms // width_ms)
         ]
 
-    def newest_window(self, device: int) -> Window | None:
-        """Return the newest window of a class, whatever it shows; ``None`` before the first."""
+    def newest_window(self, device: int, *, now_ms: int) -> Window | None:
+        """Return the newest window of a class by now, whatever it shows; ``None`` for none."""
         with self._connect() as connection:
-            return newest_window(connection, device)
+            return newest_window(connection, device, now_ms=now_ms)
 
     def last_class_minute(self, device: int, start_ms: int, end_ms: int) -> int | None:
         """Return the end of the last minute of a span that may be shown, or ``None``."""

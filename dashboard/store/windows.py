@@ -125,7 +125,10 @@ def release_windows(
     end = (now_ms // _MINUTE_MS - DELAY_MIN) // WINDOW_MIN * WINDOW_MIN
     with engine.connect().execution_options(reads_only=True) as connection:
         last = connection.execute(
-            select(func.max(t.CLASS_WINDOW.c.minute)).where(t.CLASS_WINDOW.c.device == device)
+            select(func.max(t.CLASS_WINDOW.c.minute)).where(
+                t.CLASS_WINDOW.c.device == device,
+                t.CLASS_WINDOW.c.minute < end,  # of others the clock was ahead
+            )
         ).scalar()
         first = 0 if last is None else int(last) + WINDOW_MIN
         if first >= end:
@@ -172,11 +175,14 @@ def read_windows(connection: Connection, device: int, start_ms: int, end_ms: int
     return [_window(row) for row in connection.execute(wanted)]
 
 
-def newest_window(connection: Connection, device: int) -> Window | None:
-    """Return the newest window, whatever it shows; ``None`` before the first."""
+def newest_window(connection: Connection, device: int, *, now_ms: int) -> Window | None:
+    """Return the newest window by now, whatever it shows; ``None`` before the first."""
     wanted = (
         select(t.CLASS_WINDOW)
-        .where(t.CLASS_WINDOW.c.device == device)
+        .where(
+            t.CLASS_WINDOW.c.device == device,
+            t.CLASS_WINDOW.c.minute <= now_ms // _MINUTE_MS - WINDOW_MIN,
+        )
         .order_by(t.CLASS_WINDOW.c.minute.desc())
         .limit(1)
     )

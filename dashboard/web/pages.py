@@ -91,7 +91,7 @@ def now_of(context: Context, address: Address, *, windows: bool) -> dict[str, An
     newest = None
     if device is not None:
         context.release_windows(device.id, address)
-        newest = context.windows.newest_window(device.id)
+        newest = context.windows.newest_window(device.id, now_ms=now_ms())
     return class_window(
         newest, state, moment_ms=now_ms(), steady_ms=steady_ms(), min_faces=min_faces
     )

@@ -269,7 +269,7 @@ def test_a_viewer_sees_windows(site, browser):
     context, page = open_page(browser, site, "viewer", f"/class/{ROOM}")
     sync_api.expect(page.locator("#now-title")).to_contain_text("The last ten minutes")
     device = site.archive.device(room.address)
-    window = site.archive.newest_window(device.id)
+    window = site.archive.newest_window(device.id, now_ms=time.time_ns() // 1_000_000)
     counts = dict(zip(STATES, window.states, strict=True))
     for state, count in counts.items():
         sync_api.expect(page.locator(f"[data-state={state}] .count")).to_have_text(str(count))

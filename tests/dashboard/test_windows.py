@@ -130,12 +130,13 @@ def test_a_window_with_a_small_minute_tells_nothing(engine):
     with engine.begin() as connection:
         at = t.CLASS.c.minute == START_MS // MINUTE_MS + 3
         connection.execute(update(t.CLASS).where(at).values(hidden=1))
-    release(engine, device, START_MS + 5 * WINDOW_MS)
+    now_ms = START_MS + 5 * WINDOW_MS
+    release(engine, device, now_ms)
     assert [b.start_ms for b in whole(engine, device)] == [
         START_MS + WINDOW_MS,
         START_MS + 2 * WINDOW_MS,
     ]
-    small = Archive(engine, windows=True).newest_window(device)
+    small = Archive(engine, windows=True).newest_window(device, now_ms=now_ms)
     assert small is not None
     assert small.states is not None
 
@@ -199,3 +200,17 @@ def test_no_pupil_is_told_with_certainty() -> None:
         found = observe(faces=faces, pupils=150, windows=4, viewer=True)
         assert found.certain == 0
         assert found.surest < 0.99
+
+
+def test_a_clock_that_was_ahead_hides_nothing(engine):
+    """What was stored and released under a date of the future holds up no window of now."""
+    room = class_of(24)
+    far_ms = START_MS + 365 * 86_400_000
+    device = store(engine, room, 10, start_ms=far_ms)
+    release(engine, device, far_ms + 2 * WINDOW_MS)
+    store(engine, room, 10)
+    now_ms = START_MS + WINDOW_MS + DELAY_MIN * MINUTE_MS
+    release(engine, device, now_ms)
+    assert len(whole(engine, device)) == 1
+    newest = Archive(engine, windows=True).newest_window(device, now_ms=now_ms)
+    assert newest.start_ms == START_MS
