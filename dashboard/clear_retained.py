@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from emoshift.settings import BrokerSettings
     from emoshift.topics import Address
 
-RETAINED: Final = (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH)
+RETAINED: Final = (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH, Kind.LEDGER)
 _PATIENCE_S: Final = 10.0
 
 

@@ -241,7 +241,10 @@ def retry_dead_letters(config: Config, numbers: tuple[int, ...]) -> None:
     from dashboard.store.write import HistoryWriter
 
     engine = open_store(config.history.database)
-    letters, history, stored = DeadLetters(engine), HistoryWriter(engine), 0
+    letters, stored = DeadLetters(engine), 0
+    history = HistoryWriter(
+        engine, automatic=config.devices.automatic, min_faces=config.web.min_faces
+    )
     for letter in letters.read(numbers or None):
         try:
             letters.retry(letter, history)
@@ -474,14 +477,14 @@ def devices() -> None:
 
 def _addresses(names: tuple[str, ...]) -> list[Address]:
     """Read device names."""
-    from emoshift.topics import ROOT, Kind, read_topic
+    from emoshift.topics import read_address
 
     found = []
     for name in names:
-        parts = read_topic(f"{ROOT}/{name}/{Kind.STATUS}")
-        if parts is None:
+        address = read_address(name)
+        if address is None:
             raise UsageError(f"device: found {name!r}, expected site/device, such as school/room-1")
-        found.append(parts[0])
+        found.append(address)
     return found
 
 

@@ -89,7 +89,10 @@ class Supervisor:
         while not self._stop.is_set():
             began_s = time.monotonic()
             self._restarts += 1
-            code = self._run_once()
+            try:
+                code = self._run_once()
+            except OSError as why:  # no memory or descriptor just now, or being upgraded
+                code = f"cannot be started: {why}"
             if self._stop.is_set():
                 return
             if time.monotonic() - began_s > _STEADY_S:

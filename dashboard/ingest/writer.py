@@ -154,5 +154,5 @@ def _sort(deliveries: Sequence[tuple[Received, int]]) -> Batch:
             batch.refuse(why, received_ms=received_ms)
         else:
             if not delivery.retained or not delivery.topic.endswith("/class"):
-                batch.add(message)
+                batch.add(message, retained=delivery.retained)
     return batch

@@ -16,6 +16,7 @@ from emoshift.messages import (
     Replay,
     Status,
     Transition,
+    to_ms,
 )
 from emoshift.topics import Address
 
@@ -50,11 +51,13 @@ class Batch:
 
     Attributes:
         seen: Per device the time of its latest believed message.
+        heard: Those of them that sent one; of the others the broker has kept what came.
         statuses, infos, transitions, classes, healths, ledgers: The messages.
         problems: Refused messages, counted by topic address and kind of fault.
     """
 
     seen: dict[Address, int] = field(default_factory=dict)
+    heard: set[Address] = field(default_factory=set)
     statuses: list[tuple[Address, Status, int]] = field(default_factory=list)
     infos: list[tuple[Address, Info, int]] = field(default_factory=list)
     transitions: list[tuple[Address, Transition, int]] = field(default_factory=list)
@@ -63,19 +66,22 @@ class Batch:
     ledgers: list[tuple[Address, Ledger, int]] = field(default_factory=list)
     problems: dict[tuple[Address, Problem], ProblemCount] = field(default_factory=dict)
 
-    def add(self, message: Message) -> None:
-        """Take one believed message."""
+    def add(self, message: Message, *, retained: bool = False) -> None:
+        """Take one believed message; one that the broker has kept is no sign of life."""
         address, body, received_ms = message.address, message.body, message.received_ms
         if isinstance(body, Replay):
             return  # what a subscriber asks of a device is no sign of life of the device
         self.seen[address] = received_ms
+        if not retained:
+            self.heard.add(address)
         match body:
             case Transition():
                 self.transitions.append((address, body, received_ms))
             case ClassSummary():
                 self.classes.append((address, body, received_ms))
             case Health():
-                self.healths.append((address, body, received_ms))
+                at_ms = min(received_ms, to_ms(body.at)) if retained else received_ms
+                self.healths.append((address, body, at_ms))
             case Status():
                 self.statuses.append((address, body, received_ms))
             case Info():
@@ -105,6 +111,7 @@ class Batch:
             return self
         kept = Batch(
             seen={address: at for address, at in self.seen.items() if address in approved},
+            heard={address for address in self.heard if address in approved},
             statuses=_of(approved, self.statuses),
             infos=_of(approved, self.infos),
             transitions=_of(approved, self.transitions),
@@ -134,9 +141,9 @@ def _of(
     return [row for row in rows if row[0] in approved]
 
 
-def gather(messages: Iterable[Message]) -> Batch:
+def gather(messages: Iterable[Message], *, retained: bool = False) -> Batch:
     """Sort messages into a batch."""
     batch = Batch()
     for message in messages:
-        batch.add(message)
+        batch.add(message, retained=retained)
     return batch

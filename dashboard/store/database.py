@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,9 @@ LOG: Final = logging.getLogger(__name__)
 
 CONNECTION_ERRORS: Final = (OperationalError,)
 """What a database raises that is away, restarting or locked: wait and try again."""
+
+_PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
+"""Of SQLite: held by another process, on a full disk, or on one that fails just now."""
 
 _BUSY_MS: Final = 10_000
 _RETRY_S: Final = 0.5
@@ -59,7 +63,8 @@ def open_store(setting: str) -> Engine:
 
     Raises:
         StoreError: It cannot be opened, or is newer than this program.
-        UnavailableError: The server does not answer, or not yet.
+        UnavailableError: The server does not answer, or not yet; the file is locked, or its disk
+            is full.
     """
     engine = open_engine(setting)
     if engine.dialect.name == "sqlite" and engine.url.database:
@@ -76,14 +81,21 @@ def open_store(setting: str) -> Engine:
             said = f"{engine.url.database}: cannot be opened: {why.orig}"
             if "unable to open" in said:
                 said += "; check that its folder is there and that this user may write into it"
-        if isinstance(why, CONNECTION_ERRORS) and engine.dialect.name == "postgresql":
+        if _may_pass(why, engine):
             raise UnavailableError(said) from why
         raise StoreError(said) from why
     return engine
 
 
+def _may_pass(why: DatabaseError, engine: Engine) -> bool:
+    """Whether another try later may succeed without anybody's help."""
+    if engine.dialect.name == "sqlite":
+        return getattr(why.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    return isinstance(why, CONNECTION_ERRORS)
+
+
 def await_store(setting: str, stop: threading.Event) -> Engine | None:
-    """Open the database, however long its server is away; ``None`` when told to stop.
+    """Open the database, however long that fails for now; ``None`` when told to stop.
 
     Raises:
         StoreError: It cannot be opened, or is newer than this program.

@@ -9,7 +9,8 @@ from sqlalchemy import delete, select
 
 from dashboard.store import schema as t
 from dashboard.store.batch import gather
-from emoshift.messages import read_message
+from dashboard.store.read import Archive
+from emoshift.messages import MessageError, Problem, read_message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,9 +57,13 @@ class DeadLetters:
 
         Raises:
             DBAPIError: The database refuses it still.
+            MessageError: Its device is not approved.
         """
         message = read_message(letter.topic, letter.payload, received_ms=letter.received_ms)
         history.write(gather([message]))
+        if Archive(self._engine).device(message.address) is None:
+            detail = f"{message.address} is not approved; run: edge-dashboard devices list"
+            raise MessageError(Problem.UNKNOWN_DEVICE, detail, message.address)
         self.drop([letter.id])
 
     def drop(self, ids: Sequence[int]) -> int:

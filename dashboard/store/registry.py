@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select, text, tuple_, update
 
 from dashboard.store import schema as t
 from emoshift.errors import UsageError
-from emoshift.topics import Address
+from emoshift.topics import Address, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -154,6 +154,8 @@ def forget_device(engine: Engine, address: Address, *, now_ms: int) -> int:
         connection.execute(update(t.ENROLMENT).where(_is(address)).values(**values))
         at_problem = (t.PROBLEM.c.site == address.site) & (t.PROBLEM.c.name == address.device)
         connection.execute(delete(t.PROBLEM).where(at_problem))
+        refused = t.DEAD_LETTER.c.topic.in_([address.topic(kind) for kind in Kind])
+        connection.execute(delete(t.DEAD_LETTER).where(refused))
         grow_version(connection)
     if number is None:
         return 0

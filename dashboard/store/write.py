@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, case, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from dashboard.store import schema as t
@@ -125,7 +125,7 @@ class HistoryWriter:
         fresh = {a: at for a, at in batch.seen.items() if a not in self._devices}
         approved = admit(connection, fresh, automatic=self._automatic)
         batch = batch.only(approved | self._devices.keys())
-        self._learn_devices(connection, batch.seen)
+        self._learn_devices(connection, batch)
         written = self._write_transitions(connection, batch)
         self._write_presence(connection, batch)
         self._write_classes(connection, batch)
@@ -146,7 +146,8 @@ class HistoryWriter:
                 statement.on_conflict_do_update(index_elements=["name"], set_=dict(figures))
             )
 
-    def _learn_devices(self, connection: Connection, seen: Mapping[Address, int]) -> None:
+    def _learn_devices(self, connection: Connection, batch: Batch) -> None:
+        seen = batch.seen
         if fresh := sorted(address for address in seen if address not in self._devices):
             rows = [
                 {"site": a.site, "name": a.device, "first_seen_ms": seen[a], "seen_ms": seen[a]}
@@ -161,8 +162,8 @@ class HistoryWriter:
                 )
             )
             self._devices.update({Address(row.site, row.name): row.id for row in found})
-        if seen:
-            numbers = sorted((self._devices[address], at) for address, at in seen.items())
+        if batch.heard:
+            numbers = sorted((self._devices[address], seen[address]) for address in batch.heard)
             connection.execute(
                 update(t.DEVICE)
                 .where(t.DEVICE.c.id == bindparam("of"), t.DEVICE.c.seen_ms < bindparam("at"))
@@ -297,7 +298,11 @@ class HistoryWriter:
         connection.execute(statement.values(**values))
 
     def _write_classes(self, connection: Connection, batch: Batch) -> None:
-        """Add class summaries to their minutes; one that is not newer is a copy, and ignored."""
+        """Add class summaries to their minutes; of one that is not newer no count is added.
+
+        It may be a copy. But whether it withholds its minute counts whenever it comes: several
+        workers store the summaries of a class in any order.
+        """
         merged: dict[tuple[int, int], dict[str, int]] = {}
         for address, body, received_ms in batch.classes:
             at_ms, device = to_ms(body.at), self._devices[address]
@@ -318,21 +323,28 @@ class HistoryWriter:
                 **dict(zip(STATES, counts, strict=True)),
             }
             known = merged.setdefault((device, row["minute"]), row)
-            if known is not row and at_ms > known["at_ms"]:
+            if known is row:
+                continue
+            if at_ms > known["at_ms"]:
                 for name in ("shown", "hidden", "windows", *STATES):
                     known[name] += row[name]
                 known["at_ms"] = at_ms
+            else:
+                known["hidden"] = max(known["hidden"], row["hidden"])
         if not merged:
             return
         self._tally_windows(connection, batch)
         insert = insert_into(self._engine, t.CLASS)
         names = ("shown", "hidden", "windows", *STATES)
-        values = {name: t.CLASS.c[name] + insert.excluded[name] for name in names}
-        statement = insert.on_conflict_do_update(
-            index_elements=["device", "minute"],
-            set_={**values, "at_ms": insert.excluded.at_ms},
-            where=insert.excluded.at_ms > t.CLASS.c.at_ms,
-        )
+        table, came = t.CLASS.c, insert.excluded
+        newer = came.at_ms > table.at_ms
+        values = {
+            name: case((newer, table[name] + came[name]), else_=table[name]) for name in names
+        }
+        withheld = case((came.hidden > table.hidden, came.hidden), else_=table.hidden)
+        values["hidden"] = case((newer, table.hidden + came.hidden), else_=withheld)
+        values["at_ms"] = case((newer, came.at_ms), else_=table.at_ms)
+        statement = insert.on_conflict_do_update(index_elements=["device", "minute"], set_=values)
         connection.execute(statement, [merged[key] for key in sorted(merged)])
 
     def _tally_windows(self, connection: Connection, batch: Batch) -> None:
@@ -362,11 +374,11 @@ class HistoryWriter:
             return
         newest: dict[int, str] = {}
         minutes: dict[tuple[int, int], str] = {}
-        for address, health, received_ms in batch.healths:
+        for address, health, at_ms in batch.healths:
             body = health.model_dump_json(by_alias=True)
             device = self._devices[address]
             newest[device] = body
-            minutes[device, received_ms // MINUTE_MS] = body
+            minutes[device, at_ms // MINUTE_MS] = body
         connection.execute(
             update(t.DEVICE)
             .where(t.DEVICE.c.id == bindparam("of"))

@@ -6,16 +6,21 @@ import contextlib
 import os
 import signal
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
+from dashboard.cli import main
 from dashboard.ingest.supervisor import Supervisor
 from dashboard.simulate.classroom import Classroom
 from dashboard.store.database import open_store
 from dashboard.store.dead_letters import DeadLetters
+from dashboard.store.read import Archive
+from dashboard.store.registry import approve
 from dashboard.store.write import HistoryWriter
 from emoshift.topics import Address
 from tests.dashboard.test_worker import publish, simulate, working
@@ -177,6 +182,50 @@ def test_a_killed_worker_is_started_again(mqtt, sqlite, history, capsys):
     wait_until(lambda: not alive(pid))
     figures = {"events": 50, "stored": 50, "until it listens again (s)": round(back_s, 1)}
     add_to_report(capsys, "dashboard's worker killed", figures)
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(mqtt, sqlite, tmp_path, monkeypatch):
+    """A system that has no room for a process at this moment leaves the pages no dead worker."""
+    open_store(sqlite).dispose()
+    interpreter, real = tmp_path / "python", sys.executable
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    with Supervisor(
+        ["worker", "--leashed", "--broker", f"127.0.0.1:{mqtt}", "--database", sqlite]
+    ) as supervisor:
+        wait_until(lambda: supervisor.state().restarts >= 1)
+        interpreter.write_text(f'#!/bin/sh\nexec {real} "$@"\n')
+        interpreter.chmod(0o755)
+        wait_until(lambda: connected(supervisor))
+
+
+def test_a_retried_class_is_withheld_as_the_settings_say(sqlite):
+    """What was set aside is stored by the rules of this dashboard, not by the usual ones."""
+    engine, room = open_store(sqlite), Classroom(Address("school", "room-1"), seed=1, faces=6)
+    config = Path(sqlite).with_name("dashboard.toml")
+    config.write_text(f'[history]\ndatabase = "{sqlite}"\n[web]\nmin_faces = 10\n')
+    reported = Classroom(room.address, seed=-1, faces=6).summary(NOW_MS)
+    HistoryWriter(engine).set_aside(reported.topic, reported.payload, "said", received_ms=NOW_MS)
+    ran = CliRunner().invoke(main, ["dead-letters", "retry", "--config", str(config)])
+    assert ran.output == "1 stored\n"
+    assert Archive(engine).class_history(1, NOW_MS - 60_000, NOW_MS + 60_000) == []
+    engine.dispose()
+
+
+def test_what_a_waiting_device_sent_stays_aside(sqlite):
+    """A message of a device that nobody has approved is no dead letter less."""
+    engine, room = open_store(sqlite), Classroom(Address("school", "room-1"), seed=1)
+    config = Path(sqlite).with_name("dashboard.toml")
+    config.write_text(f'[history]\ndatabase = "{sqlite}"\n[devices]\nautomatic = 0\n')
+    reported = room.change(NOW_MS)
+    HistoryWriter(engine).set_aside(reported.topic, reported.payload, "said", received_ms=NOW_MS)
+    retry = ["dead-letters", "retry", "--config", str(config)]
+    ran = CliRunner().invoke(main, retry)
+    assert "not approved" in ran.output
+    assert len(DeadLetters(engine).read()) == 1
+    approve(engine, room.address, by="anna", now_ms=NOW_MS)
+    assert CliRunner().invoke(main, retry).output == "1 stored\n"
+    assert Archive(engine).count_events() == 1
+    engine.dispose()
 
 
 def connected(supervisor: Supervisor) -> bool:

@@ -19,6 +19,7 @@ from dashboard.store import schema as t
 from dashboard.store.accounts import People, Role
 from dashboard.store.batch import gather
 from dashboard.store.database import open_store
+from dashboard.store.dead_letters import DeadLetters
 from dashboard.store.lessons import write_note
 from dashboard.store.read import Archive
 from dashboard.store.registry import (
@@ -98,7 +99,10 @@ def test_forgetting_leaves_nothing(engine):
     write_note(engine, device, author="anna", at_ms=NOW_MS, text="group work")
     release_windows(engine, device, now_ms=NOW_MS + 3_600_000, min_faces=5)
     assert count(engine, t.CLASS_WINDOW) == count(engine, t.ANNOTATION) == 1
+    one.set_aside(ROOM.topic(Kind.TRANSITION), b"{}", "refused", received_ms=NOW_MS)
+    one.set_aside(REAL.topic(Kind.TRANSITION), b"{}", "refused", received_ms=NOW_MS)
     assert forget_device(engine, ROOM, now_ms=NOW_MS) >= 20
+    assert [letter.topic for letter in DeadLetters(engine).read()] == [REAL.topic(Kind.TRANSITION)]
     for table in (*OF_DEVICE, t.DEVICE, t.EVENT):
         assert count(engine, table) == 0, table
     for history in (one, other):
@@ -288,14 +292,14 @@ def test_forgetting_clears_retained_messages(sqlite, mqtt):
     client.connect("127.0.0.1", mqtt)
     client.loop_start()
     for address in (ROOM, REAL):
-        for kind in (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH):
+        for kind in (Kind.STATUS, Kind.INFO, Kind.CLASS, Kind.HEALTH, Kind.LEDGER):
             client.publish(address.topic(kind), b"{}", qos=1, retain=True).wait_for_publish(10)
     here = ("--database", sqlite, "--broker", f"127.0.0.1:{mqtt}")
     assert CliRunner().invoke(main, ["devices", "forget", str(ROOM), *here]).exit_code == 0
     kept: list[str] = []
     client.on_message = lambda _c, _u, message: kept.append(message.topic)
     client.subscribe("emoshift/#")
-    wait_until(lambda: len(kept) >= 4)
+    wait_until(lambda: len(kept) >= 5)
     client.disconnect()
     client.loop_stop()
     assert {topic.split("/")[3] for topic in kept} == {"room-2"}

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
+import sqlite3
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -267,6 +271,20 @@ def test_an_undone_batch_can_be_written_again(engine, room):
     assert history.write(gather(lesson)).new == 30
 
 
+@pytest.mark.slow
+def test_a_locked_file_is_waited_for(tmp_path):
+    """A file that another process holds for long is no fault that only a person could mend."""
+    setting, stop = str(tmp_path / "history.db"), threading.Event()
+    open_store(setting).dispose()
+    with contextlib.closing(sqlite3.connect(setting, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(UnavailableError, match="locked"):
+            open_store(setting)
+    engine = await_store(setting, stop)
+    assert engine is not None
+    engine.dispose()
+
+
 def test_a_store_is_waited_for(postgres):
     """A worker that starts before its database waits for it; told to stop, it gives up."""
     setting, stop = postgres.make_database(), threading.Event()
@@ -321,3 +339,40 @@ def test_windows_of_time_are_counted_once(engine, room):
     (bucket,) = archive.class_history(1, NOW_MS - 60_000, NOW_MS + 60_000)
     assert bucket.changes is not None
     assert sum(bucket.changes) == 4
+
+
+def test_a_withheld_moment_that_comes_late_withholds_its_minute(engine, room):
+    """Two workers may store a minute's summaries in any order: the small class shows in neither."""
+    large, later = (changed(room.summary(NOW_MS + ms)) for ms in (20_000, 40_000))
+    small = changed(room.summary(NOW_MS + 30_000), suppressed=True, faces=None, states=None)
+    one, other = HistoryWriter(engine), HistoryWriter(engine)
+    for history, batch in ((one, [large, later]), (other, [small]), (other, [small])):
+        history.write(gather(batch))
+    assert Archive(engine).class_history(1, NOW_MS, NOW_MS + 60_000) == []
+    HistoryWriter(engine).write(gather([changed(room.summary(NOW_MS + 60_000))]))
+    one.write(gather([changed(room.summary(NOW_MS + 100_000)), _moved(small, 60_000)]))
+    assert Archive(engine).class_history(1, NOW_MS, NOW_MS + 120_000) == []
+
+
+def _moved(message: Message, by_ms: int) -> Message:
+    later = message.body.at + timedelta(milliseconds=by_ms)
+    return replace(message, body=message.body.model_copy(update={"at": later}))
+
+
+def test_what_the_broker_kept_is_no_sign_of_life(engine, room):
+    """A device that is gone grows old, however often its retained messages are read again."""
+    kept, later_ms = [room.status("online"), room.info(), room.health(NOW_MS)], NOW_MS + 86_400_000
+    history = HistoryWriter(engine)
+    history.write(gather(read(message) for message in kept))
+    history.write(gather((read(message, later_ms) for message in kept), retained=True))
+    (device,) = Archive(engine).devices()
+    assert device.seen_ms == NOW_MS
+    assert len(Archive(engine).health_history(device.id, NOW_MS - 60_000, later_ms)) == 1
+    history.write(gather([read(room.health(later_ms), later_ms)]))
+    assert Archive(engine).devices()[0].seen_ms == later_ms
+
+
+def test_a_device_that_the_broker_alone_knows_is_enrolled(engine, room):
+    """It is seen when what is kept of it is first read."""
+    HistoryWriter(engine).write(gather([read(room.status("online"))], retained=True))
+    assert Archive(engine).devices()[0].seen_ms == NOW_MS
