@@ -79,11 +79,26 @@ def open_scorer(path: Path) -> Scorer:
         raise InputError(f"{path}: no such file; expected a .keras or .tflite network")
     if path.suffix == ".keras":
         model = load_model(path)
+        _require_images(path, [tuple(one.shape) for one in model.inputs])
         return lambda inputs: _keras_logits(model, inputs)
     if path.suffix == ".tflite":
         lite = TFLiteModel(path, threads=2)
+        _require_images(path, [one.shape for one in lite.inputs])
         return lambda inputs: _lite_logits(lite, inputs)
     raise InputError(f"{path}: found {path.suffix or 'no suffix'}, expected .keras or .tflite")
+
+
+def _require_images(path: Path, shapes: Sequence[Sequence[int | None]]) -> None:
+    """Raise `InputError` for a network that takes anything but one 48x48 grey image."""
+    wanted = (48, 48, 1)
+    fits = (
+        len(shapes) == 1
+        and len(shapes[0]) == 4
+        and all(size in (None, side) for size, side in zip(shapes[0][1:], wanted, strict=True))
+    )
+    if not fits:
+        taken = ", ".join(str(tuple(shape[1:])) for shape in shapes)
+        raise InputError(f"{path}: takes {taken}, expected images {wanted}")
 
 
 def views_of(path: Path, *, mirrored: bool) -> str:
@@ -244,8 +259,8 @@ def _keras_logits(
 
 
 def _lite_logits(lite: TFLiteModel, inputs: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    if len(lite.inputs) != 1:
-        raise InputError(f"found {len(lite.inputs)} inputs, expected the one of an image network")
+    if others := [info.shape[-1] for info in lite.outputs if info.shape[-1] not in HEADS]:
+        raise InputError(f"found {others[0]} outputs, expected 7 or 8 emotions")
     rows: dict[str, list[NDArray[np.float32]]] = {}
     for one in inputs:
         encoded = _encode(one[None], lite.inputs[0])

@@ -11,7 +11,7 @@ import numpy as np
 from edge.standardise import INPUT_SCALE, MIDDLE, standardise_crop
 from emoshift.errors import InputError
 from train.data.annotated import read_annotated
-from train.data.fer2013 import CLASSES
+from train.data.fer2013 import CLASSES, csv_in, read_fer2013
 from train.data.ferplus import LABELS
 from train.data.image_folder import read_cached_folder, subject_folds
 from train.data.sampling import draw_of, grouping
@@ -116,6 +116,13 @@ def read_images(data: Path, cache: Path, split: str) -> Images:
     )
 
 
+def require_rows(data: Path, cache: Path, split: str) -> None:
+    """Refuse a split of FER2013 of which there is no row; raises `InputError`."""
+    source = csv_in(data / "fer2013")
+    if not len(read_fer2013(source, cache).rows(split)):
+        raise InputError(f"{source}: holds no row of {split} that can be read")
+
+
 def read_labelled(
     data: Path, cache: Path, split: str, labels: LabelSet, classes: Grouping
 ) -> LabelledImages:
@@ -145,6 +152,12 @@ def read_image_folder(
     out = subject_folds(tree.subjects or tree.names, HELD_OUT, seed) == 0
     by = f"{len(set(tree.subjects))} subjects" if tree.subjects else "images, no subjects known"
     log(f"{root}: {len(tree.crops)} images, {tree.problems.summary()}; split by {by}")
+    if out.all() or not out.any():
+        whom = f"{len(set(tree.subjects))} people" if tree.subjects else f"{len(out)} images"
+        raise InputError(
+            f"{root}: {whom} are too few to learn from some and hold others out; give more, or"
+            " folders train/ and test/"
+        )
     rows = np.arange(len(tree.crops))
     train, held_out = (
         _in_classes(rows[part], tree.crops[part], tree.labels[part], classes)

@@ -97,11 +97,14 @@ def grouping(classes: Sequence[str], known: Sequence[str]) -> Grouping:
                 problems.append(f"classes: {member} is named twice")
             elif member in known:
                 index[known.index(member)] = new
+    names = [name for name, _, _ in parts]
+    if not problems and len({*names}) < len(names):
+        problems.append(f"classes: two have the name {max(names, key=names.count)}")
     if len(parts) < 2:
         problems.append("classes: expected two at least")
     if problems:
         raise ConfigError("selection", problems)
-    return Grouping(names=tuple(name for name, _, _ in parts), index=index)
+    return Grouping(names=tuple(names), index=index)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from emoshift.errors import UsageError
 from train.data.fer2013 import csv_in, read_fer2013
 from train.data.ferplus import EMOTIONS, LABELS
-from train.data.images import read_images
+from train.data.images import read_images, require_rows
 from train.data.near_duplicates import fingerprint, near_duplicates
 from train.evaluation.metrics import (
     accuracy,
@@ -70,10 +71,13 @@ def evaluate(
 
     Raises:
         InputError: There is no such network, or what it reads is missing.
+        UsageError: Something is asked for that this network or split does not have.
     """
     if split == CKPLUS48:
+        _refuse("--split CK+48", classes=classes, logits=logits_path, output=report_folder)
         return evaluate_ckplus48(net, mirrored=mirrored, taus=taus, data=data, cache=cache)
     if classes or read_net_card(net) is not None:
+        _refuse("networks in classes of their own, and with --classes", tau=taus)
         return _evaluate_classes(
             net,
             split=split,
@@ -86,8 +90,15 @@ def evaluate(
         )
     transform = read_channel_transform(net)
     if transform is not None:
+        _refuse("a recurrent network", mirrored=mirrored, tau=taus)
         return _evaluate_recurrent(
-            net, transform, split=split, data=data, cache=cache, logits_path=logits_path
+            net,
+            transform,
+            split=split,
+            data=data,
+            cache=cache,
+            logits_path=logits_path,
+            report_folder=report_folder,
         )
     return _evaluate_heads(
         net,
@@ -99,6 +110,12 @@ def evaluate(
         logits_path=logits_path,
         report_folder=report_folder,
     )
+
+
+def _refuse(what: str, **given: object) -> None:
+    """Raise `UsageError` for an option that would do nothing."""
+    if unheard := [name for name, value in given.items() if value]:
+        raise UsageError(f"--{unheard[0]}: does nothing for {what}; leave it out")
 
 
 def near_training(split: str, data: Path, cache: Path) -> NDArray[np.intp]:
@@ -187,6 +204,7 @@ def _evaluate_heads(
     report_folder: Path | None,
 ) -> list[str]:
     scorer = open_scorer(net)  # first, because reading the images takes longer
+    require_rows(data, cache, split)
     images = read_images(data, cache, split)
     logits = image_logits(scorer, images.crops, mirrored=mirrored)
     if logits_path is not None:
@@ -256,16 +274,20 @@ def _evaluate_recurrent(
     data: Path,
     cache: Path,
     logits_path: Path | None,
+    report_folder: Path | None,
 ) -> list[str]:
     """Show each image for twelve steps to a network that does not know the person."""
     from train.features.faces import measured_table
     from train.features.single_images import read_stills
 
+    require_rows(data, cache, split)
     images = read_images(data, cache, split)
     stills = read_stills(measured_table(data, cache), images, transform)
     logits = still_logits(load_model(net), stills, transform)
     if logits_path is not None:
         _keep_logits(logits_path, stills.rows, {"ferplus": logits})
+    if report_folder is not None:
+        write_report(report_folder, softmax(logits), stills.majority, LABELS)
     return [
         f"{net.name} on {split}, single images shown for 12 steps, resting face unknown",
         _accuracy("FER+8", logits, stills.majority, "majority rule, face found by MediaPipe"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.features.blendshapes import channels
 from emoshift.errors import InputError
-from train.data.images import CLASSES_OF, prepared, read_images, read_labelled
+from train.data.images import CLASSES_OF, prepared, read_images, read_labelled, require_rows
 from train.data.sampling import grouping
 from train.evaluation.metrics import softmax
 from train.saved_net import (
@@ -81,8 +81,9 @@ def predict_split(
     """Return what a network of images or blendshapes predicts, once for each of its heads.
 
     Raises:
-        InputError: There is no such network, or what it reads has not been measured.
+        InputError: There is no such network or split, or what it reads has not been measured.
     """
+    require_rows(data, cache, split)
     card = read_net_card(net)
     if card is not None:
         return (_single_head(net, card, split=split, mirrored=mirrored, data=data, cache=cache),)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from train.recipe import RunRecipe
+    from train.training.checkpoint import Checkpoint
     from train.training.job import TrainingJob
 
 __all__ = ["RecipeOverrides", "RunOptions", "export_run", "start_run"]
@@ -66,6 +67,14 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
         precision=options.precision,
         asked=json.loads(json.dumps(options.overrides_dict())),
     )
+    start = None
+    if options.resume is not None and not isinstance(recipe, FineTuneRecipe):
+        start = load_checkpoint(options.resume)
+        if start.epoch >= recipe.epochs:
+            raise InputError(
+                f"{options.resume}: {start.epoch} epochs are done and the recipe asks for"
+                f" {recipe.epochs}; give more --epochs, or an earlier checkpoint"
+            )
     before = None if options.resume is None else read_config(run_of(options.resume))
     folder = create_run(options.runs, config, began=datetime.now().astimezone(), before=before)
     with recorded_state(folder, recipe.model):
@@ -78,7 +87,7 @@ def start_run(options: RunOptions, log: Callable[[str], None] = print) -> Path:
 
             with on_device(options.device), in_precision(options.precision):
                 job = PREPARE[recipe.model](recipe, options, log)
-                _train(job, folder, options, log)
+                _train(job, folder, options, start=start, log=log)
     return folder
 
 
@@ -108,7 +117,14 @@ def export_run(folder: Path, path: Path, *, epoch: int | None = None) -> int:
     return state.epoch
 
 
-def _train(job: TrainingJob, folder: Path, options: RunOptions, log: Callable[[str], None]) -> None:
+def _train(
+    job: TrainingJob,
+    folder: Path,
+    options: RunOptions,
+    *,
+    start: Checkpoint | None,
+    log: Callable[[str], None],
+) -> None:
     from train.saved_net import read_weights
     from train.training.learning_curves import draw_learning_curves
     from train.training.trainer import fit
@@ -118,7 +134,7 @@ def _train(job: TrainingJob, folder: Path, options: RunOptions, log: Callable[[s
         state = fit(
             job.task,
             folder,
-            start=None if options.resume is None else load_checkpoint(options.resume),
+            start=start,
             weights=None if options.weights is None else read_weights(options.weights),
             keep=options.keep,
             log=log,
@@ -135,8 +151,10 @@ def _train(job: TrainingJob, folder: Path, options: RunOptions, log: Callable[[s
 
 
 def _copied(folder: Path, path: Path, epoch: int | None) -> int:
+    if epoch is not None:
+        raise InputError(f"--epoch {epoch}: only runs of networks with two heads keep each epoch's")
     latest = latest_checkpoint(folder)
-    if epoch is not None or latest is None or not (folder / "net.keras").exists():
+    if latest is None or not (folder / "net.keras").exists():
         raise InputError(f"{folder}: found no net.keras; only an ended run's can be exported")
     path.parent.mkdir(parents=True, exist_ok=True)
     for beside in folder.glob("net.*"):

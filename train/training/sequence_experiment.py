@@ -78,6 +78,12 @@ def compare(
     fold_of = subject_folds(sequences.subjects, recipe.folds, recipe.fold_seed)
     if empty := set(range(recipe.folds)) - set(fold_of.tolist()):
         raise InputError(f"{len(set(sequences.subjects))} subjects leave {len(empty)} folds empty")
+    least = len(fold_of) - int(np.bincount(fold_of).max())
+    if least < recipe.batch_size:
+        raise InputError(
+            f"{least} sequences to learn from in a fold, expected at least one batch of"
+            f" {recipe.batch_size}; set a smaller batch_size"
+        )
     rows: list[dict[str, str | float]] = []
     logits: dict[tuple[str, str], NDArray[np.float32]] = {}
     results: list[tuple[str, int, int, SequenceResult]] = []

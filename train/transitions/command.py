@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from emoshift.command_line import RenamedOption
-from emoshift.errors import InputError, OutputError
+from emoshift.errors import InputError, OutputError, UsageError
 from train import cli_options as options
 from train.training.run_options import data_folder
 
@@ -109,8 +109,12 @@ def fit(
     from train.transitions.fit import fit as fit_detector
     from train.transitions.judge import lines
 
+    to_channels = bool(channels) or feedback is not None
+    if to_channels and (without or report is not None):
+        unheard = "--without" if without else "--report"
+        raise UsageError(f"{unheard}: does nothing with --channels or --feedback; leave it out")
     loaded = configured_bundle(Models(bundle=bundle, allow_unsigned=True))
-    if channels or feedback is not None:
+    if to_channels:
         _fit_to_channels(loaded, channels, feedback, output)
         return
     cases = read_cases(data_folder(data), loaded)

@@ -145,3 +145,14 @@ def test_the_set_itself(shared_data: Path) -> None:
     assert len(set(found.subjects)) == 118
     folds = subject_folds(found.subjects, 5, seed=1)
     assert all(set(found.labels[folds == fold].tolist()) == set(range(7)) for fold in range(5))
+
+
+@pytest.mark.slow
+def test_folds_of_less_than_a_batch_are_refused(recordings: Path, tmp_path: Path) -> None:
+    """With what to change, before anything is learned."""
+    recipe = tmp_path / "toy.toml"
+    recipe.write_text(TOY.replace("batch_size = 4", "batch_size = 16"), encoding="utf-8")
+    call = ["sequences", "--name", "toy", "--recipe", str(recipe), "--data", str(recordings)]
+    found = CliRunner().invoke(main, [*call, "--runs", str(tmp_path / "runs")])
+    assert found.exit_code == InputError.exit_code
+    assert "expected at least one batch of 16" in found.output

@@ -75,6 +75,19 @@ def test_kaggle_has_two_splits(tmp_path: Path) -> None:
     assert (len(train.crops), len(test.crops)) == (1, 2)
 
 
+def test_too_few_to_hold_any_out(tmp_path: Path) -> None:
+    """One image, or one person, is said to be too few, not to be none."""
+    put(tmp_path / "one" / "fear" / "1.png")
+    for number in range(3):
+        put(tmp_path / "CK+48" / "fear" / f"S010_004_{number}.png")
+    classes = classes_of(Selection(classes=("fear", "happy")), "ferplus", folder=True)
+    for folder, whom in (("one", "1 images"), ("CK+48", "1 people")):
+        with pytest.raises(InputError, match=f"{whom} are too few"):
+            read_image_folder(
+                tmp_path / folder, tmp_path / "cache", classes, seed=1, log=lambda _: None
+            )
+
+
 def test_folds_never_share_a_person() -> None:
     """Pictures of one subject stay together, and every fold gets some."""
     subjects = [f"S{i % 23:03d}" for i in range(200)]

@@ -50,6 +50,7 @@ def test_grouping(classes: tuple[str, ...], names: tuple[str, ...], index: list[
     [
         pytest.param(("happy", "bored"), "bored", id="no emotion"),
         pytest.param(("happy", "joy=happy+sad"), "happy is named twice", id="twice"),
+        pytest.param(("x=happy", "x=sad"), "two have the name x", id="one name for two"),
         pytest.param(("happy",), "two at least", id="one alone"),
     ],
 )

@@ -13,7 +13,7 @@ pytest.importorskip("matplotlib", reason="needs the training environment: make t
 
 import keras
 
-from emoshift.errors import InputError
+from emoshift.errors import InputError, UsageError
 from train.evaluation.ensemble import evaluate_ensemble
 from train.evaluation.evaluate import evaluate
 from train.evaluation.tables import write_tables
@@ -73,3 +73,23 @@ def test_logits_of_both_heads_are_kept(made_up: Path, tmp_path: Path) -> None:
     labelled = ~np.isnan(ferplus[:, 0])
     assert 0 < labelled.sum() < len(rows)
     assert np.exp(ferplus[labelled]).sum(axis=1) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_what_cannot_be_scored_is_said_in_a_line(made_up: Path, tmp_path: Path) -> None:
+    """A split without rows, a network that takes no such images, an option that does nothing."""
+    cache, folder = tmp_path / "cache", made_up / "fer2013"
+    net = save_network(tmp_path / "best.keras", 0)
+    asked = {"mirrored": False, "classes": (), "data": made_up, "cache": cache}
+    inputs = keras.Input((64, 64, 1))
+    other = tmp_path / "other.keras"
+    keras.Model(inputs, keras.layers.Dense(7)(keras.layers.Flatten()(inputs))).save(other)
+    with pytest.raises(InputError, match=r"takes \(64, 64, 1\), expected images \(48, 48, 1\)"):
+        evaluate(other, split="PublicTest", **asked)
+    with pytest.raises(UsageError, match="--logits: does nothing for --split CK"):
+        evaluate(net, split="CK+48", logits_path=tmp_path / "l.npz", **asked)
+    for name in ("fer2013.csv", "fer2013new.csv"):
+        lines = (folder / name).read_text(encoding="ascii").splitlines(keepends=True)
+        kept = (line for line in lines if "PrivateTest" not in line)
+        (folder / name).write_text("".join(kept), encoding="ascii")
+    with pytest.raises(InputError, match="holds no row of PrivateTest"):
+        evaluate(net, split="PrivateTest", **asked)

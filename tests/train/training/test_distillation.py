@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,7 @@ def test_teachers_answer_only_for_the_part_they_left_out(made_up: Path, tmp_path
     )
     with pytest.raises(ConfigError, match="come from left out 1/2, --leave-out says 2/2"):
         start_run(begun, log=lambda _: None)
+    done = replace(again, leave_out="1/2", runs=tmp_path / "again")
+    with pytest.raises(InputError, match="1 epochs are done and the recipe asks for 1"):
+        start_run(done, log=lambda _: None)
+    assert not (tmp_path / "again").exists()

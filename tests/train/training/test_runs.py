@@ -99,6 +99,8 @@ def test_from_flags_to_an_ensemble(made_up: Path, tmp_path: Path) -> None:
     copied = tmp_path / "kept" / "x.keras"
     assert "epoch 2" in output_of("export", str(second), "-o", str(copied))
     assert copied.with_suffix(".json").exists()
+    found = CliRunner().invoke(main, ["export", str(second), "-o", str(copied), "--epoch", "1"])
+    assert "only runs of networks with two heads keep each epoch's" in found.output
     out = output_of("report", *map(str, (first, second)), "-o", str(tmp_path / "report"), *shared)
     assert out.split()[-1].endswith("table.md")
     table = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from edge.values import Transition
 from emoshift.emotions import Emotion
-from emoshift.errors import InputError
+from emoshift.errors import InputError, UsageError
 from train.transitions.command import detector
 from train.transitions.judge import judge
 from train.transitions.streams import Change, Truth
@@ -95,6 +95,15 @@ def test_false_changes_are_told_where_none_was_right() -> None:
     judged["changes"] = judge([("natural", smile, wrong)]).to_json()["changes"]
     text = update_document(f"{START}\n{END}", [{**report(found=True), "held_out": judged}])
     assert "| found / missed / false | 0 / 1 / 2 |" in text
+
+
+def test_an_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
+    """Figures that were asked for are never left unwritten in silence."""
+    room = ["fit", "--channels", str(tmp_path / "room.jsonl")]
+    for option in (["--report", str(tmp_path / "r.json")], ["--without", "talking"]):
+        done = CliRunner().invoke(detector, [*room, *option])
+        assert isinstance(done.exception, UsageError)
+        assert f"{option[0]}: does nothing with --channels" in str(done.exception)
 
 
 def test_a_page_without_marks_is_told() -> None:
