@@ -152,9 +152,7 @@ class Deduplicator:
         key = _key(source, event.boot_id)
         boot = self._boots.get(key)
         if boot is None:
-            boot = self._boots[key] = _Boot(first=event.seq, backlog=event.backlog)
-            if len(self._boots) > BOOTS:
-                self._boots.popitem(last=False)
+            boot = self._remember(key, _Boot(first=event.seq, backlog=event.backlog))
         self._boots.move_to_end(key)
         highest = boot.accounted.last or event.seq
         if event.seq - highest > FAR and event.seq != boot.far + 1:
@@ -186,7 +184,8 @@ class Deduplicator:
         for numbers in ledger.boots:
             boot = self._boots.get(_key(source, numbers.boot_id))
             if known and boot is None:
-                boot = self._boots[_key(source, numbers.boot_id)] = _Boot(first=1, backlog=False)
+                key = _key(source, numbers.boot_id)
+                boot = self._remember(key, _Boot(first=1, backlog=False))
             elif known and boot is not None:
                 boot.first = 1
             known = known or boot is not None
@@ -216,6 +215,12 @@ class Deduplicator:
                 gone = lost.get(numbers.boot_id, NumberRanges())
                 found += [(numbers.boot_id, a, b) for a, b in gone.missing(start, end)]
         return found
+
+    def _remember(self, key: str, boot: _Boot) -> _Boot:
+        self._boots[key] = boot
+        if len(self._boots) > BOOTS:
+            self._boots.popitem(last=False)
+        return boot
 
     def _missing(
         self, boot_id: str, boot: _Boot, last: int, *, first: int | None = None, reason: str = ""

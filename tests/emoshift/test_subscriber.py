@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from emoshift.messages import (
 )
 from emoshift.number_ranges import NumberRanges
 from emoshift.subscriber import (
+    BOOTS,
     FAR,
     INSTANCES,
     Deduplicator,
@@ -139,6 +141,16 @@ def test_the_ledger_shows_what_is_missing_at_the_end() -> None:
     assert dedup.compare(sent) == []
     assert [type(item) for item in dedup.accept(event(6))] == [NewEvent]
     assert dedup.wanted(sent) == [(A, 7, 7), (A, 9, 9), (B, 2, 4)]
+
+
+def test_ledgers_fill_no_memory() -> None:
+    """A device that names new boot ids for ever leaves no more of them than are remembered."""
+    dedup, boots = Deduplicator(), [f"{number:032x}" for number in range(1, 2 * BOOTS)]
+    dedup.accept(event(1, boots[0]))
+    for before, after in itertools.pairwise(boots):
+        dedup.compare(ledger((before, 1, 1), (after, 1, 1)))
+    assert len(json.loads(dedup.to_json())["boots"]) == BOOTS
+    assert dedup.wanted(ledger((boots[-1], 1, 1))) == [(boots[-1], 1, 1)]
 
 
 def test_a_stranger_misses_nothing() -> None:
