@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    NoSuchModuleError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from dashboard.store.migrations import migrate
 from emoshift.errors import StoreError, UnavailableError
@@ -25,6 +32,9 @@ LOG: Final = logging.getLogger(__name__)
 
 CONNECTION_ERRORS: Final = (OperationalError,)
 """What a database raises that is away, restarting or locked: wait and try again."""
+
+NO_ANSWER: Final = (DBAPIError, PoolTimeoutError)
+"""What is raised where a database gives no answer: away, damaged, or all connections in use."""
 
 _PASSING: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 """Of SQLite: held by another process, on a full disk, or on one that fails just now."""

@@ -8,7 +8,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
-from sqlalchemy.exc import DatabaseError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -21,6 +20,7 @@ from dashboard.charts import find_charts
 from dashboard.live.hub import Hub
 from dashboard.store.accounts import People
 from dashboard.store.audit import AuditLog
+from dashboard.store.database import NO_ANSWER
 from dashboard.store.read import Archive
 from dashboard.web import exports, marks, pages, signin, streams
 from dashboard.web import metrics as exporter
@@ -66,7 +66,7 @@ def make_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        with contextlib.suppress(DatabaseError):
+        with contextlib.suppress(*NO_ANSWER):
             hub.restore(await to_thread.run_sync(archive.devices))
         hub.start()
         notifier = Notifier.from_environment()

@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
-from sqlalchemy.exc import DBAPIError
 from starlette.responses import JSONResponse
 
 from dashboard.live.steady_clock import steady_ms
+from dashboard.store.database import NO_ANSWER
 from dashboard.web.context import Context, WorkerCondition, context_of, now_ms
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def watch(
             workers = await to_thread.run_sync(context.archive.workers)
             await _follow_registry(context)
             context.condition.database = True
-        except DBAPIError:
+        except NO_ANSWER:
             context.condition.database = False
         now_s = time.monotonic()
         for worker in workers:

@@ -10,13 +10,13 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from anyio import to_thread
-from sqlalchemy.exc import DatabaseError
 from starlette.responses import RedirectResponse
 
 from dashboard.i18n import choose_language
 from dashboard.live.state import required_faces
 from dashboard.store.accounts import Account, People, Role, Session
 from dashboard.store.audit import Action, AuditLog, Entry
+from dashboard.store.database import NO_ANSWER
 from dashboard.store.windows import release_windows
 from dashboard.web.rate_limit import HashQueue, Throttle
 from emoshift.topics import read_address
@@ -274,6 +274,6 @@ async def ask(call: Callable[[], T]) -> T:
     """
     try:
         return await to_thread.run_sync(call)
-    except DatabaseError as why:
-        LOG.warning("database: away: %s", why.orig)
+    except NO_ANSWER as why:
+        LOG.warning("database: away: %s", getattr(why, "orig", why))
         raise Refused(503) from why

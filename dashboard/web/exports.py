@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
+import tempfile
 import unicodedata
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, get_type_hints
 
 from starlette.responses import Response, StreamingResponse
 
 from dashboard.store.accounts import Role
 from dashboard.store.audit import Action
+from dashboard.store.read import Event
 from dashboard.web.context import (
     Refused,
     address_of,
@@ -29,11 +32,11 @@ from dashboard.web.views import choose_span
 from emoshift.emotions import EMOTIONS, STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from starlette.requests import Request
 
-    from dashboard.store.read import Bucket, Event
+    from dashboard.store.read import Bucket
 
 FORMATS: Final = ("csv", "parquet")
 _MOST_EVENTS: Final = 2_000_000
@@ -41,6 +44,23 @@ _CSV: Final = "text/csv; charset=utf-8"
 _SEPARATORS: Final = re.compile("[,;\t|\uff0c\uff1b]")
 _FORMULA: Final = tuple("=+-@%")
 _PARQUET: Final = "application/vnd.apache.parquet"
+_ROWS_AT_ONCE: Final = 20_000
+"""Rows of a Parquet file that are in memory: two million at once are 3 GB."""
+_PIECE_BYTES: Final = 64 * 1024
+_CLASS_COLUMNS: Final[dict[str, type]] = {
+    "start": datetime,
+    **{f"share_{name}": float for name in STATES},
+    **{f"to_{name}": int for name in EMOTIONS},
+}
+_EVENT_COLUMNS: Final[dict[str, type]] = {
+    "onset": datetime,
+    "received": datetime,
+    **{
+        name: kind
+        for name, kind in get_type_hints(Event).items()
+        if name not in {"placed_ms", "received_ms"}
+    },
+}
 
 
 @signed_in()
@@ -62,7 +82,8 @@ async def export_class(request: Request) -> Response:
 
     rows = await ask(read)
     await record(request, Action.EXPORT, f"class {address} as {kind}")
-    return _answer(rows, kind, name=f"class-{address.site}-{address.device}")
+    name = f"class-{address.site}-{address.device}"
+    return await _answer(rows, _CLASS_COLUMNS, kind, name=name)
 
 
 @signed_in(role=Role.ADMIN)
@@ -77,12 +98,7 @@ async def export_events(request: Request) -> Response:
     await record(request, Action.EXPORT, f"events of {address} as {kind}")
     events = archive.events(device.id, span.start_ms, span.end_ms, limit=_MOST_EVENTS)
     name = f"events-{address.site}-{address.device}"
-    if kind == "csv":
-        return StreamingResponse(
-            _event_lines(events), headers=_attached(name, kind), media_type=_CSV
-        )
-    rows = await ask(lambda: [_event_row(event) for event in events])
-    return _answer(rows, kind, name=name)
+    return await _answer(map(_event_row, events), _EVENT_COLUMNS, kind, name=name)
 
 
 def _format(request: Request) -> str:
@@ -108,14 +124,10 @@ def _event_row(event: Event) -> dict[str, Any]:
     return {"onset": _date(placed_ms), "received": _date(received_ms), **row}
 
 
-def _event_lines(events: Iterable[Event]) -> Iterator[str]:
-    first = True
-    for event in events:
-        row = _event_row(event)
-        if first:
-            yield _line(row.keys())
-            first = False
-        yield _line(row.values())
+def _lines(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, type]) -> Iterator[str]:
+    yield _line(columns)
+    for row in rows:
+        yield _line(row[name] for name in columns)
 
 
 def _line(values: Iterable[object]) -> str:
@@ -140,21 +152,42 @@ def _plain(value: object) -> object:
     return f"'{_SEPARATORS.sub(' ', text)}" if risky else text
 
 
-def _answer(rows: list[dict[str, Any]], kind: str, *, name: str) -> Response:
+async def _answer(
+    rows: Iterable[Mapping[str, Any]], columns: Mapping[str, type], kind: str, *, name: str
+) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
     if kind == "csv":
-        lines = [_line(rows[0].keys())] if rows else []
-        text = "".join(lines + [_line(row.values()) for row in rows])
-        return Response(text, headers=_attached(name, kind), media_type=_CSV)
+        return StreamingResponse(_lines(rows, columns), headers=headers, media_type=_CSV)
+    file = await ask(lambda: _write_parquet(rows, columns))
+    return StreamingResponse(_pieces(file), headers=headers, media_type=_PARQUET)
+
+
+def _write_parquet(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, type]) -> IO[bytes]:
+    """Write rows into a file without a name, some at a time."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    out = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(rows), out)
-    return Response(out.getvalue(), headers=_attached(name, kind), media_type=_PARQUET)
+    kinds = {
+        datetime: pa.timestamp("us", tz="UTC"),
+        str: pa.string(),
+        bool: pa.bool_(),
+        int: pa.int64(),
+        float: pa.float64(),
+    }
+    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
+    rest = iter(rows)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it has been sent
+    with parquet.ParquetWriter(file, schema) as writer:
+        while part := list(itertools.islice(rest, _ROWS_AT_ONCE)):
+            writer.write_table(pa.Table.from_pylist(part, schema=schema))
+    file.seek(0)
+    return file
 
 
-def _attached(name: str, kind: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    with file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
 
 
 def _date(ms: int) -> datetime:

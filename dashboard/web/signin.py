@@ -10,12 +10,12 @@ import time
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy.exc import DatabaseError
 from starlette.responses import RedirectResponse, Response
 
 from dashboard.i18n import LANGUAGES
 from dashboard.store.accounts import KNOWN_BROWSER_MS, LONGEST_MS
 from dashboard.store.audit import Action
+from dashboard.store.database import NO_ANSWER
 from dashboard.web.context import (
     COOKIE,
     Refused,
@@ -125,7 +125,7 @@ async def login(request: Request) -> Response:
     except BusyError:
         LOG.warning("login: too many at once; refused %r from %s", name, client_of(request))
         return _login_form(request, problem="busy", status=503)
-    except DatabaseError as why:
+    except NO_ANSWER as why:
         raise Refused(503) from why
     if account is None:
         LOG.warning("login: %r from %s: refused", name, client_of(request))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -296,6 +297,30 @@ def test_event_export(client):
     rows = list(csv.DictReader(io.StringIO(text)))
     assert {"onset", "event_id", "before", "after", "confidence"} <= set(rows[0])
     assert len({row["event_id"] for row in rows}) == len(rows) > 100
+    parquet = pytest.importorskip("pyarrow.parquet")
+    answer = client.get(f"/device/{ROOM}/export.parquet?span=week")
+    table = parquet.read_table(io.BytesIO(answer.content))
+    assert table.column_names == list(rows[0])
+    assert table["event_id"].to_pylist() == [row["event_id"] for row in rows]
+    assert [at.timestamp() for at in table["onset"].to_pylist()] == [
+        datetime.fromisoformat(row["onset"]).timestamp() for row in rows
+    ]
+
+
+@pytest.mark.parametrize("what", ["class", "device"])
+def test_an_export_of_nothing_has_its_columns(client, what):
+    """A span without anything is a table without rows, not an empty file."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    sign_in(client, "admin")
+    some, none = "span=week", "from=1&to=2"
+    header, _, _ = client.get(f"/{what}/{ROOM}/export.csv?{some}").text.partition("\n")
+    assert client.get(f"/{what}/{ROOM}/export.csv?{none}").text == f"{header}\n"
+    kinds = [
+        parquet.read_table(io.BytesIO(answer.content)).schema.remove_metadata()
+        for span in (some, none)
+        if (answer := client.get(f"/{what}/{ROOM}/export.parquet?{span}")).status_code == 200
+    ]
+    assert kinds[0] == kinds[1]
 
 
 def test_metrics_need_their_token(client):
@@ -657,4 +682,23 @@ def test_a_refused_path_is_logged_as_it_can_be_read(database):
         assert client.get("/device/%00/%1broom").status_code == 403
         newest = client.app.state.context.audit.read(limit=1)[0]
         assert newest.target == r"/device/\x00/\x1broom"
+    engine.dispose()
+
+
+def test_a_database_without_a_free_connection_is_away(filled):
+    """Where all connections are in use pages say so, and the dashboard looks again later."""
+    engine = open_store(filled)
+    app = make_app(settings(1, filled), engine)
+    with TestClient(app, base_url="http://localhost", follow_redirects=False) as client:
+        assert sign_in(client, "admin") == 303
+        wait_until(lambda: client.get("/alive").json()["database"])
+        engine.pool._timeout = 0.01  # noqa: SLF001 - seconds; nobody waits 30 for a test
+        with contextlib.ExitStack() as taken:
+            for _ in range(15):
+                taken.enter_context(engine.connect().execution_options(reads_only=True))
+            assert client.get("/fleet", headers=HTML).status_code == 503
+            stranger = TestClient(app, base_url="http://localhost", follow_redirects=False)
+            assert sign_in(stranger, "viewer") == 503
+            wait_until(lambda: not client.get("/alive").json()["database"])
+        wait_until(lambda: client.get("/alive").json()["database"])
     engine.dispose()
