@@ -567,10 +567,14 @@ def forget_devices(config: Config, names: tuple[str, ...]) -> None:
     """
     from dashboard.clear_retained import clear_retained
     from dashboard.store.database import open_store
-    from dashboard.store.registry import forget_device
+    from dashboard.store.registry import enrolments, forget_device
 
     addresses = _addresses(names)
     engine = open_store(config.history.database)
+    known = {one.address for one in enrolments(engine)}
+    for address in addresses:
+        if address not in known:
+            raise UsageError(f"{address}: no such device; run: edge-dashboard devices list")
     for address in addresses:
         gone = forget_device(engine, address, now_ms=time.time_ns() // 1_000_000)
         _log_change(engine, f"device {address}: forgotten")

@@ -264,7 +264,9 @@ class People:
         with self._read() as connection:
             row = connection.execute(wanted).first()
             places = frozenset() if row is None else _resolve_places(connection, row.account)
-        if row is None or row.seen_ms < now_ms - IDLE_MS or row.created_ms < now_ms - LONGEST_MS:
+        if row is None or row.seen_ms < now_ms - IDLE_MS:
+            return None
+        if abs(now_ms - row.created_ms) > LONGEST_MS:  # a clock that was ahead lengthens none
             return None
         if row.seen_ms < now_ms - _TOUCH_MS:
             with self._engine.begin() as connection:

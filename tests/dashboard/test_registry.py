@@ -280,6 +280,8 @@ def test_commands(sqlite):
     assert code == 0
     assert said.startswith("school/room-1: forgotten, 0 rows deleted\nWarning: retained messages")
     assert run("forget", "school/room-9")[0] == 2
+    assert run("forget", "school/room-2", "school/room-9")[0] == 2  # which forgets neither
+    assert "school/room-2\tapproved" in run("list")[1]
 
 
 @pytest.mark.broker

@@ -216,6 +216,10 @@ def test_people(engine):
     assert people.session(secret, now_ms=NOW_MS + IDLE_MS) is not None
     assert people.session(secret, now_ms=NOW_MS + 3 * IDLE_MS) is None
     assert people.session("forged", now_ms=NOW_MS) is None
+    ahead = people.begin_session(account, now_ms=NOW_MS + 365 * 86_400_000)
+    assert people.session(ahead, now_ms=NOW_MS) is None  # the clock was ahead, and has been set
+    slightly = people.begin_session(account, now_ms=NOW_MS + 60_000)
+    assert people.session(slightly, now_ms=NOW_MS) is not None
     people.put("anna", "another horse", Role.VIEWER)
     assert people.session(secret, now_ms=NOW_MS) is None
     with engine.connect() as connection:
