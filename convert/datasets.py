@@ -97,6 +97,10 @@ def read_images(folder: Path, split: str, *, cache: Path | None = None) -> Split
         raise InputError(f"{why}; --calibration names the folder of both files") from why
     fer, majority = annotated.fer, annotated.votes.majority()
     rows = fer.rows(split)
+    if not len(rows):
+        raise InputError(
+            f"{folder}: holds no row of {split} that can be read; take FER2013 with all its splits"
+        )
     return SplitImages(
         split=split,
         rows=rows,

@@ -295,7 +295,7 @@ def report(
     \b
     Example:
         train report runs/20261101-090000-cnn-a
-        train report models/sources/*.keras runs/*-model-x -o out/report --split PrivateTest
+        train report models/sources/cnn_?.keras runs/*-model-x -o out/report --split PrivateTest
     """
     from train.training.learning_curves import draw_learning_curves
 

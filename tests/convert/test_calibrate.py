@@ -37,6 +37,12 @@ def images(counts: list[int], split: str = "Training") -> SplitImages:
     )
 
 
+def test_a_split_that_is_missing_is_named(tmp_path: Path) -> None:
+    """Before anything is converted, which takes minutes."""
+    with pytest.raises(InputError, match="holds no row of PublicTest"):
+        read_images(write_fer(tmp_path, others=0), "PublicTest")
+
+
 def test_even_shares() -> None:
     """Every emotion gives the same share, a rare one all it has."""
     chosen = choose(images([100] * 7 + [5]), Calibration(pictures=145))

@@ -36,7 +36,8 @@ STRIDE: Final = 2
 def training_clips(data: Path | None = None) -> list[Path]:
     """The clips it learns from: the shared ``clips`` where they lie, and those for demonstrations.
 
-    None of the clips that the change detector is fitted and judged on is among them.
+    Two of them teach the change detector's regression too, where the shared ``clips`` have labels;
+    none of those that its figures are counted on (``streams``, posed onsets, rooms) is among them.
     """
     folder = (data or Path(os.environ.get("EMOSHIFT_DATA", ""))) / "clips"
     return [*sorted(folder.glob("*.mp4")), *map(fetch_asset, (DEMO_CLIP, SAMPLE_CLIP, SMILE_CLIP))]
