@@ -239,8 +239,9 @@ class Worker:
             audit_days=self._config.history.audit_days,
             devices_days=self._config.devices.forget_days,
         )
+        now_ms, min_faces = time.time_ns() // 1_000_000, self._config.web.min_faces
         try:
-            if gone := purge(self._engine, policy, now_ms=time.time_ns() // 1_000_000):
+            if gone := purge(self._engine, policy, now_ms=now_ms, min_faces=min_faces):
                 LOG.info("history: forgot %d old rows", gone)
         except DBAPIError as why:
             LOG.debug("database: away: %s", why.orig)

@@ -10,7 +10,9 @@ from sqlalchemy import delete, exists, func, select
 from dashboard.store import schema as t
 from dashboard.store.audit import AuditLog
 from dashboard.store.events import MINUTE_MS
+from dashboard.store.read import Archive
 from dashboard.store.registry import forget_device, grow_version
+from dashboard.store.windows import release_windows
 from emoshift.topics import Address
 
 if TYPE_CHECKING:
@@ -38,10 +40,17 @@ class RetentionPolicy:
     devices_days: float
 
 
-def purge(engine: Engine, policy: RetentionPolicy, *, now_ms: int) -> int:
+def purge(engine: Engine, policy: RetentionPolicy, *, now_ms: int, min_faces: int) -> int:
     """Delete what is too old and return how many rows that were.
 
-    Each step is a transaction of its own, so that ingest waits for no long one.
+    Each step is a transaction of its own, so that ingest waits for no long one. Windows of time
+    are released before the events go that they are made of, whether a viewer looks or not.
+
+    Args:
+        engine: The database.
+        policy: How long what is kept.
+        now_ms: The time, milliseconds since 1970.
+        min_faces: Nothing is shown of a class below this many faces; a device may ask for more.
     """
     events_before = now_ms - round(policy.events_days * DAY_MS)
     minutes_before = (now_ms - round(policy.minutes_days * DAY_MS)) // MINUTE_MS
@@ -52,9 +61,9 @@ def purge(engine: Engine, policy: RetentionPolicy, *, now_ms: int) -> int:
         addresses = [Address(row.site, row.name) for row in silent]
     for address in addresses:
         gone += forget_device(engine, address, now_ms=now_ms)
-    with engine.connect() as connection:
-        devices = list(connection.execute(select(t.DEVICE.c.id)).scalars())
-    for device in devices:
+    for stored in Archive(engine).devices():
+        device, wish = stored.id, int((stored.info or {}).get("min_faces", 1))
+        release_windows(engine, device, now_ms=now_ms, min_faces=max(min_faces, wish))
         gone += _forget_events(engine, device, events_before)
         for table in (t.TALLY, t.CLASS, t.CLASS_WINDOW, t.HEALTH):
             gone += _forget_minutes(engine, table, device, minutes_before)

@@ -239,12 +239,15 @@ def _changes(connection: Connection, device: int, first: int, end: int) -> dict[
 
 
 def _first_changes(events: Iterable[Any]) -> dict[int, Counter[str]]:
+    """Count them in the order of time."""
     found: dict[int, Counter[str]] = defaultdict(Counter)
-    seen: set[tuple[int, str]] = set()
+    window, seen = -1, set[str]()
     for placed_ms, track, after in events:
         start = _start(placed_ms // _MINUTE_MS)
-        if (start, track) not in seen:
-            seen.add((start, track))
+        if start != window:  # of one window at a time, or a year of tracks would be in memory
+            window, seen = start, set()
+        if track not in seen:
+            seen.add(track)
             found[start][_CODE[after]] += 1
     return found
 

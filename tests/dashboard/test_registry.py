@@ -120,14 +120,14 @@ def test_ageing(engine):
     history = HistoryWriter(engine)
     history.write(gather([read_message(m.topic, m.payload, received_ms=NOW_MS) for m in reported]))
     keep = RetentionPolicy(events_days=10, minutes_days=400, audit_days=10, devices_days=100)
-    purge(engine, keep, now_ms=NOW_MS + 50 * day_ms)
+    purge(engine, keep, now_ms=NOW_MS + 50 * day_ms, min_faces=5)
     assert (count(engine, t.BOOT), count(engine, t.DEVICE)) == (0, 1)
     again = json.loads(room.change(NOW_MS + 50 * day_ms).payload)
     topic = reported[0].topic
     message = read_message(topic, json.dumps(again).encode(), received_ms=NOW_MS + 50 * day_ms)
     assert history.write(gather([message])).new == 1
     assert len(list(Archive(engine).events(1, 0, NOW_MS + 99 * day_ms))) == 1
-    purge(engine, keep, now_ms=NOW_MS + 200 * day_ms)
+    purge(engine, keep, now_ms=NOW_MS + 200 * day_ms, min_faces=5)
     assert count(engine, t.DEVICE) == 0
 
 

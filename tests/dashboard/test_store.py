@@ -176,6 +176,7 @@ def test_retention(engine, room):
         engine,
         RetentionPolicy(events_days=90, minutes_days=400, audit_days=180, devices_days=400),
         now_ms=NOW_MS,
+        min_faces=5,
     )
     assert gone == 3
     assert Archive(engine).count_events() == 30
@@ -183,6 +184,7 @@ def test_retention(engine, room):
         engine,
         RetentionPolicy(events_days=90, minutes_days=99, audit_days=180, devices_days=400),
         now_ms=NOW_MS,
+        min_faces=5,
     )
     with engine.connect() as connection:
         first = connection.execute(select(t.TALLY.c.minute).order_by(t.TALLY.c.minute)).scalar()

@@ -15,6 +15,7 @@ from dashboard.simulate.classroom import Classroom
 from dashboard.store import schema as t
 from dashboard.store.batch import gather
 from dashboard.store.read import Archive
+from dashboard.store.retention import RetentionPolicy, purge
 from dashboard.store.windows import DELAY_MIN, WINDOW_MIN, Minute, count_window, release_windows
 from dashboard.store.write import HistoryWriter
 from emoshift.emotions import EMOTIONS, STATES
@@ -214,3 +215,32 @@ def test_a_clock_that_was_ahead_hides_nothing(engine):
     assert len(whole(engine, device)) == 1
     newest = Archive(engine, windows=True).newest_window(device, now_ms=now_ms)
     assert newest.start_ms == START_MS
+
+
+def test_windows_are_released_before_their_events_go(engine):
+    """A class that no viewer has looked at for long still has what changed in it."""
+    device = store(engine, class_of(24), 20)
+    policy = RetentionPolicy(events_days=1, minutes_days=400, audit_days=1, devices_days=400)
+    now_ms = START_MS + 2 * 86_400_000
+    purge(engine, policy, now_ms=now_ms, min_faces=5)
+    assert Archive(engine).count_events() == 0
+    newest = Archive(engine, windows=True).newest_window(device, now_ms=now_ms)
+    assert newest.start_ms == START_MS + WINDOW_MS
+
+
+@pytest.mark.parametrize("asked", [25, 5])
+def test_what_a_device_asks_for_counts_in_that_too(engine, asked):
+    """The stricter of the two limits holds, whoever releases a window."""
+    room = class_of(24)
+    said = room.info(min_faces=asked)
+    HistoryWriter(engine).write(
+        gather([read_message(said.topic, said.payload, received_ms=START_MS)])
+    )
+    device = store(engine, room, 20)
+    policy = RetentionPolicy(events_days=1, minutes_days=400, audit_days=1, devices_days=400)
+    purge(engine, policy, now_ms=START_MS + 86_400_000, min_faces=5)
+    with engine.connect() as connection:
+        shown = connection.execute(
+            select(t.CLASS_WINDOW.c.shown).where(t.CLASS_WINDOW.c.device == device)
+        ).scalars()
+        assert set(shown) == {asked == 5}
