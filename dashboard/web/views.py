@@ -70,13 +70,21 @@ def choose_span(query: Mapping[str, str], *, now_ms: int) -> Span:
 
 
 def _days(query: Mapping[str, str]) -> tuple[int, int]:
-    """Read two days, ``first`` and ``last``, of the viewer's zone (``zone``: minutes behind)."""
-    zone = timedelta(minutes=max(-1440, min(1440, int(query.get("zone") or "0"))))
+    """Read two days, ``first`` and ``last``, of the viewer's zone.
+
+    ``zone`` is how many minutes it is behind at the beginning, ``zone_end`` at the end.
+    """
+    zone = _behind(query.get("zone") or "0")
+    zone_end = _behind(query.get("zone_end") or query.get("zone") or "0")
     first = date.fromisoformat(query["first"])
     last = date.fromisoformat(query.get("last") or query["first"])
     starts = datetime.combine(min(first, last), time(), UTC) + zone
-    ends = datetime.combine(max(first, last), time(), UTC) + zone + timedelta(days=1)
+    ends = datetime.combine(max(first, last), time(), UTC) + zone_end + timedelta(days=1)
     return round(starts.timestamp() * 1000), round(ends.timestamp() * 1000)
+
+
+def _behind(minutes: str) -> timedelta:
+    return timedelta(minutes=max(-1440, min(1440, int(minutes))))
 
 
 def lesson_span(lesson: Lesson, *, now_ms: int) -> Span:

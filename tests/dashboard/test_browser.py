@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -584,3 +585,18 @@ def test_a_thousand_devices(tmp_path, browser, record_property):
         site.device.loop_stop()
         process.terminate()
         process.wait(timeout=30)
+
+
+def test_days_are_those_of_their_own_offset(site, browser):
+    """Days of another season begin and end at midnight as the clocks showed it then."""
+    context, page = open_page(
+        browser, site, "viewer", f"/class/{ROOM}", timezone_id="Europe/Berlin"
+    )
+    page.fill("#days [name=first]", "2026-10-24")
+    page.fill("#days [name=last]", "2026-10-25")
+    with page.expect_response(re.compile(r"/data\?.*first=2026-10-24")) as heard:
+        page.click("#days button")
+    found = heard.value.json()
+    assert found["from"] == 1000 * datetime(2026, 10, 23, 22, tzinfo=UTC).timestamp()
+    assert found["to"] == 1000 * datetime(2026, 10, 25, 23, tzinfo=UTC).timestamp()
+    context.close()

@@ -260,7 +260,16 @@ async function compare() {
   document.getElementById("compared").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows));
 }
 comparison.addEventListener("change", () => compare().catch(console.warn));
-document.querySelector("#days [name=zone]").value = new Date().getTimezoneOffset();
+
+// The zone's offset is that of the days chosen: the clocks may change between them, and until today.
+const days = document.getElementById("days").elements;
+days.zone.form.addEventListener("submit", () => {
+  const [first, last] = [days.first.value, days.last.value || days.first.value].sort();
+  const [begins, ends] = [new Date(`${first}T00:00`), new Date(`${last}T00:00`)];
+  ends.setDate(ends.getDate() + 1);
+  days.zone.value = begins.getTimezoneOffset();
+  days.zone_end.value = ends.getTimezoneOffset();
+});
 
 function showMinutes(minutes) {
   if (!shown.live || !minutes.length || query.get("span") !== "lesson") return;
