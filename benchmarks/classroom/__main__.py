@@ -19,11 +19,17 @@ from benchmarks.classroom.latency import (
 )
 from benchmarks.classroom.layouts import classroom
 from benchmarks.classroom.limits import landmark_limits
-from benchmarks.classroom.measure import faceless, identity, recall_by_size
+from benchmarks.classroom.measure import WARM_S, faceless, identity, recall_by_size
+from benchmarks.cli import picture_size
 from edge.assets import BLAZEFACE, YUNET
 from emoshift.command_line import CommandGroup
 
-faces_option = click.option("--faces", default=30, show_default=True, help="Faces in the picture.")
+_COUNT = click.IntRange(min=1)
+_LENGTH = click.FloatRange(min=0, min_open=True)
+
+faces_option = click.option(
+    "--faces", default=30, show_default=True, type=_COUNT, help="Faces in the picture."
+)
 SIZES_PX = (14.0, 16.0, 20.0, 26.0, 40.0, 60.0)
 DETECTORS = {"yunet": YUNET, "blazeface": BLAZEFACE}
 LIMITS_PX = (16.0, 20.0, 24.0, 28.0, 32.0, 40.0, 48.0, 64.0, 96.0)
@@ -36,7 +42,13 @@ def main() -> None:
 
 @main.command()
 @faces_option
-@click.option("--frames", default=60, show_default=True, help="Frames for each size and seed.")
+@click.option(
+    "--frames",
+    default=60,
+    show_default=True,
+    type=click.IntRange(min=round(WARM_S * 30) + 1),
+    help="Frames for each size and seed.",
+)
 @click.option("--detector", type=click.Choice(list(DETECTORS)), default="yunet", show_default=True)
 def recall(faces: int, frames: int, detector: str) -> None:
     """Share of the faces found, by their width, on boards of 1280 x 720.
@@ -57,7 +69,9 @@ def recall(faces: int, frames: int, detector: str) -> None:
 
 @main.command()
 @faces_option
-@click.option("--seconds", default=20.0, show_default=True, help="Length of each scene.")
+@click.option(
+    "--seconds", default=20.0, show_default=True, type=_LENGTH, help="Length of each scene."
+)
 def switches(faces: int, seconds: float) -> None:
     """Identity switches among moving faces, some hidden, some walking across.
 
@@ -71,7 +85,9 @@ def switches(faces: int, seconds: float) -> None:
 
 
 @main.command()
-@click.option("--seconds", default=20.0, show_default=True, help="Length of each scene.")
+@click.option(
+    "--seconds", default=20.0, show_default=True, type=_LENGTH, help="Length of each scene."
+)
 @click.argument("clips", nargs=-1, type=click.Path(path_type=Path, exists=True))
 def false_positives(seconds: float, clips: tuple[Path, ...]) -> None:
     """False faces in an empty room, and in CLIPS that show no face.
@@ -87,8 +103,14 @@ def false_positives(seconds: float, clips: tuple[Path, ...]) -> None:
 
 @main.command()
 @faces_option
-@click.option("--blocks", default=8, show_default=True, help="Blocks of 12 frames.")
-@click.option("--threads", default=1, show_default=True, help="Threads for models and OpenCV.")
+@click.option("--blocks", default=8, show_default=True, type=_COUNT, help="Blocks of 12 frames.")
+@click.option(
+    "--threads",
+    default=1,
+    show_default=True,
+    type=_COUNT,
+    help="Threads for models and OpenCV.",
+)
 @click.option("--size", default="1280x720", show_default=True, help="Size of the pictures.")
 @click.option("--whole", is_flag=True, help="Count features and networks too.")
 def latency(faces: int, blocks: int, threads: int, size: str, *, whole: bool) -> None:
@@ -96,14 +118,14 @@ def latency(faces: int, blocks: int, threads: int, size: str, *, whole: bool) ->
 
     Example: python -m benchmarks.classroom latency --faces 30 --whole
     """
-    wide, _, high = size.partition("x")
+    width_px, height_px = picture_size(size)
     figures = compare(
         load_actors(),
         faces=faces,
         blocks=blocks,
         threads=threads,
-        width_px=int(wide),
-        height_px=int(high),
+        width_px=width_px,
+        height_px=height_px,
         rest=(lambda: networks(threads=threads)) if whole else None,
     )
     for name, value in asdict(figures).items():
@@ -148,7 +170,9 @@ def limits(clips: tuple[Path, ...]) -> None:
 
 @main.command()
 @faces_option
-@click.option("--seconds", default=10.0, show_default=True, help="Length of the clip.")
+@click.option(
+    "--seconds", default=10.0, show_default=True, type=_LENGTH, help="Length of the clip."
+)
 @click.option("--seed", default=0, show_default=True, help="Of everything that is random.")
 @click.argument("out", type=click.Path(path_type=Path))
 def video(faces: int, seconds: float, seed: int, out: Path) -> None:

@@ -43,7 +43,11 @@ _DATA = click.option(
 )
 _BUNDLE = click.option("--bundle", default="default", show_default=True, help="Model bundle.")
 _SCALE = click.option(
-    "--scale", default=1.0, show_default=True, help="Share of the clips of each set that is made."
+    "--scale",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True),
+    help="Share of the clips of each set that is made.",
 )
 
 

@@ -187,8 +187,9 @@ def _best(name: str, streams: Sequence[Stream]) -> tuple[Mapping[str, Any], list
     tried = [(grid, _all(baseline(name, grid), streams)) for grid in GRIDS[name][1]]
     if len(tried) == 1:
         return tried[0]
-    points = [_point("", streams, events) for _, events in tried]
-    return tried[int(np.nanargmax([point.f1 for point in points]))]
+    f1 = [_point("", streams, events).f1 for _, events in tried]
+    # Where nothing changes and nothing was decided there is no F1, and any setting is as good.
+    return tried[int(np.argmax([-1.0 if math.isnan(one) else one for one in f1]))]
 
 
 def _at(parameters: TransitionParameters, sensitivity: float) -> TransitionParameters:

@@ -93,12 +93,18 @@ def write_framing(path: Path, table: FeatureTable) -> None:
 
 
 def measure_clips(clips: Sequence[Path], model: Path, output: Path) -> None:
-    """Measure motion in clips without a change of emotion and write it."""
+    """Measure motion in clips without a change of emotion and write it.
+
+    Raises:
+        InputError: A clip cannot be read, or hardly shows a face.
+    """
     transform = unfitted_transform()
     seen: list[tuple[NDArray[np.float32], float]] = []
     for clip in clips:
         frames, rate = _read_clip(clip)
         shapes, points = measure_clip(frames, model, rate=rate)
+        if len(shapes) < rate:
+            raise InputError(f"{clip}: a face in {len(shapes)} frames, expected a second of one")
         seen.append((levels(shapes, head_pose(points), transform), rate))
     found = measure_motion(seen, STEP_S)
     source = ", ".join(clip.name for clip in clips)

@@ -139,7 +139,8 @@ def _found(judged: Report) -> str:
 
 def _by_emotion(judged: Report) -> str:
     shown = judged["onsets_by_emotion"]
-    return ", ".join(f"{_of(judged, shown[e][0])} of {_of(judged, shown[e][1])}" for e in EMOTIONS)
+    counts = [shown.get(emotion, (0, 0)) for emotion in EMOTIONS]
+    return ", ".join(f"{_of(judged, right)} of {_of(judged, n)}" for right, n in counts)
 
 
 def _of(judged: Report, count: int) -> str:

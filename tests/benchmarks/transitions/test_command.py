@@ -30,6 +30,7 @@ def test_help_has_an_example(command: click.Command) -> None:
     [
         pytest.param(["--labels", "x.json"], 2, "belong together", id="labels without clips"),
         pytest.param(["--seed", "5"], 2, "101 or above", id="a tuning seed"),
+        pytest.param(["--level", "a", "--scale", "-1"], 2, "x>0", id="no clips"),
         pytest.param(["--labels", "x.json", "--clips", "."], 66, "no such file", id="no labels"),
     ],
 )

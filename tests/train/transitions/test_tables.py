@@ -97,6 +97,14 @@ def test_false_changes_are_told_where_none_was_right() -> None:
     assert "| found / missed / false | 0 / 1 / 2 |" in text
 
 
+def test_emotions_that_no_onset_shows_are_none_of_none() -> None:
+    """A data set need not have all six."""
+    some = report(found=True)
+    for judged in (some["held_out"], some["seen"]):
+        del judged["onsets_by_emotion"]["fear"]
+    assert ", 0 of 0, " in update_document(f"{START}\n{END}", [some])
+
+
 def test_an_option_that_does_nothing_is_refused(tmp_path: Path) -> None:
     """Figures that were asked for are never left unwritten in silence."""
     room = ["fit", "--channels", str(tmp_path / "room.jsonl")]
