@@ -125,6 +125,10 @@ def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:
     if incomplete:
         blocks.append(f"Interrupted, so incomplete: {', '.join(incomplete)}.")
     runs = {name: r for name, r in reports.items() if isinstance(r, RunReport)}
+    if throttled := [name for name, report in runs.items() if report.throttled]:
+        blocks.append(
+            f"**The processor throttled** in {', '.join(throttled)}: cooler, it is faster than that."
+        )
     timed = [r for r in reports.values() if isinstance(r, RunReport | ProjectReport)]
     busiest = max((r.before.load for r in timed), default=0.0)
     if busiest > device.cores / 2:
@@ -154,6 +158,16 @@ def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:
 
 def _runs_blocks(runs: Mapping[str, RunReport]) -> list[Block]:
     blocks: list[Block] = [run_table(runs)]
+    newest = max(runs.values(), key=lambda report: report.started).workload.bundle
+    older = [
+        f"`{name}` ({report.started[:10]}, `{report.workload.bundle}`)"
+        for name, report in runs.items()
+        if report.workload.bundle != newest
+    ]
+    if older:
+        blocks.append(
+            f"Bundle `{newest}`, but for runs that were made with another: {', '.join(older)}."
+        )
     started = {n: sorted(r.startup_ms) for n, r in runs.items() if r.startup_ms}
     for name, tries in started.items():
         blocks.append(

@@ -42,6 +42,26 @@ def test_a_change_is_told_before_and_after(tmp_path):
     assert re.search(r"\| +1\.00 \|", page.partition("Before and after")[2])
 
 
+def test_the_page_says_what_runs_do_not_have_in_common(tmp_path):
+    """Another bundle, and a processor that slowed itself down, stand beside the table."""
+    measured = next(ROOT.glob("benchmarks/results/*/run-1-face.json"), None)
+    if measured is None:
+        pytest.skip("no run is committed")
+    (tmp_path / "board").mkdir()
+    for name, bundle, throttled in (("new", "default-2", False), ("old", "default-1", True)):
+        run = json.loads(measured.read_text())
+        run["workload"]["bundle"], run["throttled"] = bundle, throttled
+        run["started"] = f"2026-11-2{bundle[-1]}T08:00:00+00:00"
+        (tmp_path / "board" / f"{name}.json").write_text(json.dumps(run))
+    page = make_page(tmp_path)
+    assert "**The processor throttled** in old:" in page
+    assert "made with another: `old` (2026-11-21, `default-1`)." in page
+    (tmp_path / "board" / "old.json").unlink()
+    page = make_page(tmp_path)
+    assert "throttled" not in page.partition("## How far")[0]
+    assert "made with another" not in page
+
+
 @pytest.fixture
 def results(tmp_path):
     """The committed projections, in a folder that others' files can be put into."""
