@@ -127,7 +127,7 @@ def _device_blocks(reports: Mapping[str, AnyReport]) -> list[Block]:
     runs = {name: r for name, r in reports.items() if isinstance(r, RunReport)}
     if throttled := [name for name, report in runs.items() if report.throttled]:
         blocks.append(
-            f"**The processor throttled** in {', '.join(throttled)}: cooler, it is faster than that."
+            f"**The processor throttled** in {', '.join(throttled)}: kept cooler, it is faster."
         )
     timed = [r for r in reports.values() if isinstance(r, RunReport | ProjectReport)]
     busiest = max((r.before.load for r in timed), default=0.0)
