@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from emoshift.errors import UnavailableError
+from emoshift.errors import UnavailableError, UsageError
 from emoshift.mqtt.connection import Acknowledged, Connected, Lost, OutgoingMessage
 from emoshift.mqtt.paho import Broker, PahoConnection
 from emoshift.mqtt.reconnecting import ReconnectingConnection
@@ -160,7 +160,12 @@ class Simulator:
 
         Raises:
             UnavailableError: The broker does not answer.
+            UsageError: There are transitions to send, and no room whose camera works.
         """
+        if load.events and not any(room.sees for room in self._rooms):
+            raise UsageError(
+                "no simulated camera works, so nothing changes; give more --devices, another --seed"
+            )
         for publisher in self._publishers:
             publisher.connect()
         began_s = time.monotonic()

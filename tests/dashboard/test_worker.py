@@ -19,6 +19,7 @@ from dashboard.simulate.classroom import Classroom, make_school
 from dashboard.simulate.publish import PublishingLoad, Simulator
 from dashboard.store.database import open_store
 from dashboard.store.read import Archive
+from emoshift.errors import UsageError
 from emoshift.local_broker import free_port, local_broker
 from emoshift.topics import Address
 from tests.support.dashboard import settings
@@ -208,3 +209,13 @@ def test_an_old_broker(tmp_path, sqlite, history):
         archive = history(sqlite)
         wait_until(lambda: archive.count_events() == 100)
         assert worker.figures.refused == 0
+
+
+def test_a_school_without_a_camera_ends(mqtt, sqlite):
+    """Simulated devices whose cameras are all lost have no transitions to wait for."""
+    rooms = make_school(1, seed=8)
+    assert not rooms[0].sees
+    with pytest.raises(UsageError, match="--seed"):
+        Simulator(settings(mqtt, sqlite).broker, rooms).run(
+            PublishingLoad(rate=100, events=5), threading.Event()
+        )
