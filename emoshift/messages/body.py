@@ -16,6 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from emoshift.logs import printable
+
 if TYPE_CHECKING:
     from emoshift.topics import Address
 
@@ -95,7 +97,7 @@ def _reader(model: type[Any]) -> TypeAdapter[Any]:
 
 def _error(why: ValidationError) -> MessageError:
     first = why.errors(include_url=False, include_context=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
+    where = printable(".".join(str(part) for part in first["loc"]))  # keys may be a stranger's
     if first["type"] == "forged":
         problem = Problem.FORGED
     elif where == "schema" or first["type"] == "schema":

@@ -382,3 +382,17 @@ def test_a_device_that_the_broker_alone_knows_is_enrolled(engine, room):
     """It is seen when what is kept of it is first read."""
     HistoryWriter(engine).write(gather([read(room.status("online"))], retained=True))
     assert Archive(engine).devices()[0].seen_ms == NOW_MS
+
+
+def test_a_refusal_can_be_stored(engine, room):
+    """Whatever a message holds, what is said of it is text that both databases take."""
+    body = json.loads(room.health(NOW_MS).payload)
+    body["stages"] = {"a\0\nb": next(iter(body["stages"].values()))}
+    history, batch = HistoryWriter(engine), Batch()
+    history.write(gather([read(room.status("online"))]))
+    with pytest.raises(MessageError) as refused:
+        read_message(room.health(NOW_MS).topic, json.dumps(body).encode(), received_ms=NOW_MS)
+    batch.refuse(refused.value, received_ms=NOW_MS)
+    history.write(batch)
+    (problem,) = Archive(engine).problems()
+    assert r"stages.a\x00\nb" in problem.detail
