@@ -65,10 +65,13 @@ def _settings(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def wrapped(*, file: Path | None, database: str | None, **rest: Any) -> None:
         from dashboard.config import load_config
+        from dashboard.store.database import database_errors
 
         chosen = {table: rest.pop(table, {}) for table in ("broker", "worker", "web")}
         file = file or installed_settings()
-        command(config=load_config(file, history={"database": database}, **chosen), **rest)
+        settings = load_config(file, history={"database": database}, **chosen)
+        with database_errors(settings.history.database):
+            command(config=settings, **rest)
 
     return config(database(wrapped))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 from pathlib import Path
@@ -20,11 +21,13 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from dashboard.store.migrations import migrate
+from emoshift.credentials import mask_credentials
 from emoshift.errors import StoreError, UnavailableError
 from emoshift.private_files import make_private
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterator
 
     from sqlalchemy import Table
 
@@ -91,17 +94,34 @@ def open_store(setting: str) -> Engine:
             said = f"{engine.url.database}: cannot be opened: {why.orig}"
             if "unable to open" in said:
                 said += "; check that its folder is there and that this user may write into it"
-        if _may_pass(why, engine):
+        if _may_pass(why):
             raise UnavailableError(said) from why
         raise StoreError(said) from why
     return engine
 
 
-def _may_pass(why: DatabaseError, engine: Engine) -> bool:
+def _may_pass(why: Exception) -> bool:
     """Whether another try later may succeed without anybody's help."""
-    if engine.dialect.name == "sqlite":
-        return getattr(why.orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
-    return isinstance(why, CONNECTION_ERRORS)
+    orig = getattr(why, "orig", None)
+    if isinstance(orig, sqlite3.Error):
+        return getattr(orig, "sqlite_errorcode", 0) & 0xFF in _PASSING
+    return isinstance(why, (*CONNECTION_ERRORS, PoolTimeoutError))
+
+
+@contextlib.contextmanager
+def database_errors(setting: str) -> Iterator[None]:
+    """Turn what a database raises in the block into an error of one line.
+
+    Raises:
+        StoreError: It is damaged, lacks a table, or refuses this user.
+        UnavailableError: It is away, locked, or its disk is full.
+    """
+    try:
+        yield
+    except NO_ANSWER as why:
+        said = str(getattr(why, "orig", why)).strip().split("\n", 1)[0]
+        kind = UnavailableError if _may_pass(why) else StoreError
+        raise kind(f"{mask_credentials(setting)}: {said}") from why
 
 
 def await_store(setting: str, stop: threading.Event) -> Engine | None:

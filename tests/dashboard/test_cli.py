@@ -6,8 +6,10 @@ import socket
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from dashboard.cli import installed_settings, main
+from dashboard.store.database import open_store
 from dashboard.store.migrations import STEPS
 from emoshift.local_broker import free_port
 
@@ -157,3 +159,24 @@ def test_a_database_that_cannot_be_opened(tmp_path):
     assert code == 73
     assert said.startswith(f"Error: {tmp_path}/none/d.db: cannot be opened: ")
     assert "its folder" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("users", "list"), ("devices", "list"), ("audit",), ("dead-letters", "list"), ("marks",)],
+    ids=" ".join,
+)
+def test_a_database_that_lacks_a_table(sqlite, command):
+    """A damaged database is named in one line, whichever command meets it."""
+    engine = open_store(sqlite)
+    with engine.begin() as connection:
+        for table in ("mark", "annotation", "session", "known_browser", "access", "account"):
+            connection.execute(text(f"DROP TABLE {table}"))
+        for table in ("enrolment", "audit", "dead_letter"):
+            connection.execute(text(f"DROP TABLE {table}"))
+    engine.dispose()
+    code, said = run(*command, "--database", sqlite)
+    assert code == 73
+    assert said.startswith("Error: ")
+    assert said.count("\n") == 1
+    assert "Traceback" not in said
