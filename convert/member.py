@@ -79,9 +79,10 @@ def convert_member(
 
     Raises:
         InputError: Its network cannot be converted.
-        ConfigError: Its channel file cannot be read.
+        ConfigError: Its channel file cannot be read, or its outputs are not those of the recipe.
     """
     source = sources / recipe.source
+    _require_labels(source, recipe.labels)
     job = ConversionJob(
         source=str(source),
         kind=recipe.kind,
@@ -102,6 +103,26 @@ def convert_member(
         reference=made.reference,
         software=made.software,
     )
+
+
+def _require_labels(source: Path, labels: tuple[str, ...]) -> None:
+    """Compare a recipe's labels with those that training wrote beside the network, if it did.
+
+    As many outputs in another order would be converted without a fault, and be read wrongly.
+    """
+    beside = source.with_suffix(".json")
+    if not beside.exists():
+        return
+    try:
+        content = json.loads(beside.read_text(encoding="utf-8"))
+        written = content.get("classes", content.get("labels"))
+    except (OSError, ValueError, AttributeError) as why:
+        raise ConfigError(str(beside), ["not what training wrote"]) from why
+    if isinstance(written, list) and tuple(written) != labels:
+        raise ConfigError(
+            str(source),
+            [f"its outputs are {', '.join(written)}, the recipe's labels {', '.join(labels)}"],
+        )
 
 
 def _kind(recipe: MemberRecipe, sources: Path) -> dict[str, Any]:
