@@ -19,9 +19,16 @@ LINE = re.compile(r"\d\d:\d\d:\d\d\.\d{3}  face [0-9a-f]+ +(\w+) -> (\w+) +\d+%"
 pytestmark = [pytest.mark.clip, pytest.mark.usefixtures("landmarker")]
 
 
+AT_A_TERMINAL = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run below nohup, which ignores it
+os.execv(sys.executable, [sys.executable, "-m", "edge", "demo", *sys.argv[1:]])
+"""
+
+
 def start(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "edge", "demo", *arguments],
+        [sys.executable, "-c", AT_A_TERMINAL, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
