@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 CARD_NAME: Final = "CARD.md"
 START: Final = "<!-- written by convert document: begin -->"
-_LOST: Final = "FER+8 accuracy lost"
-_GATE_LOST: Final = "accuracy lost, FER+8"
-_HELD_OUT: Final = "FER2013 PrivateTest"
 END: Final = "<!-- written by convert document: end -->"
+ACCURACY_LOST: Final = "accuracy lost, FER+8"
+"""The gate's name for what int8 costs a member; its table looks for the limit under it."""
+_HELD_OUT: Final = "FER2013 PrivateTest"
 
 USE: Final = """\
 ## Use and limits
@@ -137,7 +137,7 @@ def cost_table(manifest: Manifest) -> list[str]:
         limits = {
             r.data: r.limit
             for r in manifest.gate
-            if r.member == member.name and r.check.startswith(_GATE_LOST)
+            if r.member == member.name and r.check.startswith(ACCURACY_LOST)
         }
         looks = 2 if member.mirrored else 1
         exact = {_what(m): m for m in member.metrics if m.precision == "float32"}
@@ -149,7 +149,9 @@ def cost_table(manifest: Manifest) -> list[str]:
             about = f"{m.views} view{'s' if m.views > 1 else ''}, {m.data}, n = {m.n:,}"
             limit = limits.get(m.data) if m.views == looks else None  # the device's own views
             bound = "" if limit is None else f"at most {100 * limit:g} points"
-            lines.append(f"| {member.name}: {_LOST}, {about} | {bound} | {lost:.2f} points |")
+            lines.append(
+                f"| {member.name}: FER+8 accuracy lost, {about} | {bound} | {lost:.2f} points |"
+            )
     for r in manifest.gate:
         if "over time" in r.check and "agreement" in r.check:
             kept = f"at least {_percent(r.limit)} | {_percent(r.value)}"

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from convert.inspect import look_inside
+from convert.model_card import ACCURACY_LOST
 from convert.predictions import (
     at_temperature,
     fuse,
@@ -278,7 +279,7 @@ def _eight(
     lost = accuracy(wanted[known], labels[known]) - accuracy(found[known], labels[known])
     data = f"FER2013 {predictions.images.split}"
     check = _Check(member=name, n=int(known.sum()), data=data)
-    return check.line("accuracy lost, FER+8", lost, gate.accuracy_lost, "most")
+    return check.line(ACCURACY_LOST, lost, gate.accuracy_lost, "most")
 
 
 def _over_time(built: ConvertedMember, sequences: ChannelSequences, gate: Gate) -> list[GateResult]:

@@ -76,14 +76,12 @@ def open_faces(
         searched_by = YuNet(detector)
     if background is None:
         background = random_seed is None
-    small_face, reference = (
-        SmallFaceNetwork(threads=threads),
-        Landmarker(landmarker, threads=threads),
-    )
+    small_face = SmallFaceNetwork(threads=threads)
+    reference = Landmarker(landmarker, threads=threads)
     return DirectFaces(
         config,
         detector=searched_by,
-        # Last: it starts a thread, which an error of the networks would leave behind.
+        # After the networks: it starts a thread, which an error of theirs would leave behind.
         runner=AsyncRunner(searched_by) if background else SyncRunner(searched_by),
         small_face=small_face,
         landmarker=reference,

@@ -25,14 +25,15 @@ from edge.faces.direct import DirectFaces
 from edge.faces.landmarker import Landmarker
 from edge.faces.select_backend import open_faces
 from edge.faces.small_face import SmallFaceNetwork
-from edge.faces.tracker import Detection
 from edge.faces.yunet import YuNet
 from edge.values import Box, Face, Frame
 from emoshift.errors import InputError, UnavailableError
+from tests.support.detectors import GivenBoxes
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from edge.faces.backend import FaceFinder
+    from edge.faces.tracker import Detection
 
 Models = dict[str, Path]
 Blank = Callable[[int, int], NDArray[np.uint8]]
@@ -247,33 +248,7 @@ def test_a_poster_is_ignored(models: Models, sample_frames: list[Frame]) -> None
         assert len(watch(finder, moving)[-1]) == 1
 
 
-class Scripted:
-    """A detector that finds what it is given."""
-
-    name = "scripted"
-    smallest_px = 10.0
-    tiled = False
-
-    def __init__(self, boxes: list[Box]) -> None:
-        self.boxes = boxes
-        self.rounds = 0
-
-    def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
-        """Find the boxes given, whatever the picture."""
-        del image, region
-        self.rounds += 1
-        unit = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
-        return [
-            Detection(
-                box=b,
-                keypoints=(unit * (b.width, b.height) + (b.x, b.y)).astype(np.float32),
-                score=0.95,
-            )
-            for b in self.boxes
-        ]
-
-
-def scripted(landmarker: Path, detector: Scripted, **settings: float) -> DirectFaces:
+def scripted(landmarker: Path, detector: GivenBoxes, **settings: float) -> DirectFaces:
     return DirectFaces(
         Faces.model_validate(settings),
         detector=detector,
@@ -293,7 +268,7 @@ def crowd(count: int, size: float) -> list[Box]:
 
 def test_small_faces_have_no_landmarks(landmarker: Path, blank: Blank) -> None:
     """Faces too small for landmarks are given without, counted, and cost no measurement."""
-    with scripted(landmarker, Scripted(crowd(12, 18.0))) as finder:
+    with scripted(landmarker, GivenBoxes(crowd(12, 18.0))) as finder:
         for seq in range(4):
             faces = finder.find(Frame(image=blank(640, 480), seq=seq, captured_s=seq / 30))
     assert len(faces) == 12
@@ -306,7 +281,7 @@ def test_more_than_thirty_faces(landmarker: Path, blank: Blank) -> None:
     """The largest thirty are followed."""
     boxes = crowd(40, 18.0)
     large = [Box(x=b.x, y=b.y, width=30, height=36) for b in boxes[:30]]
-    with scripted(landmarker, Scripted(large + boxes[30:])) as finder:
+    with scripted(landmarker, GivenBoxes(large + boxes[30:])) as finder:
         for seq in range(4):
             faces = finder.find(Frame(image=blank(640, 480), seq=seq, captured_s=seq / 30))
     assert len(faces) == 30
@@ -315,7 +290,7 @@ def test_more_than_thirty_faces(landmarker: Path, blank: Blank) -> None:
 
 def test_what_is_no_face_to_the_landmark_model_is_none(landmarker: Path, blank: Blank) -> None:
     """A detector's mistake that is large enough to be looked at closely is dropped."""
-    with scripted(landmarker, Scripted(crowd(1, 80.0))) as finder:
+    with scripted(landmarker, GivenBoxes(crowd(1, 80.0))) as finder:
         counts = [
             len(finder.find(Frame(image=blank(640, 480), seq=n, captured_s=n / 30)))
             for n in range(10)
@@ -326,7 +301,7 @@ def test_what_is_no_face_to_the_landmark_model_is_none(landmarker: Path, blank: 
 def test_effort_sets_the_pace(landmarker: Path, blank: Blank) -> None:
     """Detection runs every few frames, as often as the effort says."""
     for every, rounds in ((1, 12), (3, 4), (6, 2)):
-        detector = Scripted(crowd(1, 18.0))
+        detector = GivenBoxes(crowd(1, 18.0))
         with scripted(landmarker, detector) as finder:
             finder.set_budget(ComputeBudget(detect_every=every))
             for seq in range(12):
@@ -380,7 +355,7 @@ def test_corrections_go_round(models: Models, sample_frames: list[Frame]) -> Non
 def test_what_fails_on_the_thread_is_reported(blank: Blank) -> None:
     """An error of the detector reaches the caller."""
 
-    class Broken(Scripted):
+    class Broken(GivenBoxes):
         def search(self, image: NDArray[np.uint8], region: Region) -> list[Detection]:
             raise RuntimeError(f"detector broke on {image.shape} at {region.scale}")
 

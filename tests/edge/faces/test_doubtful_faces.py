@@ -13,15 +13,14 @@ from edge.faces.detector_runner import SyncRunner
 from edge.faces.direct import DirectFaces
 from edge.faces.landmarker import Mesh
 from edge.faces.mesh import BLENDSHAPES, POINTS
-from edge.faces.tracker import Detection
 from edge.values import Box, Face, Frame
+from tests.support.detectors import GivenBoxes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from edge.faces.detector import Region
     from edge.faces.roi import Roi
 
     Sees = Callable[[Roi], bool]
@@ -38,26 +37,6 @@ def mesh_of(roi: Roi, *, seen: bool) -> Mesh:
     points = np.zeros((POINTS, 3), np.float32)
     points[:, :2] = places + np.array((roi.x, roi.y))
     return Mesh(points, 0.99 if seen else 0.01)
-
-
-class Detector:
-    """Finds the boxes that it is given."""
-
-    name, smallest_px, tiled = "scripted", 10.0, False
-
-    def __init__(self, *boxes: Box) -> None:
-        self.boxes = boxes
-
-    def search(self, _image: NDArray[np.uint8], _region: Region) -> list[Detection]:
-        unit = np.array([(0.3, 0.35), (0.7, 0.35), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8)])
-        return [
-            Detection(
-                box=b,
-                keypoints=(unit * (b.width, b.height) + (b.x, b.y)).astype(np.float32),
-                score=0.95,
-            )
-            for b in self.boxes
-        ]
 
 
 class Small:
@@ -99,7 +78,7 @@ class Watch:
     """A finder with such networks, and the next frames for it, 30 a second."""
 
     def __init__(
-        self, detector: Detector, small: Small, reference: Reference, **faces: Any
+        self, detector: GivenBoxes, small: Small, reference: Reference, **faces: Any
     ) -> None:
         self.finder = DirectFaces(
             Faces.model_validate(faces),
@@ -142,7 +121,7 @@ def test_a_number_that_is_none_is_no_look(what: str, value: float) -> None:
     reference = Reference(anywhere)
     for look in (1, 3, 5):
         getattr(reference, what)[look] = value
-    watch = Watch(Detector(LEFT), Small(anywhere), reference)
+    watch = Watch(GivenBoxes([LEFT]), Small(anywhere), reference)
     seen = watch.frames(60)
     assert {face.track for faces in seen for face in faces} == {1}
     assert watch.forgotten == []
@@ -156,7 +135,7 @@ def test_looks_go_round_where_one_face_is_never_corrected() -> None:
     """A face that the small network does not see takes no more looks than its share."""
     reference = Reference(anywhere)
     third = Box(x=400, y=300, width=80, height=96)
-    watch = Watch(Detector(LEFT, RIGHT, third), Small(on_the_right), reference)
+    watch = Watch(GivenBoxes([LEFT, RIGHT, third]), Small(on_the_right), reference)
     for number in range(90):
         watch.finder.set_budget(ComputeBudget(mesh_budget=1 if number % 3 == 0 else 0))
         watch.frames(1)
@@ -167,7 +146,7 @@ def test_looks_go_round_where_one_face_is_never_corrected() -> None:
 def test_what_is_no_face_is_looked_at_once_a_frame() -> None:
     """The same region of the same picture is not shown to MediaPipe's models twice."""
     reference = Reference(nowhere)
-    watch = Watch(Detector(LEFT), Small(anywhere), reference)
+    watch = Watch(GivenBoxes([LEFT]), Small(anywhere), reference)
     for _ in range(3):
         before = len(reference.looked)
         watch.frames(1)
@@ -176,14 +155,14 @@ def test_what_is_no_face_is_looked_at_once_a_frame() -> None:
 
 def test_faces_looked_for_in_vain_are_counted() -> None:
     """They cost what the others cost, which a plan for the next frame must know."""
-    watch = Watch(Detector(LEFT, RIGHT), Small(on_the_right), Reference(anywhere))
+    watch = Watch(GivenBoxes([LEFT, RIGHT]), Small(on_the_right), Reference(anywhere))
     watch.frames(1)
     assert (watch.finder.report.tried, watch.finder.report.measured) == (2, 1)
 
 
 def test_what_is_no_face_is_forgotten() -> None:
     """A mistake of the detector is not counted as a pupil for as long as it repeats itself."""
-    watch = Watch(Detector(LEFT), Small(nowhere), Reference(nowhere))
+    watch = Watch(GivenBoxes([LEFT]), Small(nowhere), Reference(nowhere))
     seen = watch.frames(60)
     assert [face.track for face in seen[0]] == [1]
     assert seen[-1] == ()
@@ -193,7 +172,7 @@ def test_what_is_no_face_is_forgotten() -> None:
 def test_what_proves_to_be_a_face_begins_anew() -> None:
     """A track that was taken for no face and turns out to be one comes back as somebody new."""
     small, reference = Small(nowhere), Reference(nowhere)
-    watch = Watch(Detector(LEFT), small, reference)
+    watch = Watch(GivenBoxes([LEFT]), small, reference)
     (first,) = watch.frames(1)[0]
     assert watch.frames(30)[-1] == ()
     small.sees = reference.sees = anywhere
@@ -206,14 +185,14 @@ def test_what_proves_to_be_a_face_begins_anew() -> None:
 def test_only_looks_in_a_row_count() -> None:
     """MediaPipe's models see the face now and then, and so it is one."""
     reference = Reference(lambda _: len(reference.looked) % 2 == 0)
-    watch = Watch(Detector(LEFT), Small(nowhere), reference)
+    watch = Watch(GivenBoxes([LEFT]), Small(nowhere), reference)
     assert all(len(faces) == 1 for faces in watch.frames(60))
     assert len(reference.looked) > 5
 
 
 def test_nothing_is_kept_of_what_was_never_shown_again() -> None:
     """Mistakes of the detector come and go for hours; the memory for them does not grow."""
-    detector = Detector()
+    detector = GivenBoxes()
     watch = Watch(detector, Small(nowhere), Reference(nowhere), ignore_still_after_s=0.5)
     for number in range(20):
         detector.boxes = (Box(x=20 + 25 * number, y=100, width=80, height=96),)
